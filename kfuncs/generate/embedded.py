@@ -69,6 +69,9 @@ cgroup_attach_task signal_generate kfree_skb consume_skb netif_receive_skb net_d
 inet_sock_set_state block_rq_issue block_rq_complete kmalloc kfree bpf_test_finish timer_start hrtimer_start workqueue_execute_start
 xdp_exception softirq_entry irq_handler_entry bpf_trigger_tp bpf_trace_printk""".split()
 
+# Typedefs in the documented prototypes of helpers.
+HELPER_TYPES = "__be16 __be32 __wsum s32 s64 size_t u16 u32 u64".split()
+
 
 def member_names(btf, ty):
     """All members, those of anonymous members too."""
@@ -79,8 +82,8 @@ def member_names(btf, ty):
             yield from member_names(btf, btf.types[member])
 
 
-def types(btf):
-    """Structure, typedef and enumeration entries."""
+def types(btf, kfuncs):
+    """Structure and typedef entries; typedefs that `kfuncs` (function types) or helpers name are among them."""
     structs, typedefs = [], {}
 
     def reach(id):
@@ -120,6 +123,10 @@ def types(btf):
             fields.append(row)
         fields.sort(key=lambda row: (row["offset"], row.get("bit", 0)))
         structs.append({"name": name, "size": ty.size, "complete": wanted is None, "fields": fields})
+    for func in [*kfuncs, *(func for name in FUNCTIONS if (func := btf.find("func", name)))]:
+        reach(func.ref)
+    for name in HELPER_TYPES:
+        reach(btf.find("typedef", name).id)
     return structs, [row for _, row in sorted(typedefs.items()) if row]
 
 

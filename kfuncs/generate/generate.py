@@ -119,9 +119,9 @@ def special_file(build, root, config, sets):
     return toml.document([f"Types and functions that the verifier of Linux {build} treats specially."], tables)
 
 
-def embedded_files(build, btf, root, config):
+def embedded_files(build, btf, root, config, funcs):
     """(types.toml, attach.toml)."""
-    structs, typedefs = embedded.types(btf)
+    structs, typedefs = embedded.types(btf, funcs)
     functions, tracepoints = embedded.attach(btf)
     first = [toml.table("[[struct]]", row) for row in structs] + [toml.table("[[typedef]]", row) for row in typedefs]
     lsm = [{"name": name, "prototype": text} for name, text in special.lsm_hooks(root, config)]
@@ -154,14 +154,14 @@ def main():
     write("helpers.toml", helpers_file(build, uapi_text, root, protos.read(root, btf)))
     write("availability.toml", availability_file(build, root, config))
     write("special_types.toml", special_file(build, root, config, sets))
-    types, attach = embedded_files(build, btf, root, config)
+    names = sorted({name for found in sets for name, _ in found.members})
+    funcs = [func for name in names if (func := btf.find("func", name))]
+    types, attach = embedded_files(build, btf, root, config, funcs)
     write("types.toml", types)
     write("attach.toml", attach)
     for family, rows in kfuncs.merge(sets, root, btf).items():
         tables = [toml.table("[[kfunc]]", row) for row in rows]
         write(f"{family}.toml", toml.document([f"kfuncs of Linux {build}: the {family} family."], tables))
-    names = sorted({name for found in sets for name, _ in found.members})
-    funcs = [func for name in names if (func := btf.find("func", name))]
     write("include/kptrsim_helpers.h", header.write(btf, uapi_text, funcs))
 
 
