@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::process::{self, Ending};
 use crate::protocol::{MAX_PAYLOAD, Reply, ReplyBody, Request, RequestBody};
@@ -32,13 +34,22 @@ struct Worker {
     seconds: u32,
 }
 
+/// How long to wait for the host to connect, in steps of [`CONNECT_STEP`].
+const CONNECT_STEPS: u32 = 3000;
+
+/// The pause between two looks at a port that the host has not connected to.
+const CONNECT_STEP: Duration = Duration::from_millis(10);
+
 /// Serves the host until it asks for the end or hangs up.
 pub fn serve(mut port: File) -> io::Result<()> {
     let limit = usize::try_from(crate::libbpf::possible_cpus()).unwrap_or(1).max(1);
-    let mut input = Vec::new();
+    let mut input = wait_for_host(&mut port)?;
     let mut waiting: VecDeque<Job> = VecDeque::new();
     let mut workers: Vec<Worker> = Vec::new();
     loop {
+        while let Some(job) = take_job(&mut input)? {
+            waiting.push_back(job);
+        }
         while let Some(job) = take_startable(&mut waiting, &workers, limit) {
             match job.request.body {
                 RequestBody::PowerOff => return Ok(()),
@@ -50,11 +61,8 @@ pub fn serve(mut port: File) -> io::Result<()> {
             }
         }
         let ready = wait_for_input(&port, &workers)?;
-        if ready[0] {
-            read_port(&mut port, &mut input)?;
-            while let Some(job) = take_job(&mut input)? {
-                waiting.push_back(job);
-            }
+        if ready[0] && read_port(&mut port, &mut input)? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the host hung up"));
         }
         for index in (0..workers.len()).rev() {
             if ready[index + 1] && pass_replies(&mut workers[index], &mut port)? {
@@ -131,14 +139,23 @@ fn wait_for_input(port: &File, workers: &[Worker]) -> io::Result<Vec<bool>> {
     Ok(polled.iter().map(|entry| entry.revents != 0).collect())
 }
 
-fn read_port(port: &mut File, input: &mut Vec<u8>) -> io::Result<()> {
+/// Waits until something comes from the host. A port that the host has not yet opened reads as ended.
+fn wait_for_host(port: &mut File) -> io::Result<Vec<u8>> {
+    let mut input = Vec::new();
+    for _ in 0..CONNECT_STEPS {
+        if read_port(port, &mut input)? > 0 {
+            return Ok(input);
+        }
+        sleep(CONNECT_STEP);
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "the host does not open the port"))
+}
+
+fn read_port(port: &mut File, input: &mut Vec<u8>) -> io::Result<usize> {
     let mut chunk = vec![0; 64 << 10];
     let count = port.read(&mut chunk)?;
-    if count == 0 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the host hung up"));
-    }
     input.extend_from_slice(&chunk[..count]);
-    Ok(())
+    Ok(count)
 }
 
 /// Cuts one whole request off the front of what was read.

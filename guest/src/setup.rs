@@ -85,8 +85,9 @@ pub fn hello() -> Hello {
 
 /// Ends the machine. QEMU runs with `-no-reboot`, so a restart is the quickest way to end it.
 pub fn power_off() -> ! {
-    // SAFETY: sync and reboot take no pointers.
+    // SAFETY: none of these takes a pointer. The console's last words have to be out before the restart.
     unsafe {
+        libc::tcdrain(1);
         libc::sync();
         libc::reboot(libc::RB_AUTOBOOT);
     }
