@@ -1,1 +1,12 @@
-//! btf
+//! BTF: the type information that clang writes into an object and the kernel carries of itself.
+//!
+//! [`Btf`] is a table of [`Type`]s indexed by [`TypeId`], with names to look up. [`fields`] finds the fields of a
+//! struct that the kernel treats specially (`kptr`, `percpu_kptr`, `spin_lock`, ...). Nothing here knows programs or
+//! kernels. Start reading at [`Btf`].
+
+pub mod fields;
+mod table;
+mod types;
+
+pub use table::{Btf, BtfBuilder, BtfError};
+pub use types::{Composite, IntEncoding, Linkage, Member, Name, Parameter, SectionVariable, Type, TypeId};

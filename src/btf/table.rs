@@ -1,0 +1,231 @@
+//! The table of types: parsing, building, looking up.
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use super::types::{Name, Type, TypeId};
+
+/// Why type information cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BtfError {
+    /// The bytes are not BTF, or broken; says where and why.
+    #[error("BTF is broken at byte {offset}: {what}")]
+    Malformed {
+        /// Byte offset into the BTF.
+        offset: usize,
+        /// What is wrong there.
+        what: String,
+    },
+    /// A type refers to one that does not exist.
+    #[error("BTF type {from} refers to type {to}, which does not exist")]
+    DanglingType {
+        /// The referring type.
+        from: TypeId,
+        /// The missing one.
+        to: TypeId,
+    },
+}
+
+/// A table of types.
+#[derive(Clone, Debug, Default)]
+pub struct Btf {
+    types: Vec<Type>,
+    by_name: FxHashMap<Name, SmallVec<[TypeId; 1]>>,
+    strings: Vec<u8>,
+}
+
+impl Btf {
+    /// Number of types, `void` included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Is there nothing but `void`?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.types.len() <= 1
+    }
+
+    /// The type of that id, or `None` if there is none.
+    #[must_use]
+    pub fn get(&self, id: TypeId) -> Option<&Type> {
+        self.types.get(id.index())
+    }
+
+    /// The type of that id; `void` if there is none. Parsing has checked every id that a type refers to, so only an
+    /// id from elsewhere can miss.
+    #[must_use]
+    pub fn ty(&self, id: TypeId) -> &Type {
+        self.types.get(id.index()).unwrap_or(&Type::Void)
+    }
+
+    /// All types with their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (TypeId, &Type)> {
+        self.types.iter().enumerate().map(|(index, ty)| (TypeId(index as u32), ty))
+    }
+
+    /// All ids of that name, of any kind, lowest first.
+    #[must_use]
+    pub fn ids_named(&self, name: &str) -> &[TypeId] {
+        self.by_name.get(name).map_or(&[], |ids| ids.as_slice())
+    }
+
+    /// The first struct of that name.
+    #[must_use]
+    pub fn find_struct(&self, name: &str) -> Option<TypeId> {
+        self.find(name, |ty| matches!(ty, Type::Struct(_)))
+    }
+
+    /// The first function of that name.
+    #[must_use]
+    pub fn find_function(&self, name: &str) -> Option<TypeId> {
+        self.find(name, |ty| matches!(ty, Type::Function { .. }))
+    }
+
+    /// The first type of that name for which `wanted` holds.
+    #[must_use]
+    pub fn find(&self, name: &str, wanted: impl Fn(&Type) -> bool) -> Option<TypeId> {
+        self.ids_named(name).iter().copied().find(|&id| wanted(self.ty(id)))
+    }
+
+    /// Skips `const`, `volatile`, `restrict`, type tags and typedefs (`btf_type_skip_modifiers` plus typedefs).
+    /// Ends after as many steps as there are types, so a circle cannot hang it.
+    #[must_use]
+    pub fn resolve(&self, mut id: TypeId) -> TypeId {
+        for _ in 0..self.types.len() {
+            match self.ty(id).modified() {
+                Some(target) => id = target,
+                None => break,
+            }
+        }
+        id
+    }
+
+    /// Size in bytes of a value of that type, modifiers skipped; `None` for types without a size (`void`, functions)
+    /// and where the size overflows.
+    #[must_use]
+    pub fn size_of(&self, id: TypeId) -> Option<u32> {
+        self.size_within(id, 32)
+    }
+
+    fn size_within(&self, id: TypeId, depth: u32) -> Option<u32> {
+        match self.ty(self.resolve(id)) {
+            Type::Int { size, .. } | Type::Enum { size, .. } | Type::Float { size, .. } => Some(*size),
+            Type::Pointer { .. } => Some(8),
+            Type::Struct(composite) | Type::Union(composite) => Some(composite.size),
+            Type::Array { element, count, .. } => {
+                self.size_within(*element, depth.checked_sub(1)?)?.checked_mul(*count)
+            }
+            Type::Variable { type_id, .. } => self.size_within(*type_id, depth.checked_sub(1)?),
+            Type::DataSection { size, .. } => Some(*size),
+            _ => None,
+        }
+    }
+
+    /// The string at that offset of the string section, as `.BTF.ext` refers to strings.
+    #[must_use]
+    pub fn string(&self, offset: u32) -> Option<&str> {
+        let rest = self.strings.get(offset as usize..)?;
+        let end = rest.iter().position(|&byte| byte == 0)?;
+        std::str::from_utf8(&rest[..end]).ok()
+    }
+}
+
+/// Builds a [`Btf`] type by type.
+#[derive(Debug)]
+pub struct BtfBuilder {
+    btf: Btf,
+}
+
+impl Default for BtfBuilder {
+    fn default() -> Self {
+        BtfBuilder { btf: Btf { types: vec![Type::Void], ..Btf::default() } }
+    }
+}
+
+impl BtfBuilder {
+    /// A table with `void` only.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The id that the next [`push`](Self::push) will give.
+    #[must_use]
+    pub fn next_id(&self) -> TypeId {
+        TypeId(self.btf.types.len() as u32)
+    }
+
+    /// Appends a type and returns its id.
+    pub fn push(&mut self, ty: Type) -> TypeId {
+        let id = self.next_id();
+        if !ty.name().is_empty() {
+            self.btf.by_name.entry(ty.name().into()).or_default().push(id);
+        }
+        self.btf.types.push(ty);
+        id
+    }
+
+    /// Replaces a type that was pushed before; for types that refer to each other. The name must stay the same.
+    pub fn replace(&mut self, id: TypeId, ty: Type) {
+        if let Some(slot) = self.btf.types.get_mut(id.index()) {
+            debug_assert_eq!(slot.name(), ty.name());
+            *slot = ty;
+        }
+    }
+
+    /// Keeps the string section, for [`Btf::string`].
+    pub fn set_strings(&mut self, strings: Vec<u8>) {
+        self.btf.strings = strings;
+    }
+
+    /// Reads a type back while building.
+    #[must_use]
+    pub fn btf(&self) -> &Btf {
+        &self.btf
+    }
+
+    /// The finished table.
+    ///
+    /// # Errors
+    /// [`BtfError::DanglingType`] if a type refers to an id that was never pushed.
+    pub fn finish(self) -> Result<Btf, BtfError> {
+        let btf = self.btf;
+        for (from, ty) in btf.iter() {
+            for to in references(ty) {
+                if to.index() >= btf.types.len() {
+                    return Err(BtfError::DanglingType { from, to });
+                }
+            }
+        }
+        Ok(btf)
+    }
+}
+
+/// Every type id that a type names.
+fn references(ty: &Type) -> SmallVec<[TypeId; 4]> {
+    match ty {
+        Type::Void | Type::Int { .. } | Type::Enum { .. } | Type::Forward { .. } | Type::Float { .. } => {
+            SmallVec::new()
+        }
+        Type::Pointer { target }
+        | Type::Typedef { target, .. }
+        | Type::Volatile { target }
+        | Type::Const { target }
+        | Type::Restrict { target }
+        | Type::DeclTag { target, .. }
+        | Type::TypeTag { target, .. } => SmallVec::from_slice(&[*target]),
+        Type::Array { element, index, .. } => SmallVec::from_slice(&[*element, *index]),
+        Type::Struct(composite) | Type::Union(composite) => {
+            composite.members.iter().map(|member| member.type_id).collect()
+        }
+        Type::Function { prototype, .. } => SmallVec::from_slice(&[*prototype]),
+        Type::FunctionPrototype { returns, parameters } => {
+            std::iter::once(*returns).chain(parameters.iter().map(|parameter| parameter.type_id)).collect()
+        }
+        Type::Variable { type_id, .. } => SmallVec::from_slice(&[*type_id]),
+        Type::DataSection { variables, .. } => variables.iter().map(|variable| variable.type_id).collect(),
+    }
+}
