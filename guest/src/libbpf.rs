@@ -19,7 +19,11 @@ unsafe extern "C" {
     fn vsnprintf(buffer: *mut c_char, size: usize, format: *const c_char, arguments: *mut sys::__va_list_tag) -> c_int;
 }
 
-unsafe extern "C" fn print(level: sys::libbpf_print_level, format: *const c_char, arguments: *mut sys::__va_list_tag) -> c_int {
+unsafe extern "C" fn print(
+    level: sys::libbpf_print_level,
+    format: *const c_char,
+    arguments: *mut sys::__va_list_tag,
+) -> c_int {
     if level != sys::LIBBPF_WARN {
         return 0;
     }
@@ -77,7 +81,9 @@ impl Object {
         };
         // SAFETY: the buffer and the options outlive the call; libbpf keeps no pointer to either after it has opened an
         // object, apart from the ELF image, which it drops when loading; callers keep `bytes` until then.
-        let raw = unsafe { sys::bpf_object__open_mem(bytes.as_ptr().cast::<c_void>(), bytes.len() as sys::size_t, &raw const options) };
+        let raw = unsafe {
+            sys::bpf_object__open_mem(bytes.as_ptr().cast::<c_void>(), bytes.len() as sys::size_t, &raw const options)
+        };
         NonNull::new(raw).map(|raw| Object { raw }).ok_or_else(last_errno)
     }
 
@@ -228,8 +234,7 @@ impl Map<'_> {
     /// The map's name; for a global section, the section's name without the object's.
     pub fn name(&self) -> String {
         // SAFETY: the object is open.
-        let (name, internal) =
-            unsafe { (text(sys::bpf_map__name(self.raw())), sys::bpf_map__is_internal(self.raw())) };
+        let (name, internal) = unsafe { (text(sys::bpf_map__name(self.raw())), sys::bpf_map__is_internal(self.raw())) };
         match name.find('.') {
             Some(dot) if internal => name[dot..].to_owned(),
             _ => name,
@@ -253,7 +258,8 @@ pub fn section_variables(object: &Object, section: &str) -> Vec<(String, u32, u3
     // SAFETY: the object is open, so its BTF lives; a DATASEC is followed by as many entries as its info field says.
     unsafe {
         let btf = sys::bpf_object__btf(object.raw());
-        let id = if btf.is_null() { -1 } else { sys::btf__find_by_name_kind(btf, section.as_ptr(), sys::BTF_KIND_DATASEC) };
+        let id =
+            if btf.is_null() { -1 } else { sys::btf__find_by_name_kind(btf, section.as_ptr(), sys::BTF_KIND_DATASEC) };
         let Ok(id) = u32::try_from(id) else { return Vec::new() };
         let datasec = sys::btf__type_by_id(btf, id);
         let entries = datasec.add(1).cast::<sys::btf_var_secinfo>();

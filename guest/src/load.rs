@@ -108,7 +108,14 @@ impl Attempt<'_> {
         self.verdict(program, outcome.err().unwrap_or(0), &log, &messages, insns)
     }
 
-    fn verdict(&self, program: &Program, errno: i32, log: &[u8], messages: &str, insns: Option<String>) -> ProgramVerdict {
+    fn verdict(
+        &self,
+        program: &Program,
+        errno: i32,
+        log: &[u8],
+        messages: &str,
+        insns: Option<String>,
+    ) -> ProgramVerdict {
         let length = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
         let log = String::from_utf8_lossy(&log[..length]);
         let loaded = errno == 0 || !messages.contains(LOAD_FAILED) && log.contains("processed ");
@@ -152,10 +159,8 @@ impl Attempt<'_> {
 
 /// The first thing that libbpf complained about, else the error number's meaning.
 pub fn reason_of(messages: &str, errno: i32) -> String {
-    let first = messages
-        .lines()
-        .map(|line| line.strip_prefix("libbpf: ").unwrap_or(line).trim())
-        .find(|line| !line.is_empty());
+    let first =
+        messages.lines().map(|line| line.strip_prefix("libbpf: ").unwrap_or(line).trim()).find(|line| !line.is_empty());
     match first {
         Some(line) => line.to_owned(),
         None => std::io::Error::from_raw_os_error(errno).to_string(),

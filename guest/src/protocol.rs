@@ -317,15 +317,10 @@ pub fn to_hex(bytes: &[u8]) -> String {
 /// Returns `None` on an odd number of digits or on anything that is not a digit.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text
-        .chars()
-        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<Vec<u8>>>()?;
+    let digits =
+        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<Vec<u8>>>()?;
     let pairs = digits.chunks_exact(2);
-    pairs
-        .remainder()
-        .is_empty()
-        .then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+    pairs.remainder().is_empty().then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 #[cfg(test)]
@@ -346,11 +341,7 @@ mod tests {
             id: 7,
             payload: 3,
             body: RequestBody::TestRun(TestRunRequest {
-                globals: vec![GlobalSetting {
-                    name: "my\npid".into(),
-                    offset: 0,
-                    value: GlobalValue::Pid,
-                }],
+                globals: vec![GlobalSetting { name: "my\npid".into(), offset: 0, value: GlobalValue::Pid }],
                 steps: vec![],
                 timeout_seconds: 9,
             }),

@@ -79,9 +79,14 @@ fn set_global(object: &Object, setting: &GlobalSetting) -> Result<(), String> {
         let bytes = bytes_of(&setting.value, size.saturating_sub(setting.offset))?;
         let room = start + setting.offset..start + setting.offset + bytes.len();
         if setting.offset + bytes.len() > size {
-            return Err(format!("{} bytes at offset {} do not fit into '{name}' ({size} bytes)", bytes.len(), setting.offset));
+            return Err(format!(
+                "{} bytes at offset {} do not fit into '{name}' ({size} bytes)",
+                bytes.len(),
+                setting.offset
+            ));
         }
-        let target = map.initial_value().get_mut(room).ok_or_else(|| format!("section {section} has no bytes to set"))?;
+        let target =
+            map.initial_value().get_mut(room).ok_or_else(|| format!("section {section} has no bytes to set"))?;
         target.copy_from_slice(&bytes);
         return Ok(());
     }
@@ -161,7 +166,8 @@ fn prog_test_run(program: &Program, step: &RunStep, result: &mut StepResult) -> 
     };
     let context = decode(&step.ctx_in)?;
     let packet = decode(&step.data_in)?.or_else(|| takes_packet(program).then(|| vec![0; DEFAULT_PACKET]));
-    let mut options = sys::bpf_test_run_opts { sz: size_of::<sys::bpf_test_run_opts>() as sys::size_t, ..Default::default() };
+    let mut options =
+        sys::bpf_test_run_opts { sz: size_of::<sys::bpf_test_run_opts>() as sys::size_t, ..Default::default() };
     if let Some(packet) = &packet {
         options.data_in = packet.as_ptr().cast::<c_void>();
         options.data_size_in = u32::try_from(packet.len()).map_err(|_| "packet too large")?;

@@ -37,8 +37,7 @@ fn mount(target: &str, kind: &str) -> io::Result<()> {
     let target = CString::new(target)?;
     let kind = CString::new(kind)?;
     // SAFETY: all three strings are NUL-terminated and outlive the call; no data argument is passed.
-    let status =
-        unsafe { libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
+    let status = unsafe { libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

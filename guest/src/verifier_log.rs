@@ -42,9 +42,10 @@ pub fn classify(errno: i32, log: &str) -> Finding {
 
 /// The last line that gives a reason: not statistics, not a dump of states, not an instruction or its source line.
 fn last_reason(log: &str) -> Option<&str> {
-    log.lines().rev().map(str::trim_end).find(|line| {
-        !line.is_empty() && !is_stats(line) && !is_state_dump(line) && !is_trace(line)
-    })
+    log.lines()
+        .rev()
+        .map(str::trim_end)
+        .find(|line| !line.is_empty() && !is_stats(line) && !is_state_dump(line) && !is_trace(line))
 }
 
 fn is_stats(line: &str) -> bool {
@@ -99,8 +100,7 @@ fn parse_stats(log: &str) -> Option<VerifierStats> {
         } else if let Some(rest) = line.strip_prefix("stack depth ") {
             stats.stack_depth = rest.trim().split('+').filter_map(|depth| depth.parse().ok()).collect();
         } else if let Some(rest) = line.strip_prefix("verification time ") {
-            stats.verification_usec =
-                rest.split_whitespace().next().and_then(|usec| usec.parse().ok()).unwrap_or(0);
+            stats.verification_usec = rest.split_whitespace().next().and_then(|usec| usec.parse().ok()).unwrap_or(0);
         }
     }
     complete.then_some(stats)
@@ -148,9 +148,8 @@ mod tests {
 
     #[test]
     fn the_states_after_an_infinite_loop_are_skipped() {
-        let log = format!(
-            "infinite loop detected at insn 3\ncur state: R0=0 R10=fp0\nold state: R0=0 R10=fp0\n{STATS}"
-        );
+        let log =
+            format!("infinite loop detected at insn 3\ncur state: R0=0 R10=fp0\nold state: R0=0 R10=fp0\n{STATS}");
         assert_eq!(classify(22, &log).reason, "infinite loop detected at insn 3");
     }
 

@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
+use indicatif::ProgressBar;
+
 use crate::crosscheck::compare::{self, OurVerdict, Overall};
-use crate::crosscheck::protocol::{GlobalSetting, GlobalValue, RunStep, TestRunRequest, Trigger};
+use crate::crosscheck::compare_run::{self, RunDifference};
+use crate::crosscheck::protocol::{
+    GlobalSetting, GlobalValue, RunStep, TestRunRequest, TestRunResult, Trigger, Verdict,
+};
 use crate::crosscheck::{
     BootOptions, Cache, CrosscheckError, Judge, KernelImage, KernelVerdict, LoadJob, LoadOptions, ObjectOutcome, guest,
 };
@@ -26,8 +31,9 @@ pub struct Args {
     /// Ask the kernel only, and print what it says. Exits with 0 when all are accepted, 1 when one is not.
     #[arg(long)]
     kernel_only: bool,
-    /// Load the named programs together and run them in order (with --kernel-only); prints results and maps as JSON.
-    #[arg(long, requires_all = ["kernel_only", "prog"])]
+    /// Load the named programs together, run them in order, and compare return values, globals and maps.
+    /// With --kernel-only, print the kernel's as JSON.
+    #[arg(long, requires = "prog")]
     run: bool,
     /// A program to load; may be repeated. All when absent.
     #[arg(long, value_name = "NAME")]
@@ -89,12 +95,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CrosscheckError> {
     };
     let guest = guest::locate(&cache, args.guest.as_deref(), &mut |line| eprintln!("{line}"))?;
     let boot = BootOptions { cpus: args.cpus, memory_mib: args.memory, ..BootOptions::new(guest) };
-    let mut judge = Judge::new(image, boot);
-    if args.run {
-        return test_run(args, &mut judge, &jobs);
+    let mut judge = Judge::new(image.clone(), boot);
+    match (args.run, args.kernel_only) {
+        (true, _) => test_run(args, &image, &mut judge, &jobs),
+        (false, true) => kernel_only(args, &mut judge, jobs),
+        (false, false) => comparison(args, &image, &mut judge, jobs),
     }
-    let outcomes = ask(args, &mut judge, jobs)?;
-    if args.kernel_only { print_kernel_only(args, &outcomes) } else { print_comparison(args, outcomes) }
 }
 
 fn read_job(path: &Path, programs: &[String]) -> Result<LoadJob, CrosscheckError> {
@@ -102,8 +108,13 @@ fn read_job(path: &Path, programs: &[String]) -> Result<LoadJob, CrosscheckError
     Ok(LoadJob { name: path.display().to_string(), bytes, programs: programs.to_vec() })
 }
 
-/// Asks the kernel about all objects; the answers are in the objects' order.
-fn ask(args: &Args, judge: &mut Judge, jobs: Vec<LoadJob>) -> Result<Vec<ObjectOutcome>, CrosscheckError> {
+/// Asks the kernel about all objects and hands over the answers in the objects' order, each as soon as it is its turn.
+fn ask(
+    args: &Args,
+    judge: &mut Judge,
+    jobs: Vec<LoadJob>,
+    mut on_outcome: impl FnMut(ObjectOutcome),
+) -> Result<(), CrosscheckError> {
     let options = LoadOptions {
         log_level: args.log_level.unwrap_or(0),
         want_log: args.log_level.is_some(),
@@ -111,66 +122,89 @@ fn ask(args: &Args, judge: &mut Judge, jobs: Vec<LoadJob>) -> Result<Vec<ObjectO
         timeout: Duration::from_secs(u64::from(args.timeout)),
         overall: args.overall_timeout.map(Duration::from_secs),
     };
-    let order: BTreeMap<String, usize> = jobs.iter().enumerate().map(|(index, job)| (job.name.clone(), index)).collect();
-    let mut outcomes = Vec::new();
-    judge.load(jobs, &options, |outcome| outcomes.push(outcome))?;
-    outcomes.sort_by_key(|outcome: &ObjectOutcome| order.get(&outcome.name).copied());
-    Ok(outcomes)
+    let progress = ProgressBar::new(jobs.len() as u64);
+    let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+    let mut turns = order.iter();
+    let mut turn = turns.next();
+    let mut early: Vec<ObjectOutcome> = Vec::new();
+    judge.load(jobs, &options, |outcome| {
+        progress.inc(1);
+        early.push(outcome);
+        while let Some(place) = early.iter().position(|outcome| turn == Some(&outcome.name)) {
+            let outcome = early.swap_remove(place);
+            for failure in &outcome.failures {
+                progress.suspend(|| eprintln!("{}: {failure}", outcome.name));
+            }
+            on_outcome(outcome);
+            turn = turns.next();
+        }
+    })?;
+    progress.finish_and_clear();
+    Ok(())
 }
 
-fn print_kernel_only(args: &Args, outcomes: &[ObjectOutcome]) -> Result<ExitCode, CrosscheckError> {
-    let mut out = io::stdout().lock();
-    let verdicts: Vec<&KernelVerdict> = outcomes.iter().flat_map(|outcome| &outcome.verdicts).collect();
-    match args.format {
-        Format::Json => verdicts.iter().try_for_each(|verdict| print_json(&mut out, verdict)),
-        Format::Text => write!(out, "{}", kernel_text(&verdicts)),
-    }
-    .map_err(stdout_error)?;
-    report_failures(outcomes);
-    let accepted = |verdict: &&KernelVerdict| verdict.program.errno == 0 && verdict.program.reason.is_empty();
-    let clean = outcomes.iter().all(|outcome| outcome.failures.is_empty());
-    Ok(ExitCode::from(u8::from(!(clean && verdicts.iter().all(accepted)))))
-}
-
-/// One line for each program, with the log above it when it was asked for, and counts at the end.
-fn kernel_text(verdicts: &[&KernelVerdict]) -> String {
-    use std::fmt::Write;
-    let mut text = String::new();
+/// Prints what the kernel says, and nothing of ours.
+fn kernel_only(args: &Args, judge: &mut Judge, jobs: Vec<LoadJob>) -> Result<ExitCode, CrosscheckError> {
+    let mut printed = Ok(());
+    let mut all_accepted = true;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for verdict in verdicts {
-        let program = &verdict.program;
-        let word = compare::verdict_word(program.verdict);
-        *counts.entry(word).or_default() += 1;
-        if let Some(log) = &program.log {
-            text.push_str(log);
+    ask(args, judge, jobs, |outcome| {
+        all_accepted &= outcome.failures.is_empty();
+        for verdict in &outcome.verdicts {
+            all_accepted &= verdict.program.verdict == Verdict::Accept;
+            *counts.entry(compare::verdict_word(verdict.program.verdict)).or_default() += 1;
+            let mut out = io::stdout().lock();
+            let result = match args.format {
+                Format::Json => print_json(&mut out, verdict),
+                Format::Text => write!(out, "{}", kernel_text(verdict)),
+            };
+            if printed.is_ok() {
+                printed = result;
+            }
         }
-        let stats = program.stats.as_ref().map_or(String::new(), |stats| format!(" insns={}", stats.insns_processed));
-        let errno = if program.errno == 0 { String::new() } else { format!(" errno={}", program.errno) };
-        let insn = program.last_insn.map_or(String::new(), |insn| format!(" insn={insn}"));
-        let reason = if program.reason.is_empty() { String::new() } else { format!(": {}", program.reason) };
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{} {} [{}] {word}{errno}{insn}{stats}{reason}",
-            verdict.object, program.program, verdict.kernel
-        );
+    })?;
+    printed.map_err(stdout_error)?;
+    if args.format == Format::Text {
+        let parts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        println!("{} programs: {}", counts.values().sum::<usize>(), parts.join(", "));
     }
-    let counts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-    let _ = writeln!(text, "{} programs: {}", verdicts.len(), counts.join(", "));
-    text
+    Ok(ExitCode::from(u8::from(!all_accepted)))
 }
 
-fn print_comparison(args: &Args, outcomes: Vec<ObjectOutcome>) -> Result<ExitCode, CrosscheckError> {
-    report_failures(&outcomes);
-    let failed = outcomes.iter().any(|outcome| !outcome.failures.is_empty());
-    let mut comparisons = Vec::new();
-    for outcome in outcomes {
-        let mut ours = our_verdicts(Path::new(&outcome.name), &args.prog)?;
-        for verdict in outcome.verdicts {
-            let place = ours.iter().position(|ours| ours.program == verdict.program.program);
-            comparisons.push(compare::compare(place.map(|place| ours.swap_remove(place)), verdict));
-        }
+/// A line for a program, with the log above it when it was asked for.
+fn kernel_text(verdict: &KernelVerdict) -> String {
+    let program = &verdict.program;
+    let word = compare::verdict_word(program.verdict);
+    let log = program.log.as_deref().unwrap_or("");
+    let stats = program.stats.as_ref().map_or(String::new(), |stats| format!(" insns={}", stats.insns_processed));
+    let errno = if program.errno == 0 { String::new() } else { format!(" errno={}", program.errno) };
+    let insn = program.last_insn.map_or(String::new(), |insn| format!(" insn={insn}"));
+    let reason = if program.reason.is_empty() { String::new() } else { format!(": {}", program.reason) };
+    let (object, name, kernel) = (&verdict.object, &program.program, &verdict.kernel);
+    format!("{log}{object} {name} [{kernel}] {word}{errno}{insn}{stats}{reason}\n")
+}
+
+/// Compares the kernel's verdicts with ours.
+fn comparison(
+    args: &Args,
+    image: &KernelImage,
+    judge: &mut Judge,
+    jobs: Vec<LoadJob>,
+) -> Result<ExitCode, CrosscheckError> {
+    let mut ours = BTreeMap::new();
+    for job in &jobs {
+        ours.insert(job.name.clone(), our_verdicts(job, image)?);
     }
+    let mut failed = false;
+    let mut comparisons = Vec::new();
+    ask(args, judge, jobs, |outcome| {
+        failed |= !outcome.failures.is_empty();
+        let ours = ours.get(&outcome.name).map_or(&[][..], Vec::as_slice);
+        comparisons.extend(outcome.verdicts.into_iter().map(|verdict| {
+            let own = ours.iter().find(|own| own.program == verdict.program.program);
+            compare::compare(own.cloned(), verdict)
+        }));
+    })?;
     let mut out = io::stdout().lock();
     match args.format {
         Format::Json => comparisons.iter().try_for_each(|one| print_json(&mut out, one)),
@@ -185,26 +219,33 @@ fn print_comparison(args: &Args, outcomes: Vec<ObjectOutcome>) -> Result<ExitCod
     })
 }
 
-/// What our own verifier says about the programs of an object: THE PLACE TO CONNECT IT.
+/// What our own verifier says about the programs of an object, for this kernel: THE PLACE TO CONNECT THE VERIFIER.
 ///
 /// Until then there is nothing to compare with, and the command says so.
-fn our_verdicts(_object: &Path, _programs: &[String]) -> Result<Vec<OurVerdict>, CrosscheckError> {
+fn our_verdicts(_job: &LoadJob, _image: &KernelImage) -> Result<Vec<OurVerdict>, CrosscheckError> {
     Err(CrosscheckError::Missing {
         what: "our own verifier".into(),
         remedy: "use --kernel-only until it is connected".into(),
     })
 }
 
-fn report_failures(outcomes: &[ObjectOutcome]) {
-    for outcome in outcomes {
-        for failure in &outcome.failures {
-            eprintln!("{}: {failure}", outcome.name);
-        }
-    }
+/// What our own machine makes of the same run: THE PLACE TO CONNECT THE MACHINE.
+///
+/// Until then there is nothing to compare with, and the command says so.
+fn our_run(_job: &LoadJob, _image: &KernelImage, _request: &TestRunRequest) -> Result<TestRunResult, CrosscheckError> {
+    Err(CrosscheckError::Missing {
+        what: "our own machine".into(),
+        remedy: "use --kernel-only until it is connected".into(),
+    })
 }
 
-/// Loads programs together, runs them, and prints the result as JSON, one line an object.
-fn test_run(args: &Args, judge: &mut Judge, jobs: &[LoadJob]) -> Result<ExitCode, CrosscheckError> {
+/// Loads programs together and runs them; prints the kernel's result as JSON, or what differs from ours.
+fn test_run(
+    args: &Args,
+    image: &KernelImage,
+    judge: &mut Judge,
+    jobs: &[LoadJob],
+) -> Result<ExitCode, CrosscheckError> {
     let steps = args.prog.iter().map(|program| RunStep {
         program: program.clone(),
         trigger: Trigger::Auto,
@@ -214,13 +255,46 @@ fn test_run(args: &Args, judge: &mut Judge, jobs: &[LoadJob]) -> Result<ExitCode
         cpu: args.cpu,
     });
     let request = TestRunRequest { globals: args.set.clone(), steps: steps.collect(), timeout_seconds: args.timeout };
-    let mut failed = false;
+    let by_pid = args.set.iter().filter(|setting| setting.value == GlobalValue::Pid);
+    let ignored: Vec<String> = by_pid.map(|setting| setting.name.clone()).collect();
+    let mut good = true;
     for job in jobs {
+        let ours = if args.kernel_only { None } else { Some(our_run(job, image, &request)?) };
         let result = judge.test_run(&job.bytes, request.clone())?;
-        failed |= result.error.is_some() || result.steps.iter().any(|step| step.errno != 0);
-        print_json(&mut io::stdout().lock(), &result).map_err(stdout_error)?;
+        let mut out = io::stdout().lock();
+        match ours {
+            None => {
+                good &= result.error.is_none() && result.steps.iter().all(|step| step.errno == 0);
+                print_json(&mut out, &result)
+            }
+            Some(ours) => {
+                let differences = compare_run::compare_runs(&ours, &result, &ignored);
+                good &= differences.is_empty();
+                print_differences(&mut out, args.format, job, image, &differences)
+            }
+        }
+        .map_err(stdout_error)?;
     }
-    Ok(ExitCode::from(u8::from(failed)))
+    Ok(ExitCode::from(u8::from(!good)))
+}
+
+fn print_differences(
+    out: &mut impl Write,
+    format: Format,
+    job: &LoadJob,
+    image: &KernelImage,
+    differences: &[RunDifference],
+) -> io::Result<()> {
+    if format == Format::Json {
+        let line = serde_json::json!({ "object": job.name, "kernel": image.release, "differences": differences });
+        return print_json(out, &line);
+    }
+    let verdict = if differences.is_empty() { "runs alike" } else { "runs differ" };
+    writeln!(out, "{} [{}] {verdict}", job.name, image.release)?;
+    for difference in differences {
+        writeln!(out, "  {}: ours {}, kernel's {}", difference.place, difference.ours, difference.kernel)?;
+    }
+    Ok(())
 }
 
 /// Reads `GLOBAL=VALUE`.
@@ -231,7 +305,9 @@ fn parse_setting(text: &str) -> Result<GlobalSetting, String> {
         "@cpus" => GlobalValue::PossibleCpus,
         _ => match value.strip_prefix("hex:") {
             Some(digits) => GlobalValue::Hex(digits.to_owned()),
-            None => GlobalValue::Int(value.parse().map_err(|_| format!("'{value}' is no number, hex:DIGITS, @pid or @cpus"))?),
+            None => GlobalValue::Int(
+                value.parse().map_err(|_| format!("'{value}' is no number, hex:DIGITS, @pid or @cpus"))?,
+            ),
         },
     };
     Ok(GlobalSetting { name: name.to_owned(), offset: 0, value })

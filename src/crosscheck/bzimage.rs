@@ -76,7 +76,8 @@ impl<'a> BzImage<'a> {
         let outside = |field, offset| BzImageError::Outside { field, offset, size: bytes.len() };
 
         let version_at = usize::from(word(0x20e).ok_or(BzImageError::NoHeader)?) + 0x200;
-        let version = bytes.get(version_at..).and_then(|rest| rest.get(..rest.iter().take(512).position(|&byte| byte == 0)?));
+        let version =
+            bytes.get(version_at..).and_then(|rest| rest.get(..rest.iter().take(512).position(|&byte| byte == 0)?));
         let version = version
             .and_then(|text| std::str::from_utf8(text).ok())
             .ok_or_else(|| outside("kernel_version", version_at))?;

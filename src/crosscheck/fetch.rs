@@ -6,14 +6,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
 
 use object::read::archive::ArchiveFile;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::bzimage::{self, BzImage};
-use super::image::version_key;
+use super::image::{PARTIAL, sweep, version_key};
 use super::{Cache, CrosscheckError, KernelImage};
 
 /// Which of Debian's kernel packages are taken: the ones for virtual machines, which are small.
@@ -66,20 +65,6 @@ pub fn fetch(cache: &Cache, wanted: &str, tell: &mut dyn FnMut(&str)) -> Result<
     KernelImage::cached(&target)
 }
 
-/// Begins the names of folders that are still being filled.
-const PARTIAL: &str = ".partial-";
-
-/// Removes what an interrupted fetch left behind, if it is old enough that nobody can be at work on it.
-fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let age = entry.metadata().and_then(|data| data.modified()).ok();
-        let age = age.and_then(|changed| SystemTime::now().duration_since(changed).ok()).unwrap_or_default();
-        if entry.file_name().to_string_lossy().starts_with(PARTIAL) && age > Duration::from_secs(3600) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 /// The package of the newest kernel that `wanted` begins.
 fn newest_package(wanted: &str) -> Result<String, CrosscheckError> {
     let fail = |reason: &str| CrosscheckError::Fetch { wanted: wanted.to_owned(), reason: reason.to_owned() };
@@ -88,8 +73,9 @@ fn newest_package(wanted: &str) -> Result<String, CrosscheckError> {
         return Err(fail("a kernel is named by its version, as 6.12 or 6.12.117"));
     }
     let names = run(Command::new("apt-cache").args(["pkgnames", &format!("linux-image-{wanted}")]))?;
-    choose_package(&names, wanted)
-        .ok_or_else(|| fail("the package lists have no such cloud kernel; `apt-get update` may be needed, or give --kernel-image FILE"))
+    choose_package(&names, wanted).ok_or_else(|| {
+        fail("the package lists have no such cloud kernel; `apt-get update` may be needed, or give --kernel-image FILE")
+    })
 }
 
 /// Of all package names, the newest kernel of the flavour whose version is `wanted` or goes on from it.
@@ -129,8 +115,12 @@ fn download(package: &str, version: &str, folder: &Path) -> Result<PathBuf, Cros
     let request = format!("{package}={version}");
     run(Command::new("apt-get").args(["download", "-q", &request]).current_dir(folder))?;
     let files = fs::read_dir(folder).map_err(|error| CrosscheckError::io(folder, error))?;
-    let archive = files.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "deb"));
-    archive.ok_or_else(|| CrosscheckError::Fetch { wanted: package.to_owned(), reason: "apt-get left no .deb file".into() })
+    let archive =
+        files.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "deb"));
+    archive.ok_or_else(|| CrosscheckError::Fetch {
+        wanted: package.to_owned(),
+        reason: "apt-get left no .deb file".into(),
+    })
 }
 
 /// Runs a tool of the package manager and returns what it prints.
@@ -235,20 +225,5 @@ mod tests {
         assert!(unpack_package(b"junk", "6.12.1", folder.path()).is_err());
         let empty = unpack_package(b"!<arch>\n", "6.12.1", folder.path());
         assert_eq!(empty, Err("the package has no data.tar".into()));
-    }
-
-    #[test]
-    fn only_old_leftovers_are_swept() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let fresh = folder.path().join(".partial-now");
-        let old = folder.path().join(".partial-old");
-        for path in [&fresh, &old] {
-            fs::create_dir(path).expect("a writable folder");
-        }
-        let long_ago = SystemTime::now() - Duration::from_secs(7200);
-        File::open(&old).and_then(|file| file.set_modified(long_ago)).expect("a time that can be set");
-        sweep(folder.path());
-        assert!(fresh.exists());
-        assert!(!old.exists());
     }
 }

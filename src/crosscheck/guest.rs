@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use super::image::{PARTIAL, sweep};
 use super::{Cache, CrosscheckError, protocol};
 
 /// The guest crate, file by file. The lock file is the workspace's: cargo drops from it what the guest does not need.
@@ -62,6 +63,7 @@ pub fn locate(cache: &Cache, given: Option<&Path>, tell: &mut dyn FnMut(&str)) -
     let program = folder.join(PROGRAM);
     if !program.is_file() {
         check_tools()?;
+        sweep(&guests);
         tell("building the guest program (once)");
         build(&guests, &folder)?;
     }
@@ -82,7 +84,12 @@ fn checksum() -> String {
 /// Looks for what the build needs, so that one message can say all that has to be installed.
 fn check_tools() -> Result<(), CrosscheckError> {
     let runs = |name: &str| {
-        let status = Command::new(name).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let status = Command::new(name)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         status.is_ok_and(|status| status.success())
     };
     if !runs("cargo") {
@@ -113,13 +120,13 @@ fn library(archive: &str) -> Option<PathBuf> {
 
 /// Builds the guest in a folder of its own and moves the program into `folder`, which then appears whole.
 fn build(guests: &Path, folder: &Path) -> Result<(), CrosscheckError> {
-    let staging = TempDir::with_prefix_in(".partial-", guests).map_err(|error| CrosscheckError::io(guests, error))?;
+    let staging = TempDir::with_prefix_in(PARTIAL, guests).map_err(|error| CrosscheckError::io(guests, error))?;
     let sources = staging.path().join("sources");
     for (name, text) in SOURCES {
         let path = sources.join(name);
         let parent = path.parent().unwrap_or(&sources);
         fs::create_dir_all(parent).map_err(|error| CrosscheckError::io(parent, error))?;
-        fs::write(&path, text).map_err(|error| CrosscheckError::io(&path, error))?;
+        fs::write(&path, manifest_or(name, text)).map_err(|error| CrosscheckError::io(&path, error))?;
     }
     let target = staging.path().join("target");
     let mut cargo = Command::new("cargo");
@@ -134,7 +141,9 @@ fn build(guests: &Path, folder: &Path) -> Result<(), CrosscheckError> {
     if let Some(libraries) = library("libelf.a").as_deref().and_then(Path::parent) {
         cargo.env("LIBBPF_SYS_LIBRARY_PATH", libraries);
     }
-    let output = cargo.output().map_err(|error| CrosscheckError::program("cargo", "install Rust, or give --guest FILE", error))?;
+    let output = cargo
+        .output()
+        .map_err(|error| CrosscheckError::program("cargo", "install Rust, or give --guest FILE", error))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = text.lines().collect();
@@ -150,6 +159,12 @@ fn build(guests: &Path, folder: &Path) -> Result<(), CrosscheckError> {
         Err(_) if folder.join(PROGRAM).is_file() => Ok(()),
         outcome => outcome.map_err(|error| CrosscheckError::io(folder, error)),
     }
+}
+
+/// The manifest as that of a workspace of its own, in case the cache lies inside somebody's; other files as they are.
+fn manifest_or(name: &str, text: &str) -> String {
+    let workspace = if name == "Cargo.toml" { "\n[workspace]\n" } else { "" };
+    format!("{text}{workspace}")
 }
 
 #[cfg(test)]

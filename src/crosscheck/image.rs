@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::CrosscheckError;
 use super::bzimage::BzImage;
@@ -130,6 +131,20 @@ impl KernelImage {
     }
 }
 
+/// Begins the names of folders that are still being filled.
+pub(crate) const PARTIAL: &str = ".partial-";
+
+/// Removes what an interrupted fetch or build left behind, if it is old enough that nobody can be at work on it.
+pub(crate) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|data| data.modified()).ok();
+        let age = age.and_then(|changed| SystemTime::now().duration_since(changed).ok()).unwrap_or_default();
+        if entry.file_name().to_string_lossy().starts_with(PARTIAL) && age > Duration::from_secs(3600) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Orders releases by their numbers: 6.12.9 is before 6.12.117.
 #[must_use]
 pub fn version_key(release: &str) -> Vec<u64> {
@@ -139,6 +154,8 @@ pub fn version_key(release: &str) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
@@ -161,5 +178,20 @@ mod tests {
         fs::write(&path, b"not a kernel").expect("a writable folder");
         let error = KernelImage::open(&path).expect_err("no boot header").to_string();
         assert!(error.contains("vmlinuz") && error.contains("HdrS"), "{error}");
+    }
+
+    #[test]
+    fn only_old_leftovers_are_swept() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let fresh = folder.path().join(".partial-now");
+        let old = folder.path().join(".partial-old");
+        for path in [&fresh, &old] {
+            fs::create_dir(path).expect("a writable folder");
+        }
+        let long_ago = SystemTime::now() - Duration::from_secs(7200);
+        File::open(&old).and_then(|file| file.set_modified(long_ago)).expect("a time that can be set");
+        sweep(folder.path());
+        assert!(fresh.exists());
+        assert!(!old.exists());
     }
 }

@@ -35,7 +35,14 @@ struct Archive {
 }
 
 impl Archive {
-    fn add(&mut self, name: &str, kind: ModeFileType, mode: u32, device: (u32, u32), contents: &[u8]) -> io::Result<()> {
+    fn add(
+        &mut self,
+        name: &str,
+        kind: ModeFileType,
+        mode: u32,
+        device: (u32, u32),
+        contents: &[u8],
+    ) -> io::Result<()> {
         let size = u32::try_from(contents.len()).map_err(|_| io::Error::other(format!("{name} is too large")))?;
         let builder = Builder::new(name)
             .ino(self.next_inode)

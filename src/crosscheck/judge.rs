@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::protocol::{LoadRequest, ProgramVerdict, ReplyBody, RequestBody, TestRunRequest, TestRunResult};
+use super::protocol::{LoadRequest, ProgramVerdict, Reply, ReplyBody, RequestBody, TestRunRequest, TestRunResult};
 use super::{BootOptions, CrosscheckError, KernelImage, Vm};
 
 /// How long a machine may be silent beyond the time that a single program has.
@@ -46,7 +46,13 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> LoadOptions {
-        LoadOptions { log_level: 0, want_log: false, want_insns: false, timeout: Duration::from_secs(60), overall: None }
+        LoadOptions {
+            log_level: 0,
+            want_log: false,
+            want_insns: false,
+            timeout: Duration::from_secs(60),
+            overall: None,
+        }
     }
 }
 
@@ -73,12 +79,44 @@ pub struct ObjectOutcome {
     pub failures: Vec<String>,
 }
 
+/// What the judge needs of a booted kernel. [`Vm`] is one; tests have others.
+pub trait Machine {
+    /// The exact kernel build.
+    fn release(&self) -> String;
+
+    /// Sends a request without waiting; returns the id that its replies will have.
+    ///
+    /// # Errors
+    /// When the machine has ended.
+    fn submit(&mut self, body: RequestBody, payload: &[u8]) -> Result<u64, CrosscheckError>;
+
+    /// Waits for the next reply, of whatever request.
+    ///
+    /// # Errors
+    /// When none comes in time, or the machine ends.
+    fn next_reply(&mut self, timeout: Duration) -> Result<Reply, CrosscheckError>;
+}
+
+impl Machine for Vm {
+    fn release(&self) -> String {
+        self.hello().release.clone()
+    }
+
+    fn submit(&mut self, body: RequestBody, payload: &[u8]) -> Result<u64, CrosscheckError> {
+        Vm::submit(self, body, payload)
+    }
+
+    fn next_reply(&mut self, timeout: Duration) -> Result<Reply, CrosscheckError> {
+        Vm::next_reply(self, timeout)
+    }
+}
+
 /// A kernel to ask. Boots when first needed, and again when a machine has died.
-#[derive(Debug)]
-pub struct Judge {
-    image: KernelImage,
-    options: BootOptions,
-    vm: Option<Vm>,
+pub struct Judge<M = Vm> {
+    boot: Box<dyn FnMut() -> Result<M, CrosscheckError>>,
+    machine: Option<M>,
+    /// How many objects may be under way at once.
+    side_by_side: usize,
 }
 
 /// An object with the machine.
@@ -96,29 +134,12 @@ impl UnderWay {
     }
 }
 
-impl Judge {
+impl Judge<Vm> {
     /// A judge that will boot this kernel.
     #[must_use]
-    pub fn new(image: KernelImage, options: BootOptions) -> Judge {
-        Judge { image, options, vm: None }
-    }
-
-    /// The kernel that is asked.
-    #[must_use]
-    pub fn image(&self) -> &KernelImage {
-        &self.image
-    }
-
-    /// The running machine; boots one when there is none.
-    ///
-    /// # Errors
-    /// As [`Vm::boot`].
-    pub fn vm(&mut self) -> Result<&mut Vm, CrosscheckError> {
-        let vm = match self.vm.take() {
-            Some(vm) => vm,
-            None => Vm::boot(&self.image, &self.options)?,
-        };
-        Ok(self.vm.insert(vm))
+    pub fn new(image: KernelImage, options: BootOptions) -> Judge<Vm> {
+        let side_by_side = usize::try_from(options.cpus).unwrap_or(1).max(1) * PER_CPU;
+        Judge::with_machines(Box::new(move || Vm::boot(&image, &options)), side_by_side)
     }
 
     /// Runs programs of one object; see [`Vm::test_run`]. The machine is given up when it died.
@@ -126,11 +147,31 @@ impl Judge {
     /// # Errors
     /// As [`Vm::boot`] and [`Vm::test_run`].
     pub fn test_run(&mut self, object: &[u8], request: TestRunRequest) -> Result<TestRunResult, CrosscheckError> {
-        let result = self.vm()?.test_run(object, request);
+        let result = self.machine()?.test_run(object, request);
         if !matches!(result, Ok(_) | Err(CrosscheckError::Refused { .. })) {
-            self.vm = None;
+            self.machine = None;
         }
         result
+    }
+}
+
+impl<M: Machine> Judge<M> {
+    /// A judge that boots its machines so, and has at most that many objects under way at once.
+    #[must_use]
+    pub fn with_machines(boot: Box<dyn FnMut() -> Result<M, CrosscheckError>>, side_by_side: usize) -> Judge<M> {
+        Judge { boot, machine: None, side_by_side: side_by_side.max(1) }
+    }
+
+    /// The running machine; boots one when there is none.
+    ///
+    /// # Errors
+    /// As [`Vm::boot`].
+    pub fn machine(&mut self) -> Result<&mut M, CrosscheckError> {
+        let machine = match self.machine.take() {
+            Some(machine) => machine,
+            None => (self.boot)()?,
+        };
+        Ok(self.machine.insert(machine))
     }
 
     /// Asks about objects and hands over each one's outcome as soon as it is complete, in any order.
@@ -152,7 +193,7 @@ impl Judge {
             let under_way = match self.load_in_one_machine(&mut jobs, &mut suspects, options, end, &mut on_outcome)? {
                 Finish::All => return Ok(()),
                 Finish::Died { under_way, error } => {
-                    self.vm = None;
+                    self.machine = None;
                     if out_of_time(end) {
                         let unasked = suspects.drain(..).chain(jobs.by_ref());
                         let unasked = unasked.map(|job| UnderWay::new(job, false));
@@ -185,9 +226,9 @@ impl Judge {
         end: Option<Instant>,
         on_outcome: &mut impl FnMut(ObjectOutcome),
     ) -> Result<Finish, CrosscheckError> {
-        let kernel = self.vm()?.hello().release.clone();
-        let side_by_side = usize::try_from(self.options.cpus).unwrap_or(1).max(1) * PER_CPU;
-        let vm = self.vm()?;
+        let side_by_side = self.side_by_side;
+        let machine = self.machine()?;
+        let kernel = machine.release();
         let mut under_way: BTreeMap<u64, UnderWay> = BTreeMap::new();
         let finish = |under_way: BTreeMap<u64, UnderWay>, error| {
             Ok(Finish::Died { under_way: under_way.into_values().collect(), error })
@@ -201,7 +242,7 @@ impl Judge {
                         None => break,
                     },
                 };
-                match vm.submit(load_request(&item.job, options), &item.job.bytes) {
+                match machine.submit(load_request(&item.job, options), &item.job.bytes) {
                     Ok(id) => under_way.insert(id, item),
                     Err(error) => {
                         under_way.insert(u64::MAX, item);
@@ -214,7 +255,7 @@ impl Judge {
             }
             let patience = options.timeout + SLACK;
             let patience = end.map_or(patience, |end| patience.min(end.saturating_duration_since(Instant::now())));
-            let reply = match vm.next_reply(patience) {
+            let reply = match machine.next_reply(patience) {
                 Ok(reply) => reply,
                 Err(error) => return finish(under_way, error),
             };
@@ -256,4 +297,105 @@ fn load_request(job: &LoadJob, options: &LoadOptions) -> RequestBody {
         want_insns: options.want_insns,
         timeout_seconds: u32::try_from(options.timeout.as_secs()).unwrap_or(u32::MAX).max(1),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// Answers every object with one failure message, its own bytes, and dies when it is sent `poison`.
+    struct FakeMachine {
+        replies: VecDeque<Reply>,
+        next_id: u64,
+        poisoned: bool,
+    }
+
+    impl Machine for FakeMachine {
+        fn release(&self) -> String {
+            "6.12.1-fake".into()
+        }
+
+        fn submit(&mut self, _: RequestBody, payload: &[u8]) -> Result<u64, CrosscheckError> {
+            self.next_id += 1;
+            let id = self.next_id;
+            self.poisoned |= payload == b"poison";
+            let message = String::from_utf8_lossy(payload).into_owned();
+            self.replies.push_back(Reply { id, body: ReplyBody::Failed { message } });
+            self.replies.push_back(Reply { id, body: ReplyBody::Done });
+            Ok(id)
+        }
+
+        fn next_reply(&mut self, _: Duration) -> Result<Reply, CrosscheckError> {
+            let dead = || CrosscheckError::Died { how: "ended".into(), console: "Kernel panic".into() };
+            if self.poisoned { Err(dead()) } else { self.replies.pop_front().ok_or_else(dead) }
+        }
+    }
+
+    fn ask(objects: &[&str], options: &LoadOptions) -> (Vec<(String, Vec<String>)>, usize) {
+        let boots = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&boots);
+        let boot = move || {
+            counted.set(counted.get() + 1);
+            Ok(FakeMachine { replies: VecDeque::new(), next_id: 0, poisoned: false })
+        };
+        let mut judge = Judge::with_machines(Box::new(boot), 3);
+        let job = |(index, text): (usize, &&str)| LoadJob {
+            name: index.to_string(),
+            bytes: text.as_bytes().to_vec(),
+            programs: Vec::new(),
+        };
+        let mut outcomes = Vec::new();
+        judge
+            .load(objects.iter().enumerate().map(job), options, |outcome| {
+                outcomes.push((outcome.name, outcome.failures))
+            })
+            .expect("a machine that always boots");
+        outcomes.sort();
+        (outcomes, boots.get())
+    }
+
+    #[test]
+    fn objects_are_answered_in_one_machine() {
+        let (outcomes, boots) = ask(&["a", "b", "c", "d", "e"], &LoadOptions::default());
+        let failures: Vec<&str> = outcomes.iter().flat_map(|(_, failures)| failures).map(String::as_str).collect();
+        assert_eq!(failures, ["a", "b", "c", "d", "e"]);
+        assert_eq!(boots, 1);
+    }
+
+    #[test]
+    fn nothing_to_ask_boots_nothing() {
+        assert_eq!(ask(&[], &LoadOptions::default()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn the_object_that_kills_the_machine_is_the_only_one_without_an_answer() {
+        for place in 0..5 {
+            let mut objects = ["a"; 5];
+            objects[place] = "poison";
+            let (outcomes, _) = ask(&objects, &LoadOptions::default());
+            assert_eq!(outcomes.len(), 5);
+            for (index, (_, failures)) in outcomes.iter().enumerate() {
+                assert_eq!(failures.len(), 1, "one answer each");
+                assert_eq!(failures[0].contains("Kernel panic"), index == place, "{failures:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_killers_are_both_found() {
+        let (outcomes, _) = ask(&["poison", "a", "poison", "b"], &LoadOptions::default());
+        let dead: Vec<bool> = outcomes.iter().map(|(_, failures)| failures[0].contains("Kernel panic")).collect();
+        assert_eq!(dead, [true, false, true, false]);
+    }
+
+    #[test]
+    fn when_time_runs_out_every_object_still_has_an_outcome() {
+        let options = LoadOptions { overall: Some(Duration::ZERO), ..LoadOptions::default() };
+        let (outcomes, _) = ask(&["poison", "a", "b", "c", "d"], &options);
+        assert_eq!(outcomes.len(), 5);
+        assert!(outcomes.iter().all(|(_, failures)| failures.iter().any(|text| text.contains("ran out"))));
+    }
 }

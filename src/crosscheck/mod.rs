@@ -4,12 +4,13 @@
 //! * [`guest`] and [`initramfs`]: the program that runs inside, and the archive it is booted from.
 //! * [`qemu`] and [`vm`]: the running machine and the conversation with it ([`protocol`]).
 //! * [`judge`]: many objects, many programs, machines that die on the way.
-//! * [`compare`]: two verdicts on one program, side by side.
+//! * [`compare`] and [`compare_run`]: two verdicts, two runs, side by side.
 //!
 //! Nothing here knows how our own verifier works; it gives [`compare::OurVerdict`]. Start at [`judge::Judge`].
 
 pub mod bzimage;
 pub mod compare;
+pub mod compare_run;
 mod error;
 pub mod fetch;
 pub mod guest;
@@ -25,5 +26,5 @@ pub mod vm;
 
 pub use error::CrosscheckError;
 pub use image::{Cache, KernelImage};
-pub use judge::{Judge, KernelVerdict, LoadJob, LoadOptions, ObjectOutcome};
+pub use judge::{Judge, KernelVerdict, LoadJob, LoadOptions, Machine, ObjectOutcome};
 pub use vm::{BootOptions, Vm};

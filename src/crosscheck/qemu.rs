@@ -100,14 +100,16 @@ impl Qemu {
             // An oops ends the machine: what a damaged kernel says afterwards is no verdict.
             .args(["-append", "console=ttyS0 quiet panic=-1 oops=panic nokaslr mitigations=off"]);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = child
-            .map_err(|error| CrosscheckError::program(QEMU, "run `apt-get install qemu-system-x86`", error))?;
+        let mut child =
+            child.map_err(|error| CrosscheckError::program(QEMU, "run `apt-get install qemu-system-x86`", error))?;
 
         let (to_guest, outgoing) = mpsc::channel::<Vec<u8>>();
         let (incoming, events) = mpsc::channel();
         let console = Arc::new(Mutex::new(VecDeque::new()));
         if let Some(mut stdin) = child.stdin.take() {
-            thread::spawn(move || outgoing.iter().try_for_each(|bytes| stdin.write_all(&bytes).and_then(|()| stdin.flush())));
+            thread::spawn(move || {
+                outgoing.iter().try_for_each(|bytes| stdin.write_all(&bytes).and_then(|()| stdin.flush()))
+            });
         }
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || read_replies(BufReader::new(stdout), &incoming));

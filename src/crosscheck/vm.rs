@@ -80,7 +80,13 @@ impl Vm {
         let packed = initramfs::pack(&guest, &image.release, config.as_deref()).map_err(here)?;
         fs::write(&archive, packed).map_err(|error| CrosscheckError::io(&archive, error))?;
         let qemu = Qemu::start(&image.path, &archive, accelerator, options.cpus, options.memory_mib)?;
-        let nobody = Hello { release: String::new(), version: String::new(), machine: String::new(), cpus: 0, has_config: false };
+        let nobody = Hello {
+            release: String::new(),
+            version: String::new(),
+            machine: String::new(),
+            cpus: 0,
+            has_config: false,
+        };
         let mut vm = Vm { qemu, hello: nobody, next_id: 0, _files: files };
         for body in vm.request(RequestBody::Hello, &[], timeout)? {
             if let ReplyBody::Hello(hello) = body {
@@ -135,7 +141,12 @@ impl Vm {
     ///
     /// # Errors
     /// When they do not all come in time, or the machine ends.
-    pub fn request(&mut self, body: RequestBody, payload: &[u8], timeout: Duration) -> Result<Vec<ReplyBody>, CrosscheckError> {
+    pub fn request(
+        &mut self,
+        body: RequestBody,
+        payload: &[u8],
+        timeout: Duration,
+    ) -> Result<Vec<ReplyBody>, CrosscheckError> {
         let deadline = Instant::now() + timeout;
         let id = self.submit(body, payload)?;
         let mut replies = Vec::new();
