@@ -43,7 +43,7 @@ SEC("fentry/bpf_fentry_test2") int doubles(void *ctx)
 		count *= 2;
 	return 0;
 }
-char license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "GPL";
 "#;
 
 /// A program that takes the verifier far more than a second: a loop whose states never repeat.
@@ -57,7 +57,7 @@ SEC("socket") int slow(void *ctx)
 		sum += get_prandom_u32();
 	return sum;
 }
-char license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "GPL";
 "#;
 
 /// A test of ours.
@@ -133,7 +133,7 @@ fn verdicts_come_back() -> Result<(), Failed> {
     let accepted = &of("returns_seven")?.program;
     assert_eq!((accepted.verdict, accepted.errno, accepted.reason.as_str()), (Verdict::Accept, 0, ""));
     assert_eq!(accepted.stats.as_ref().map(|stats| stats.insns_processed), Some(2));
-    assert_eq!(accepted.insns.as_deref(), Some("b7000000070000009500000000000000"));
+    assert_eq!(accepted.insns.as_deref(), Some("b4000000070000009500000000000000"));
     let rejected = &of("reads_null")?.program;
     assert_eq!((rejected.verdict, rejected.errno), (Verdict::Reject, 13));
     assert_eq!(rejected.reason, "R1 invalid mem access 'scalar'");
