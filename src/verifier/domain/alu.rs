@@ -4,8 +4,8 @@
 //! Start at [`apply`]. What registers lose besides their number (identity, precision) is the caller's.
 
 use super::bounds::{Bounds32, Bounds64};
-use super::ops::{AluOp, Width};
 use super::scalar::Scalar;
+use crate::isa::{AluOp, Width};
 
 /// `dst op src` at `width`, or nothing where the kernel gives up and marks the register unknown, all 64 bits of
 /// it at either width (`adjust_scalar_min_max_vals`, `is_safe_to_compute_dst_reg_range`; negation and byte
@@ -98,9 +98,7 @@ pub fn shifted_by(known: &Scalar, delta: i32) -> Scalar {
 /// Whether `src` is one shift count that is defined at `width` (`is_safe_to_compute_dst_reg_range`).
 fn is_known_shift(width: Width, src: &Scalar) -> bool {
     match width {
-        Width::W32 => {
-            src.is_const_subreg() && src.smin32 == src.smax32 && src.umin32 == src.umax32 && src.umax < 32
-        }
+        Width::W32 => src.is_const_subreg() && src.smin32 == src.smax32 && src.umin32 == src.umax32 && src.umax < 32,
         Width::W64 => src.is_const() && src.smin == src.smax && src.umin == src.umax && src.umax < 64,
     }
 }
