@@ -144,7 +144,7 @@ rules! {
     TooManySubprograms "too-many-subprograms" TooBig "too many subprograms";
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
-    NotAMap { descriptor: i32 } "not-a-map" BadDescriptor "fd {descriptor} is not pointing to valid bpf_map";
+    NotAMap { descriptor: i32 } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
     TracingWithGraph "tracing-with-graph" Invalid "tracing progs cannot use bpf_{{list_head,rb_root}} yet";
     TracingWithField { field: &'static str } "tracing-with-field" Invalid "tracing progs cannot use {field} yet";
     SocketFilterWithLock "socket-filter-with-lock" Invalid "socket filter progs cannot use bpf_spin_lock yet";
