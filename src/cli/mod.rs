@@ -2,8 +2,33 @@
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+pub mod crosscheck;
+pub mod kernel;
+
+#[derive(Debug, Parser)]
+#[command(name = "kptrsim", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Crosscheck(crosscheck::Args),
+    Kernel(kernel::Args),
+}
+
 /// Runs the command line and returns the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let outcome = match Cli::parse().command {
+        Command::Crosscheck(args) => crosscheck::run(&args),
+        Command::Kernel(args) => kernel::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("kptrsim: {error}");
+        ExitCode::from(2)
+    })
 }

@@ -123,7 +123,12 @@ impl Profile {
 
     /// Facts about a program that decide what it may call; as root, with all capabilities.
     #[must_use]
-    pub fn facts<'a>(&self, program: ProgramType, attach: Option<AttachType>, section: &'a Section) -> ProgramFacts<'a> {
+    pub fn facts<'a>(
+        &self,
+        program: ProgramType,
+        attach: Option<AttachType>,
+        section: &'a Section,
+    ) -> ProgramFacts<'a> {
         ProgramFacts {
             program,
             attach,
@@ -162,10 +167,7 @@ impl Profile {
     #[must_use]
     pub fn map_allows_helper(&self, map_type: MapType, id: u32) -> bool {
         let Some(helper) = self.tables().helper(id) else { return false };
-        let by_map = self
-            .tables()
-            .map_helpers(map_type)
-            .is_none_or(|entry| entry.helpers.contains(&helper.name));
+        let by_map = self.tables().map_helpers(map_type).is_none_or(|entry| entry.helpers.contains(&helper.name));
         by_map && (helper.maps.is_empty() || helper.maps.contains(&map_type))
     }
 
@@ -201,6 +203,23 @@ impl Profile {
             ProgramType::from_number(program),
             Some(ProgramType::StructOps | ProgramType::SchedCls | ProgramType::SchedAct | ProgramType::Xdp)
         )
+    }
+
+    /// May fmod_ret programs change the result of that function? (By name or, for LSM hooks, by prefix; builds with
+    /// error injection allow more.)
+    #[must_use]
+    pub fn result_is_modifiable(&self, function: &str) -> bool {
+        function.starts_with("security_") || self.tables().special().fmod_ret.iter().any(|one| one.name == function)
+    }
+
+    /// May a program that is attached to that function sleep?
+    #[must_use]
+    pub fn may_sleep_when_attached_to(&self, function: &str) -> bool {
+        self.tables()
+            .special()
+            .fmod_ret
+            .iter()
+            .any(|one| one.name == function && one.flags.contains(super::kfunc::KfuncFlags::SLEEPABLE))
     }
 
     /// Is it a variable of which each CPU has a copy?
