@@ -113,7 +113,7 @@ impl Machine for Vm {
 
 /// A kernel to ask. Boots when first needed, and again when a machine has died.
 pub struct Judge<M = Vm> {
-    boot: Box<dyn FnMut() -> Result<M, CrosscheckError>>,
+    boot: Box<dyn FnMut() -> Result<M, CrosscheckError> + Send>,
     machine: Option<M>,
     /// How many objects may be under way at once.
     side_by_side: usize,
@@ -158,7 +158,7 @@ impl Judge<Vm> {
 impl<M: Machine> Judge<M> {
     /// A judge that boots its machines so, and has at most that many objects under way at once.
     #[must_use]
-    pub fn with_machines(boot: Box<dyn FnMut() -> Result<M, CrosscheckError>>, side_by_side: usize) -> Judge<M> {
+    pub fn with_machines(boot: Box<dyn FnMut() -> Result<M, CrosscheckError> + Send>, side_by_side: usize) -> Judge<M> {
         Judge { boot, machine: None, side_by_side: side_by_side.max(1) }
     }
 

@@ -1,13 +1,16 @@
 //! Runs the BPF programs under `tests/programs` and `examples` against what stands on top of each file.
 //!
-//! Every program becomes a few trials, one for each judge: `format` (the expectation itself is well-formed and complete) and
-//! `compile` (clang makes exactly these programs of it). README.md in this folder describes the format; [`expectation`]
-//! reads it, [`source`] finds and compiles the files, [`trials`] holds what is checked. Start at [`main`].
+//! Every file becomes a few trials: `format` (the expectation itself is well-formed and complete), `compile` (clang makes exactly these
+//! programs of it), `load` (our loader takes them), and, where a real kernel is asked, `kernel verify` and `kernel run`.
+//! README.md in this folder describes the format; [`expectation`] reads it, [`source`] finds and compiles the files,
+//! [`trials`] holds what is checked, [`kernel`] asks the kernel. Start at [`main`].
 
 mod expectation;
 mod format_tests;
+mod kernel;
 mod source;
 mod trials;
+mod values;
 
 use std::process::ExitCode;
 

@@ -133,7 +133,19 @@ impl Clang {
         let object = folder.path().join("program.bpf.o");
         let output = Command::new(&self.program)
             .current_dir(top())
-            .args(["--target=bpf", "-g", "-O2", "-mcpu=v3", "-Wall", "-Werror", "-I", "kfuncs/include", "-c", path])
+            .args([
+                "--target=bpf",
+                "-g",
+                "-O2",
+                "-mcpu=v3",
+                "-Wall",
+                "-Werror",
+                "-fdebug-compilation-dir=.",
+                "-I",
+                "kfuncs/include",
+                "-c",
+                path,
+            ])
             .arg("-o")
             .arg(&object)
             .output()

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
+use kptrsim::object::LoadOptions;
 use libtest_mimic::{Failed, Trial};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
 use crate::expectation::Verdict;
 use crate::format_tests;
+use crate::kernel;
 use crate::source::{self, Clang, Folder, Source};
 
 /// Set to make a missing clang an error instead of a visible skip.
@@ -41,6 +43,8 @@ pub fn all() -> Result<Vec<Trial>, String> {
         let file = Arc::clone(source);
         trials.push(Trial::test(format!("format {path}"), move || format(&file)));
         trials.push(with_clang(&clang, format!("compile {path}"), Arc::clone(source), compile));
+        trials.push(with_clang(&clang, format!("load {path}"), Arc::clone(source), load));
+        trials.extend(kernel_trials(&clang, source));
         if source.folder == Folder::Examples && source.name == COMMITTED {
             trials.push(with_clang(&clang, format!("committed {path}"), Arc::clone(source), committed));
         }
@@ -58,6 +62,17 @@ fn with_clang(
     let clang = clang.clone();
     let skip = clang.is_err();
     Trial::test(name, move || check(&source, &clang?)).with_ignored_flag(skip)
+}
+
+/// What a real kernel is asked about a file: shown as ignored unless a kernel is wanted.
+fn kernel_trials(clang: &Result<Clang, String>, source: &Arc<Source>) -> Vec<Trial> {
+    let path = source.path();
+    let mut trials = vec![with_clang(clang, format!("kernel verify {path}"), Arc::clone(source), kernel::verify)];
+    if source.expectations().is_ok_and(|expectations| kernel::runs_any(&expectations)) {
+        trials.push(with_clang(clang, format!("kernel run {path}"), Arc::clone(source), kernel::run));
+    }
+    let skip = clang.is_err() || !kernel::is_wanted();
+    trials.into_iter().map(|trial| trial.with_ignored_flag(skip)).collect()
 }
 
 fn none_is_missing(sources: &[Arc<Source>]) -> Trial {
@@ -115,6 +130,20 @@ fn compile(source: &Source, clang: &Clang) -> Result<(), Failed> {
         }
     }
     check(entries == expected, || format!("programs {entries:?}, expectations for {expected:?}"))
+}
+
+/// Our own loader takes all of it: every program, and nothing that it could not resolve.
+fn load(source: &Source, clang: &Clang) -> Result<(), Failed> {
+    let expectations = source.expectations()?;
+    let loaded = kptrsim::object::Object::parse(&source.name, source.compiled(clang)?, &LoadOptions::default())?;
+    let names: BTreeSet<&str> = loaded.programs.iter().map(|program| program.name.as_str()).collect();
+    let expected: BTreeSet<&str> = expectations.programs.iter().map(|program| program.name.as_str()).collect();
+    check(names == expected, || format!("programs {names:?}, expectations for {expected:?}"))?;
+    for program in &loaded.programs {
+        check(program.refused.is_none(), || format!("{}: {:?}", program.name, program.refused))?;
+        check(!program.insns.is_empty(), || format!("{} has no code", program.name))?;
+    }
+    Ok(())
 }
 
 /// The committed object has the code that clang makes of its source today.
