@@ -301,8 +301,8 @@ fn load_request(job: &LoadJob, options: &LoadOptions) -> RequestBody {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -335,10 +335,10 @@ mod tests {
     }
 
     fn ask(objects: &[&str], options: &LoadOptions) -> (Vec<(String, Vec<String>)>, usize) {
-        let boots = Rc::new(Cell::new(0));
-        let counted = Rc::clone(&boots);
+        let boots = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&boots);
         let boot = move || {
-            counted.set(counted.get() + 1);
+            counted.fetch_add(1, Ordering::Relaxed);
             Ok(FakeMachine { replies: VecDeque::new(), next_id: 0, poisoned: false })
         };
         let mut judge = Judge::with_machines(Box::new(boot), 3);
@@ -354,7 +354,7 @@ mod tests {
             })
             .expect("a machine that always boots");
         outcomes.sort();
-        (outcomes, boots.get())
+        (outcomes, boots.load(Ordering::Relaxed))
     }
 
     #[test]

@@ -48,7 +48,8 @@ fn judge() -> MutexGuard<'static, Result<Judge, String>> {
 pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
     let expectations = source.expectations()?;
     let job = LoadJob { name: source.path(), bytes: source.compiled(clang)?.to_vec(), programs: Vec::new() };
-    let options = LoadOptions { log_level: 1, want_log: true, ..LoadOptions::default() };
+    let options = LoadOptions { log_level: 1, ..LoadOptions::default() };
+    let object = Object::parse(&source.name, source.compiled(clang)?, &kptrsim::object::LoadOptions::default())?;
     let mut outcome = None;
     judge().as_mut().map_err(|error| error.clone())?.load([job], &options, |one| outcome = Some(one))?;
     let outcome = outcome.ok_or("the kernel said nothing")?;
@@ -58,7 +59,7 @@ pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
         let said = &verdict.program;
         let expected = expectations.of(&said.program).ok_or_else(|| format!("nothing expected of {}", said.program))?;
         let expected = &expected.verdict;
-        let heard = heard(source, said)?;
+        let heard = heard(source, &object, said)?;
         check(*expected == heard, || {
             format!("{}: expected {expected:?}, {} says {heard:?}", said.program, verdict.kernel)
         })?;
@@ -67,23 +68,26 @@ pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
 }
 
 /// A kernel's verdict in the words of an expectation.
-fn heard(source: &Source, said: &ProgramVerdict) -> Result<Verdict, Failed> {
+fn heard(source: &Source, object: &Object, said: &ProgramVerdict) -> Result<Verdict, Failed> {
     match said.verdict {
         Said::Accept => Ok(Verdict::Accept),
         Said::Reject => Ok(Verdict::Reject(Rejection {
             errno: said.errno,
             reason: said.reason.clone(),
-            insn: said.last_insn,
-            line: last_line(said.log.as_deref().unwrap_or_default(), &format!("{}.bpf.c", source.name)),
+            insn: refused_at(said),
+            line: refused_at(said).and_then(|insn| source.line_at(object, &said.program, insn)),
         })),
         Said::NotReached => Err(format!("{} was not verified: {}", said.program, said.reason).into()),
     }
 }
 
-/// The line of the last `; text @ file:line` in a log.
-fn last_line(log: &str, file: &str) -> Option<usize> {
-    let last = log.lines().rev().filter(|line| line.starts_with("; ")).find_map(|line| line.rsplit_once(" @ "))?;
-    last.1.strip_prefix(file)?.strip_prefix(':')?.parse().ok()
+/// The instruction at which a program was refused: the last one that the log shows. An endless loop is found before the
+/// instruction that closes it is shown, and the reason names it.
+fn refused_at(said: &ProgramVerdict) -> Option<u32> {
+    match said.reason.strip_prefix("infinite loop detected at insn ") {
+        Some(insn) => insn.parse().ok(),
+        None => said.last_insn,
+    }
 }
 
 /// Whether a kernel can be asked to run any of a file's stories.

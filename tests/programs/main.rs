@@ -11,6 +11,7 @@ mod kernel;
 mod source;
 mod trials;
 mod values;
+mod verifier;
 
 use std::process::ExitCode;
 

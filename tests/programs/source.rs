@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use kptrsim::object::Object;
+
 use crate::expectation::Expectations;
 
 /// The major version of clang that the expectations were recorded with.
@@ -64,6 +66,13 @@ impl Source {
     /// As [`Expectations::parse`], with the file's name.
     pub fn expectations(&self) -> Result<Expectations, String> {
         Expectations::parse(&self.text).map_err(|error| format!("{}: {error}", self.path()))
+    }
+
+    /// The line of this file that an instruction of a program came from, from 1.
+    pub fn line_at(&self, object: &Object, program: &str, insn: u32) -> Option<usize> {
+        let program = object.programs.iter().find(|one| one.name == program)?;
+        let line = program.line_at(insn as usize).filter(|line| line.file.ends_with(&self.path()))?;
+        usize::try_from(line.line).ok()
     }
 
     /// The object that clang makes of it; compiled once.

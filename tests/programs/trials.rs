@@ -12,6 +12,7 @@ use crate::expectation::Verdict;
 use crate::format_tests;
 use crate::kernel;
 use crate::source::{self, Clang, Folder, Source};
+use crate::verifier;
 
 /// Set to make a missing clang an error instead of a visible skip.
 const REQUIRE_CLANG: &str = "KPTRSIM_REQUIRE_CLANG";
@@ -44,6 +45,7 @@ pub fn all() -> Result<Vec<Trial>, String> {
         trials.push(Trial::test(format!("format {path}"), move || format(&file)));
         trials.push(with_clang(&clang, format!("compile {path}"), Arc::clone(source), compile));
         trials.push(with_clang(&clang, format!("load {path}"), Arc::clone(source), load));
+        trials.push(with_clang(&clang, format!("verify {path}"), Arc::clone(source), verifier::verify));
         trials.extend(kernel_trials(&clang, source));
         if source.folder == Folder::Examples && source.name == COMMITTED {
             trials.push(with_clang(&clang, format!("committed {path}"), Arc::clone(source), committed));
@@ -157,8 +159,11 @@ fn committed(source: &Source, clang: &Clang) -> Result<(), Failed> {
     })
 }
 
-/// The sections with code and those with maps, licence and globals, with their relocations.
-fn code(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>, Vec<u64>)>, Failed> {
+/// A section's name, its bytes, and the offsets of its relocations.
+type Section = (String, Vec<u8>, Vec<u64>);
+
+/// The sections with code and those with maps, licence and globals.
+fn code(bytes: &[u8]) -> Result<Vec<Section>, Failed> {
     let elf = object::File::parse(bytes)?;
     let mut sections = Vec::new();
     for section in elf.sections() {

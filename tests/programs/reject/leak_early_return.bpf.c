@@ -18,10 +18,10 @@ int leak_early_return(struct __sk_buff *skb)
 	if (!p)
 		return 0;
 	e = the_slot();
-	if (!e) // REJECT
+	if (!e)
 		return 0;
 	old = bpf_kptr_xchg(&e->pc, p);
 	if (old)
 		bpf_percpu_obj_drop(old);
 	return 0;
-}
+} // REJECT

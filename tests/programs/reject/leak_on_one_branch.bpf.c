@@ -15,7 +15,7 @@ int leak_on_one_branch(struct __sk_buff *skb)
 
 	if (!p)
 		return 0;
-	if (skb->len < 100) // REJECT
+	if (skb->len < 100)
 		bpf_percpu_obj_drop(p);
 	return 0;
-}
+} // REJECT

@@ -5,7 +5,7 @@
 // verdict: reject
 // errno: EINVAL
 // reason: infinite loop detected at insn 9
-// insn: 8
+// insn: 9
 #include "../slot.h"
 
 SEC("tc")

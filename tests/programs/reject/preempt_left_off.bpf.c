@@ -14,8 +14,8 @@ int preempt_left_off(void *ctx)
 	struct slot *e = the_slot();
 
 	bpf_preempt_disable();
-	if (!e) // REJECT
+	if (!e)
 		return 0;
 	bpf_preempt_enable();
 	return 0;
-}
+} // REJECT

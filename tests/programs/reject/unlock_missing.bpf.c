@@ -16,8 +16,8 @@ int unlock_missing(void *ctx)
 	if (!e)
 		return 0;
 	bpf_rcu_read_lock();
-	if (!e->pc) // REJECT
+	if (!e->pc)
 		return 1;
 	bpf_rcu_read_unlock();
 	return 0;
-}
+} // REJECT
