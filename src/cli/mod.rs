@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 
 pub mod crosscheck;
 pub mod kernel;
+pub mod target;
+pub mod verify;
 
 #[derive(Debug, Parser)]
 #[command(name = "kptrsim", version, about)]
@@ -16,6 +18,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Verify(verify::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -24,8 +27,9 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Crosscheck(args) => crosscheck::run(&args),
-        Command::Kernel(args) => kernel::run(&args),
+        Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
+        Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
+        Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("kptrsim: {error}");
