@@ -98,9 +98,7 @@ pub fn shifted_by(known: &Scalar, delta: i32) -> Scalar {
 /// Whether `src` is one shift count that is defined at `width` (`is_safe_to_compute_dst_reg_range`).
 fn is_known_shift(width: Width, src: &Scalar) -> bool {
     match width {
-        Width::W32 => {
-            src.is_const_subreg() && src.smin32 == src.smax32 && src.umin32 == src.umax32 && src.umax < 32
-        }
+        Width::W32 => src.is_const_subreg() && src.smin32 == src.smax32 && src.umin32 == src.umax32 && src.umax < 32,
         Width::W64 => src.is_const() && src.smin == src.smax && src.umin == src.umax && src.umax < 64,
     }
 }

@@ -19,12 +19,8 @@ macro_rules! bounds_of_width {
 
         impl $name {
             /// Any number of this width.
-            pub(super) const FULL: $name = $name {
-                smin: <$signed>::MIN,
-                smax: <$signed>::MAX,
-                umin: 0,
-                umax: <$unsigned>::MAX,
-            };
+            pub(super) const FULL: $name =
+                $name { smin: <$signed>::MIN, smax: <$signed>::MAX, umin: 0, umax: <$unsigned>::MAX };
 
             /// One number.
             pub(super) const fn constant(value: $unsigned) -> $name {
@@ -34,11 +30,7 @@ macro_rules! bounds_of_width {
             /// An unsigned range, and the signed one too where no member crosses the sign.
             const fn from_unsigned(umin: $unsigned, umax: $unsigned) -> $name {
                 let (smin, smax) = (umin as $signed, umax as $signed);
-                if smin <= smax {
-                    $name { smin, smax, umin, umax }
-                } else {
-                    $name { umin, umax, ..$name::FULL }
-                }
+                if smin <= smax { $name { smin, smax, umin, umax } } else { $name { umin, umax, ..$name::FULL } }
             }
 
             /// Keeps what also lies in the signed range.
@@ -111,18 +103,12 @@ macro_rules! bounds_of_width {
 
             /// Whether every member of `other` is here, range by range (`range_within`).
             pub(super) const fn includes(&self, other: &$name) -> bool {
-                self.smin <= other.smin
-                    && self.smax >= other.smax
-                    && self.umin <= other.umin
-                    && self.umax >= other.umax
+                self.smin <= other.smin && self.smax >= other.smax && self.umin <= other.umin && self.umax >= other.umax
             }
 
             /// Whether the two have no number in common on one of the scales.
             pub(super) const fn is_disjoint(&self, other: &$name) -> bool {
-                self.umin > other.umax
-                    || self.umax < other.umin
-                    || self.smin > other.smax
-                    || self.smax < other.smin
+                self.umin > other.umax || self.umax < other.umin || self.smin > other.smax || self.smax < other.smin
             }
 
             /// Whether both scales are down to `value`.
@@ -141,14 +127,10 @@ macro_rules! bounds_of_width {
             /// Sum; a scale on which either end may overflow is lost (`scalar_min_max_add`).
             pub(super) const fn add(self, other: $name) -> $name {
                 let mut sum = $name::FULL;
-                if let (Some(min), Some(max)) =
-                    (self.smin.checked_add(other.smin), self.smax.checked_add(other.smax))
-                {
+                if let (Some(min), Some(max)) = (self.smin.checked_add(other.smin), self.smax.checked_add(other.smax)) {
                     (sum.smin, sum.smax) = (min, max);
                 }
-                if let (Some(min), Some(max)) =
-                    (self.umin.checked_add(other.umin), self.umax.checked_add(other.umax))
-                {
+                if let (Some(min), Some(max)) = (self.umin.checked_add(other.umin), self.umax.checked_add(other.umax)) {
                     (sum.umin, sum.umax) = (min, max);
                 }
                 sum
@@ -157,9 +139,7 @@ macro_rules! bounds_of_width {
             /// Difference; a scale on which it may overflow is lost (`scalar_min_max_sub`).
             pub(super) const fn sub(self, other: $name) -> $name {
                 let mut difference = $name::FULL;
-                if let (Some(min), Some(max)) =
-                    (self.smin.checked_sub(other.smax), self.smax.checked_sub(other.smin))
-                {
+                if let (Some(min), Some(max)) = (self.smin.checked_sub(other.smax), self.smax.checked_sub(other.smin)) {
                     (difference.smin, difference.smax) = (min, max);
                 }
                 if self.umin >= other.umax {

@@ -79,11 +79,8 @@ impl Scalar {
     pub fn truncated(mut self, size: Narrow) -> Scalar {
         let max = size.umax();
         self.var_off = self.var_off.truncate(size.bytes());
-        (self.umin, self.umax) = if self.umin & !max == self.umax & !max {
-            (self.umin & max, self.umax & max)
-        } else {
-            (0, max)
-        };
+        (self.umin, self.umax) =
+            if self.umin & !max == self.umax & !max { (self.umin & max, self.umax & max) } else { (0, max) };
         (self.smin, self.smax) = (self.umin as i64, self.umax as i64);
         if size != Narrow::Word {
             self.forget_bounds32();
