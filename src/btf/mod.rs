@@ -5,6 +5,8 @@
 //! kernels. Start reading at [`Btf`].
 
 pub mod fields;
+mod parse;
+pub(crate) mod strings;
 mod table;
 mod types;
 

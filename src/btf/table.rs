@@ -124,6 +124,19 @@ impl Btf {
         }
     }
 
+    /// Replaces a type by one of the same name; for a loader that completes what the compiler left open.
+    pub(crate) fn replace(&mut self, id: TypeId, ty: Type) {
+        if let Some(slot) = self.types.get_mut(id.index()) {
+            debug_assert_eq!(slot.name(), ty.name());
+            *slot = ty;
+        }
+    }
+
+    /// The whole string section.
+    pub(crate) fn string_section(&self) -> &[u8] {
+        &self.strings
+    }
+
     /// The string at that offset of the string section, as `.BTF.ext` refers to strings.
     #[must_use]
     pub fn string(&self, offset: u32) -> Option<&str> {
@@ -161,8 +174,8 @@ impl BtfBuilder {
     /// Appends a type and returns its id.
     pub fn push(&mut self, ty: Type) -> TypeId {
         let id = self.next_id();
-        if !ty.name().is_empty() {
-            self.btf.by_name.entry(ty.name().into()).or_default().push(id);
+        if let Some(name) = ty.interned_name().filter(|name| !name.is_empty()) {
+            self.btf.by_name.entry(Name::clone(name)).or_default().push(id);
         }
         self.btf.types.push(ty);
         id
@@ -170,10 +183,7 @@ impl BtfBuilder {
 
     /// Replaces a type that was pushed before; for types that refer to each other. The name must stay the same.
     pub fn replace(&mut self, id: TypeId, ty: Type) {
-        if let Some(slot) = self.btf.types.get_mut(id.index()) {
-            debug_assert_eq!(slot.name(), ty.name());
-            *slot = ty;
-        }
+        self.btf.replace(id, ty);
     }
 
     /// Keeps the string section, for [`Btf::string`].

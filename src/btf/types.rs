@@ -189,6 +189,12 @@ impl Type {
     /// The type's own name; empty for those that have none.
     #[must_use]
     pub fn name(&self) -> &str {
+        self.interned_name().map_or("", |name| name)
+    }
+
+    /// As [`name`](Self::name), for one that wants to keep it; `None` for kinds that have no name.
+    #[must_use]
+    pub fn interned_name(&self) -> Option<&Name> {
         match self {
             Type::Int { name, .. }
             | Type::Enum { name, .. }
@@ -199,15 +205,15 @@ impl Type {
             | Type::DataSection { name, .. }
             | Type::Float { name, .. }
             | Type::DeclTag { name, .. }
-            | Type::TypeTag { name, .. } => name,
-            Type::Struct(composite) | Type::Union(composite) => &composite.name,
+            | Type::TypeTag { name, .. } => Some(name),
+            Type::Struct(composite) | Type::Union(composite) => Some(&composite.name),
             Type::Void
             | Type::Pointer { .. }
             | Type::Array { .. }
             | Type::Volatile { .. }
             | Type::Const { .. }
             | Type::Restrict { .. }
-            | Type::FunctionPrototype { .. } => "",
+            | Type::FunctionPrototype { .. } => None,
         }
     }
 

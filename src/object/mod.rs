@@ -2,10 +2,29 @@
 //!
 //! [`Object::parse`] reads the sections, maps, globals, externs, programs and their types and source lines, and
 //! relocates every program: after it, a program's slots name maps and externs by index into the object's tables.
-//! Nothing here decides whether a program is allowed to do what it does. Start reading at [`Object`].
+//! Nothing here decides whether a program is allowed to do what it does. Start reading at [`Object`] for what comes
+//! out, and at `load.rs` for the order of the steps.
 
+mod assemble;
+mod code;
+mod core;
+mod datasec;
+mod elf;
+mod error;
+mod ext;
+mod externs;
+mod kconfig;
+mod load;
+mod map_definition;
+mod maps;
 mod model;
+mod relocate;
+mod sections;
 
+pub use error::ObjectError;
+pub use load::LoadOptions;
 pub use model::{
     AttachKind, Extern, ExternKind, Function, GlobalSection, LineInfo, Map, MapDefinition, Object, Program, Section,
+    Unresolved,
 };
+pub use sections::{SLEEPABLE, XDP_HAS_FRAGS};

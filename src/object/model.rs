@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::btf::{Btf, TypeId};
 use crate::isa::RawInsn;
 
+use super::error::ObjectError;
+
 /// A loaded object.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -31,9 +33,11 @@ pub struct Map {
     pub definition: MapDefinition,
     /// For globals: initial bytes and what lies where. `None` for a map of `.maps`.
     pub globals: Option<GlobalSection>,
-    /// Maps that the declaration puts into an array or hash of maps (or programs), by slot: indexes into
-    /// [`Object::maps`].
+    /// Maps that the declaration puts into an array or hash of maps: slot, and index into [`Object::maps`].
     pub initial_maps: Vec<(u32, u32)>,
+    /// Programs that the declaration puts into a program array (slot, index into [`Object::programs`]) or a
+    /// `struct_ops` variable (byte offset of the member, index).
+    pub initial_programs: Vec<(u32, u32)>,
 }
 
 /// A map's declaration.
@@ -94,6 +98,9 @@ pub struct Extern {
     pub weak: bool,
     /// Its declaration in the object's BTF: a function or a variable.
     pub type_id: TypeId,
+    /// Its number among all externs, `.kconfig` ones included, as libbpf counts them; the call that libbpf puts in
+    /// place of an unresolved weak one carries it.
+    pub number: u32,
 }
 
 /// The part of a section name that tells how a program is attached: what libbpf's table of sections says.
@@ -109,10 +116,14 @@ pub struct Section {
     pub attach_type: u32,
     /// How a target is found.
     pub attach_kind: AttachKind,
-    /// What stands behind the section's prefix, such as `bpf_fentry_test1`; empty if nothing.
+    /// What stands behind the section's prefix, such as `bpf_fentry_test1`; empty if nothing. For a `struct_ops`
+    /// program that a `.struct_ops` variable refers to, `struct name/member name` instead.
     pub target: String,
     /// May it sleep (`.s`)?
     pub sleepable: bool,
+    /// `BPF_F_*` flags of the program that the section name asks for ([`SLEEPABLE`](super::SLEEPABLE),
+    /// [`XDP_HAS_FRAGS`](super::XDP_HAS_FRAGS)).
+    pub program_flags: u32,
 }
 
 /// What a program's target names.
@@ -144,6 +155,19 @@ pub struct Program {
     pub functions: Vec<Function>,
     /// Source lines by ascending slot.
     pub lines: Vec<LineInfo>,
+    /// Slots that could not be relocated for want of the kernel's types or configuration; they are as compiled.
+    pub unresolved: Vec<Unresolved>,
+    /// Why libbpf would not hand this program to the kernel at all; its slots are then not relocated.
+    pub refused: Option<ObjectError>,
+}
+
+/// A slot whose relocation needs something of the kernel that was not given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// The slot.
+    pub insn: usize,
+    /// What is needed, such as ``the kernel's types: <byte_off> struct task_struct.pid``.
+    pub what: Arc<str>,
 }
 
 /// A function of a program.
@@ -180,6 +204,13 @@ impl Program {
     pub fn line_at(&self, insn: usize) -> Option<&LineInfo> {
         let after = self.lines.partition_point(|line| line.insn <= insn);
         self.lines.get(after.checked_sub(1)?)
+    }
+
+    /// What a slot still needs from the kernel, if anything.
+    #[must_use]
+    pub fn unresolved_at(&self, insn: usize) -> Option<&Unresolved> {
+        let index = self.unresolved.binary_search_by_key(&insn, |unresolved| unresolved.insn).ok()?;
+        self.unresolved.get(index)
     }
 
     /// The function that a slot belongs to.
