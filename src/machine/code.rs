@@ -124,6 +124,9 @@ pub(super) fn load(index: u32, source: &Program, resolve: &mut dyn Resolve) -> L
         let op = if second_half {
             second_half = false;
             program.broken(Broken::Invalid("the second half of a wide load".to_owned()))
+        } else if let Some(unresolved) = source.unresolved_at(slot) {
+            second_half = raw.is_wide();
+            program.unsupported(format!("this needs {}", unresolved.what))
         } else {
             match decode(raw, source.insns.get(slot + 1).copied()) {
                 Ok(insn) => {

@@ -24,7 +24,7 @@ pub mod rcu;
 mod region;
 mod stepper;
 mod story;
-mod types;
+pub mod types;
 mod world;
 
 pub use code::LoadedProgram;

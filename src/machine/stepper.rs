@@ -92,6 +92,14 @@ pub enum SetupError {
         /// Those that there are.
         available: String,
     },
+    /// A program that cannot be loaded at all.
+    #[error("{name} cannot be loaded: {why}")]
+    Refused {
+        /// The program.
+        name: String,
+        /// The loader's reason.
+        why: String,
+    },
     /// The object needs more memory than the limit.
     #[error("the maps of {0} need more simulated memory than the limit allows")]
     Memory(String),
@@ -197,6 +205,9 @@ impl Machine {
                 available: available.join(", "),
             });
         };
+        if let Some(refused) = &source.refused {
+            return Err(SetupError::Refused { name: name.to_owned(), why: refused.to_string() });
+        }
         let index = self.programs.len() as u32;
         let program = code::load(index, source, self);
         self.programs.push(Arc::new(program));
@@ -607,7 +618,9 @@ impl Resolve for Machine {
 
     fn call(&mut self, target: CallTarget) -> CallSite {
         let (name, kfunc): (Arc<str>, bool) = match target {
-            CallTarget::Helper(id) => (models::helper_name(id).into(), false),
+            CallTarget::Helper(id) => {
+                (models::helper_name(id).map_or_else(|| format!("number {id}").into(), Arc::from), false)
+            }
             CallTarget::Kfunc(index) => match self.object.externs.get(index as usize) {
                 Some(kfunc) => (bare_name(&kfunc.name).into(), true),
                 None => (format!("number {index}").into(), true),

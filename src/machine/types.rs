@@ -1,4 +1,4 @@
-//! Finding fields in types, by name and by offset.
+//! Finding fields in types, by name and by offset. Reports use it too, to name places in memory.
 
 use crate::btf::{Btf, TypeId};
 
@@ -6,7 +6,7 @@ use crate::btf::{Btf, TypeId};
 const MAX_DEPTH: u32 = 16;
 
 /// Byte offset and type of a member, also one inside anonymous structs and unions. Bit-fields are not found.
-pub(super) fn member(btf: &Btf, type_id: TypeId, name: &str) -> Option<(u32, TypeId)> {
+pub fn member(btf: &Btf, type_id: TypeId, name: &str) -> Option<(u32, TypeId)> {
     member_within(btf, type_id, name, MAX_DEPTH)
 }
 
@@ -26,7 +26,7 @@ fn member_within(btf: &Btf, type_id: TypeId, name: &str, depth: u32) -> Option<(
 }
 
 /// The path of the field that contains a byte, such as `signal.flags`; `None` where there is none.
-pub(super) fn field_at(btf: &Btf, type_id: TypeId, offset: u32) -> Option<String> {
+pub fn field_at(btf: &Btf, type_id: TypeId, offset: u32) -> Option<String> {
     let mut path = Vec::new();
     let mut at = (type_id, offset);
     for _ in 0..MAX_DEPTH {

@@ -136,8 +136,8 @@ static HELPER_NUMBERS: [(i32, &str); 42] = [
     (25, "bpf_perf_event_output"),
 ];
 
-/// The name of a helper, or its number where the name is not known.
-pub(super) fn helper_name(id: i32) -> String {
-    let known = HELPER_NUMBERS.iter().find(|&&(number, _)| number == id);
-    known.map_or_else(|| format!("number {id}"), |&(_, name)| name.to_owned())
+/// The name of a helper, if it is known.
+#[must_use]
+pub fn helper_name(id: i32) -> Option<&'static str> {
+    HELPER_NUMBERS.iter().find(|&&(number, _)| number == id).map(|&(_, name)| name)
 }
