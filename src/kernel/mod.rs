@@ -1,1 +1,33 @@
-//! kernel
+//! What a kernel build offers to programs, as data.
+//!
+//! The data stands in `kfuncs/*.toml`, made from the kernel's sources; `kfuncs/README.md` has its schema. This room
+//! reads it and answers questions about it: which helpers and kfuncs there are, who may call them, what they take;
+//! program, attach and map types; limits. It does not judge programs (the verifier does) and does not run anything
+//! (the machine does). Start at [`Tables`].
+
+mod availability;
+mod embedded;
+mod enums;
+mod error;
+mod helper;
+mod kfunc;
+mod lexer;
+pub mod limits;
+mod prototype;
+mod special;
+mod tables;
+
+pub use availability::{
+    Availability, Capabilities, Condition, HelperTable, IteratorEntry, Outcome, ProgramEntry, ProgramFacts, Row,
+    StructOpsEntry, Test,
+};
+pub use embedded::{Field, Structure, Target, Targets, Typedef, Types};
+pub use enums::{AttachType, MapType, ProgramType};
+pub use error::TablesError;
+pub use helper::{AllowedCheck, Arg, ArgKind, BtfReference, Helper, HelperProto, MapHelpers, Ret, RetKind, TypeFlags};
+pub use kfunc::{Kfunc, KfuncFlags, Programs, Version};
+pub use prototype::{CType, Declaration, Param, Prototype, PrototypeError, Signature};
+pub use special::{
+    ContextPointer, Destructor, FieldTrust, IteratorTarget, ModifiedReturn, RawTracepoint, SafeFields, Special,
+};
+pub use tables::Tables;

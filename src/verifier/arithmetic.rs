@@ -1,0 +1,261 @@
+//! Arithmetic instructions: moves, scalar operations, byte swaps (`check_alu_op`, `adjust_reg_min_max_vals`,
+//! `kernel/bpf/verifier.c`, Linux 6.12). Numbers are computed in [`super::domain`]; operations on pointers are in
+//! [`super::pointer_arithmetic`].
+
+use super::domain::{Scalar, alu};
+use super::env::{Check, Verifier, reject, unsupported};
+use super::rule::Rule;
+use super::state::Live;
+use super::value::{Number, Value};
+use crate::isa::{AluOp, Endian, Insn, Operand, Register, Size, Width};
+
+/// How much of a register an operation of that width reads.
+pub fn read_flag(width: Width) -> Live {
+    match width {
+        Width::W32 => Live::READ32,
+        Width::W64 => Live::READ64,
+    }
+}
+
+impl Verifier<'_> {
+    /// An arithmetic instruction.
+    pub fn check_arithmetic(&mut self, insn: Insn) -> Check {
+        let dst = match insn {
+            Insn::Alu { width, op: AluOp::Mov, dst, src } => {
+                self.check_move(width, dst, src)?;
+                dst
+            }
+            Insn::Alu { width, op: AluOp::Neg, dst, .. } => {
+                self.check_unary(dst, read_flag(width))?;
+                dst
+            }
+            Insn::Alu { width, op, dst, src } => {
+                self.check_binary(width, op, dst, src)?;
+                dst
+            }
+            Insn::ByteSwap { dst, endian, size } => {
+                let narrow = if endian == Endian::Swap { size != Size::B8 } else { size != Size::B8 };
+                self.check_unary(dst, if narrow { Live::READ32 } else { Live::READ64 })?;
+                dst
+            }
+            Insn::MoveSignExtended { width, from, dst, src } => {
+                self.check_sign_extension(width, from, dst, src)?;
+                dst
+            }
+            Insn::AddressSpaceCast { .. } => return unsupported("addr_space_cast (arena)"),
+            other => return unsupported(format!("{other:?} is no arithmetic instruction")),
+        };
+        self.check_bounds(dst);
+        Ok(())
+    }
+
+    /// Where the views of a number contradict each other the kernel gives its ranges up
+    /// (`reg_bounds_sanity_check`).
+    pub fn check_bounds(&mut self, register: Register) {
+        let cell = &mut self.state.frame_mut().registers[register.index()];
+        let bounds = match &mut cell.value {
+            Value::Scalar(number) => &mut number.bounds,
+            Value::Pointer(pointer) => &mut pointer.variable,
+            _ => return,
+        };
+        if bounds.check_invariants().is_err() {
+            bounds.forget_bounds();
+        }
+    }
+
+    fn check_unary(&mut self, dst: Register, flag: Live) -> Check {
+        self.read(dst, flag)?;
+        self.write(dst)?;
+        self.define(dst, Value::unknown());
+        Ok(())
+    }
+
+    fn check_move(&mut self, width: Width, dst: Register, src: Operand) -> Check {
+        let value = match src {
+            Operand::Immediate(imm) => {
+                self.write(dst)?;
+                Value::constant(match width {
+                    Width::W64 => i64::from(imm) as u64,
+                    Width::W32 => u64::from(imm as u32),
+                })
+            }
+            Operand::Register(src) => {
+                self.read(src, read_flag(width))?;
+                self.write(dst)?;
+                match width {
+                    Width::W64 => {
+                        self.link_before_copy(src);
+                        self.value(src)
+                    }
+                    Width::W32 => self.moved_low(src),
+                }
+            }
+        };
+        self.define(dst, value);
+        Ok(())
+    }
+
+    /// The value that `w_dst = w_src` gives.
+    fn moved_low(&mut self, src: Register) -> Value {
+        let Value::Scalar(number) = self.value(src) else {
+            // The lower half of a pointer is a number like any other to a program that may leak pointers.
+            return Value::Scalar(Number { bounds: Scalar::UNKNOWN.moved_low(), ..Number::unknown() });
+        };
+        let fits = number.bounds.significant_bits() <= 32;
+        let mut moved = if fits {
+            self.link_before_copy(src);
+            self.number(src).unwrap_or(number)
+        } else {
+            number
+        };
+        if !fits {
+            moved.unlink();
+        }
+        moved.bounds = moved.bounds.moved_low();
+        Value::Scalar(moved)
+    }
+
+    fn check_sign_extension(&mut self, width: Width, from: Size, dst: Register, src: Register) -> Check {
+        self.read(src, read_flag(width))?;
+        self.write(dst)?;
+        let Value::Scalar(number) = self.value(src) else {
+            let bounds = match width {
+                Width::W64 => Scalar::UNKNOWN,
+                Width::W32 => Scalar::UNKNOWN.moved_low(),
+            };
+            self.define(dst, Value::Scalar(Number { bounds, ..Number::unknown() }));
+            return Ok(());
+        };
+        let kept = number.bounds.is_kept_by_sign_extension(from);
+        let mut extended = number;
+        if kept {
+            self.link_before_copy(src);
+            extended = self.number(src)?;
+        } else {
+            extended.unlink();
+        }
+        extended.bounds = extended.bounds.moved_sign_extended(from, width);
+        self.define(dst, Value::Scalar(extended));
+        Ok(())
+    }
+
+    /// Before a scalar is copied it gets an id, so that what is learnt of one is learnt of both
+    /// (`assign_scalar_id_before_mov`).
+    pub fn link_before_copy(&mut self, src: Register) {
+        let Value::Scalar(mut number) = self.value(src) else { return };
+        if number.delta.is_some() {
+            number.unlink();
+        }
+        if number.id == 0 && !number.bounds.is_const() {
+            number.id = self.new_id();
+        }
+        self.state.set(src, Value::Scalar(number));
+    }
+
+    fn check_binary(&mut self, width: Width, op: AluOp, dst: Register, src: Operand) -> Check {
+        if let Operand::Register(src) = src {
+            self.read(src, read_flag(width))?;
+        }
+        self.read(dst, read_flag(width))?;
+        if let Operand::Immediate(imm) = src {
+            check_immediate(width, op, imm)?;
+        }
+        self.write(dst)?;
+        let left = self.value(dst);
+        let right = match src {
+            Operand::Register(src) => self.value(src),
+            Operand::Immediate(imm) => Value::constant(i64::from(imm) as u64),
+        };
+        match (left, right) {
+            (Value::Scalar(left), Value::Scalar(right)) => self.scalars(width, op, dst, src, left, right),
+            (Value::Pointer(pointer), Value::Scalar(offset)) => {
+                if let Operand::Register(src) = src {
+                    self.mark_precise(src)?;
+                }
+                self.pointer_arithmetic(width, op, dst, pointer, &offset, true)
+            }
+            (Value::Scalar(offset), Value::Pointer(pointer)) => {
+                self.mark_precise(dst)?;
+                self.pointer_arithmetic(width, op, dst, pointer, &offset, false)
+            }
+            (Value::Pointer(_), Value::Pointer(_)) => {
+                if op == AluOp::Sub {
+                    self.define(dst, Value::unknown());
+                    return Ok(());
+                }
+                reject(Rule::PointerWithPointer { register: dst, operator: operator(op) })
+            }
+            _ => unsupported("arithmetic on a value that is neither a number nor a pointer"),
+        }
+    }
+
+    fn scalars(&mut self, width: Width, op: AluOp, dst: Register, src: Operand, left: Number, right: Number) -> Check {
+        if let Operand::Register(src) = src
+            && left.precise
+        {
+            self.mark_precise(src)?;
+        }
+        let mut left = self.number(dst)?;
+        if let Some(fork) = alu::fork_of_sign_mask(op, &left.bounds, &right.bounds) {
+            let pushed = self.push_branch(self.insn)?;
+            let forked = |bounds| {
+                if fork.only_low { Number { bounds, ..left } } else { Number { bounds, id: 0, delta: None, ..left } }
+            };
+            self.pushed(pushed).set(dst, Value::Scalar(forked(fork.pushed)));
+            left = forked(fork.here);
+        }
+        let mut result = left;
+        match alu::apply(op, width, &left.bounds, &right.bounds) {
+            Some(bounds) => result.bounds = bounds,
+            None => {
+                // An unknown register forgets its link and its precision along with its value.
+                result = Number::unknown();
+            }
+        }
+        let same = matches!(src, Operand::Register(src) if src == dst);
+        self.relink_after(width, op, &mut result, &right, same);
+        self.define(dst, Value::Scalar(result));
+        Ok(())
+    }
+
+    /// A constant added to a linked scalar keeps the link with a delta; anything else breaks it.
+    fn relink_after(&self, width: Width, op: AluOp, result: &mut Number, right: &Number, same: bool) {
+        let keeps = op == AluOp::Add && width == Width::W64 && result.id != 0 && right.bounds.is_const() && !same;
+        let added = right.bounds.var_off.value;
+        if keeps && result.delta.is_none() && added <= i32::MAX as u64 {
+            result.delta = Some(added as i32);
+        } else {
+            result.unlink();
+        }
+    }
+}
+
+fn check_immediate(width: Width, op: AluOp, imm: i32) -> Check {
+    match op {
+        AluOp::Div | AluOp::SignedDiv | AluOp::Mod | AluOp::SignedMod if imm == 0 => reject(Rule::DivisionByZero),
+        AluOp::LeftShift | AluOp::RightShift | AluOp::ArithmeticRightShift => {
+            let bits = if width == Width::W64 { 64 } else { 32 };
+            if (0..bits).contains(&imm) { Ok(()) } else { reject(Rule::InvalidShift { count: imm }) }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The operator as the kernel's messages print it.
+pub fn operator(op: AluOp) -> &'static str {
+    match op {
+        AluOp::Add => "+=",
+        AluOp::Sub => "-=",
+        AluOp::Mul => "*=",
+        AluOp::Div | AluOp::SignedDiv => "/=",
+        AluOp::Or => "|=",
+        AluOp::And => "&=",
+        AluOp::LeftShift => "<<=",
+        AluOp::RightShift => ">>=",
+        AluOp::Neg => "neg",
+        AluOp::Mod | AluOp::SignedMod => "%=",
+        AluOp::Xor => "^=",
+        AluOp::Mov => "=",
+        AluOp::ArithmeticRightShift => "s>>=",
+    }
+}

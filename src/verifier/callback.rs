@@ -1,0 +1,83 @@
+//! Callbacks: the function that a helper or kfunc calls, simulated as often as it takes to converge
+//! (`push_callback_call`, `set_*_callback_state`, `kernel/bpf/verifier.c`, Linux 6.12).
+
+use super::arguments::Call;
+use super::env::{Check, Verifier, reject, unsupported};
+use super::rule::Rule;
+use super::state::{Frame, FrameKind, ReturnRange};
+use super::value::{MapRef, Pointer, Target, Value};
+use crate::isa::Register;
+use crate::kernel::MapType;
+use crate::kernel::limits::MAX_FRAMES;
+
+/// Who calls back, which decides the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callback {
+    /// `bpf_for_each_map_elem`: map, key, value, context.
+    MapElement,
+    /// `bpf_loop`: round, context.
+    Loop,
+}
+
+impl Verifier<'_> {
+    /// Puts a call of the callback aside, as a branch of its own.
+    pub fn push_callback(&mut self, call: &Call, kind: Callback) -> Check {
+        let Some(subprogram) = call.callback else { return unsupported("a callback that is not known") };
+        self.subprograms[subprogram].is_callback = true;
+        let start = self.subprograms[subprogram].start;
+        let mut frame = Frame::new(self.state.frames.len() as u8, subprogram as u32, Some(self.insn as u32));
+        self.set_arguments(&mut frame, kind, call)?;
+        let pushed = self.push_branch(start)?;
+        let frames = self.state.frames.len();
+        if frames >= MAX_FRAMES {
+            return reject(Rule::CallTooDeep { frames: frames + 1 });
+        }
+        let caller = self.state.current();
+        let state = self.pushed(pushed);
+        state.frames.push(frame);
+        state.callback_unroll_depth += 1;
+        state.frames[caller].callback_depth += 1;
+        self.state.frame_mut().callback_depth = 0;
+        Ok(())
+    }
+
+    fn set_arguments(&self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
+        frame.kind = FrameKind::Callback(ReturnRange { min: 0, max: 1 });
+        let caller = self.frame();
+        let mut give = |to: Register, value: Value| frame.registers[to.index()].value = value;
+        match kind {
+            Callback::Loop => {
+                give(Register::R1, Value::unknown());
+                give(Register::R2, self.value(Register::R3));
+                frame.registers[2].parent = caller.registers[3].parent;
+                frame.registers[2].live = caller.registers[3].live;
+            }
+            Callback::MapElement => {
+                let map_ref = self.element_map(call)?;
+                give(Register::R1, self.value(Register::R1));
+                give(Register::R2, Value::Pointer(Pointer::to(Target::MapKey(map_ref))));
+                give(Register::R3, Value::Pointer(Pointer::to(Target::MapValue(map_ref))));
+                give(Register::R4, self.value(Register::R3));
+                frame.registers[1].parent = caller.registers[1].parent;
+                frame.registers[1].live = caller.registers[1].live;
+                frame.registers[4].parent = caller.registers[3].parent;
+                frame.registers[4].live = caller.registers[3].live;
+            }
+        }
+        Ok(())
+    }
+
+    fn element_map(&self, call: &Call) -> Check<MapRef> {
+        let Some(map_ref) = call.map else { return unsupported("a loop over no map") };
+        let map = self.map(map_ref)?;
+        match map.map_type {
+            MapType::Hash
+            | MapType::Array
+            | MapType::PercpuHash
+            | MapType::PercpuArray
+            | MapType::LruHash
+            | MapType::LruPercpuHash => Ok(map_ref),
+            _ => reject(Rule::CallbackNotForMap),
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! A call of a helper: may it be called here, do the arguments fit, what does it give and change
+//! (`check_helper_call`, `kernel/bpf/verifier.c`, Linux 6.12). The arguments are checked in [`super::arguments`].
+
+use super::arguments::{Call, helper_id as id};
+use super::callback::Callback;
+use super::domain::Scalar;
+use super::env::{Check, Verifier, reject, unsupported};
+use super::memory::{Access, Mode};
+use super::obligations::{ActiveLock, Held, LockOwner};
+use super::rule::Rule;
+use super::value::{Attributes, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
+use crate::btf::fields::FieldKind;
+use crate::isa::{CallTarget, Register};
+use crate::kernel::limits::MAX_CALL_ARGUMENTS;
+use crate::kernel::{BtfReference, HelperProto, MapType, RetKind, TypeFlags};
+
+/// Largest error number that a helper gives back, negative (`MAX_ERRNO`).
+const MAX_ERRNO: i64 = 4095;
+
+/// Helpers that give back a socket with a reference.
+const ACQUIRING: [u32; 5] = [84, 85, 99, 131, id::KPTR_XCHG];
+/// Helpers that turn one kind of socket pointer into another.
+const POINTER_CASTS: [u32; 8] = [95, 96, 136, 137, 138, 139, 140, 196];
+
+/// What a call does that the control-flow check must know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallEffects {
+    /// Calls a callback before it returns.
+    pub sync_callback: bool,
+    /// Registers a callback that runs later.
+    pub async_callback: bool,
+    /// Gives an iterator's next element.
+    pub iterator_next: bool,
+    /// May change the packet.
+    pub changes_packet: bool,
+}
+
+impl Verifier<'_> {
+    /// The effects of a call on the control flow.
+    #[must_use]
+    pub fn call_effects(&self, target: CallTarget) -> CallEffects {
+        match target {
+            CallTarget::Helper(helper) => {
+                let helper = helper as u32;
+                CallEffects {
+                    sync_callback: matches!(
+                        helper,
+                        id::FOR_EACH_MAP_ELEM | id::FIND_VMA | id::LOOP | id::USER_RINGBUF_DRAIN
+                    ),
+                    async_callback: helper == id::TIMER_SET_CALLBACK,
+                    iterator_next: false,
+                    changes_packet: self.profile.helper_changes_packet(helper),
+                }
+            }
+            CallTarget::Kfunc(index) => self.kfunc_effects(index),
+            CallTarget::Subprogram(_) => CallEffects::default(),
+        }
+    }
+
+    /// A helper's name, `unknown` for a number without one.
+    #[must_use]
+    pub fn helper_name(&self, helper: u32) -> String {
+        self.profile.helper_name(helper).unwrap_or("unknown").to_owned()
+    }
+
+    /// A call while a lock is held: only what belongs to the lock.
+    pub fn check_call_under_lock(&self, target: CallTarget) -> Check {
+        if self.state.obligations.lock.is_none() {
+            return Ok(());
+        }
+        let allowed = match target {
+            CallTarget::Helper(helper) => helper as u32 == id::SPIN_UNLOCK,
+            CallTarget::Kfunc(index) => self.is_graph_kfunc(index),
+            CallTarget::Subprogram(_) => true,
+        };
+        if allowed { Ok(()) } else { reject(Rule::CallUnderLock) }
+    }
+
+    /// A call of a helper.
+    pub fn check_helper_call(&mut self, number: i32) -> Check {
+        let helper = number as u32;
+        let proto = self.helper_proto(number)?;
+        self.check_may_call(helper, &proto)?;
+        let mut call = Call { id: helper, packet_allowed: proto.pkt_access, ..Call::default() };
+        for index in 0..MAX_CALL_ARGUMENTS {
+            self.check_argument(index, &mut call, &proto)?;
+        }
+        self.note_helper_map(&call)?;
+        self.write_helper_memory(&call)?;
+        self.release_argument(&call)?;
+        self.check_special(&call)?;
+        let percpu = self.percpu_result(&call)?;
+        self.forget_caller_saved();
+        self.define_result(&call, &proto, percpu)?;
+        self.refine_result(&call, &proto);
+        self.check_map_allows(&call)
+    }
+
+    fn helper_proto(&self, number: i32) -> Check<std::sync::Arc<HelperProto>> {
+        let helper = number as u32;
+        if number < 0 || helper > self.profile.last_helper() {
+            return reject(Rule::InvalidHelper { name: self.helper_name(helper), id: number });
+        }
+        let Some(program) = self.program_type() else {
+            return unsupported(format!(
+                "a call of {} in a program whose section name says no type",
+                self.helper_name(helper)
+            ));
+        };
+        match self.profile.helper_for(program, self.attach_type(), &self.program.section, helper) {
+            Some(proto) => Ok(proto),
+            None => reject(Rule::HelperNotAvailable { name: self.helper_name(helper), id: number }),
+        }
+    }
+
+    fn check_may_call(&self, helper: u32, proto: &HelperProto) -> Check {
+        if proto.gpl_only && !self.is_gpl() {
+            return reject(Rule::HelperNeedsGpl);
+        }
+        if proto.allowed.is_some() {
+            return unsupported(format!("{}, which only some attach points allow", self.helper_name(helper)));
+        }
+        if !proto.might_sleep {
+            return Ok(());
+        }
+        let (name, id) = (self.helper_name(helper), helper as i32);
+        if !self.in_sleepable() {
+            return reject(Rule::HelperMightSleep);
+        }
+        if self.state.obligations.rcu {
+            return reject(Rule::SleepableHelperInRcu { name, id });
+        }
+        if self.state.obligations.preempt > 0 {
+            return reject(Rule::SleepableHelperWithoutPreemption { name, id });
+        }
+        Ok(())
+    }
+
+    /// `record_func_map`.
+    fn note_helper_map(&mut self, call: &Call) -> Check {
+        let uses_map = matches!(
+            call.id,
+            id::TAIL_CALL
+                | id::MAP_LOOKUP_ELEM
+                | id::MAP_UPDATE_ELEM
+                | id::MAP_DELETE_ELEM
+                | id::MAP_PUSH_ELEM
+                | id::MAP_POP_ELEM
+                | id::MAP_PEEK_ELEM
+                | id::FOR_EACH_MAP_ELEM
+        );
+        if !uses_map {
+            return Ok(());
+        }
+        let Some(map_ref) = call.map else { return unsupported("a map helper without a map") };
+        let map = self.map(map_ref)?;
+        let writes = matches!(
+            call.id,
+            id::MAP_DELETE_ELEM | id::MAP_UPDATE_ELEM | id::MAP_PUSH_ELEM | id::MAP_POP_ELEM
+        );
+        if writes && !map.programs_may_write() {
+            return reject(Rule::WriteIntoMapForbidden);
+        }
+        let facts = &mut self.facts[self.insn].helper_map;
+        *facts = match *facts {
+            None => Some(Some(map.index)),
+            Some(Some(index)) if index == map.index => Some(Some(index)),
+            Some(_) => Some(None),
+        };
+        Ok(())
+    }
+
+    /// What a helper fills on the stack is written, byte for byte.
+    fn write_helper_memory(&mut self, call: &Call) -> Check {
+        let Some((register, size)) = call.written else { return Ok(()) };
+        for offset in 0..size as i32 {
+            self.check_access(Access {
+                base: register,
+                offset,
+                size: 1,
+                mode: Mode::Write,
+                register: None,
+                signed: false,
+                atomic: false,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn release_argument(&mut self, call: &Call) -> Check {
+        let Some(register) = call.released else { return Ok(()) };
+        let released = if call.id == id::KPTR_XCHG && call.reference != 0 {
+            self.publish(call.reference)
+        } else if call.reference != 0 {
+            self.release_reference(call.reference)
+        } else {
+            self.value(register).is_null()
+        };
+        if released {
+            return Ok(());
+        }
+        reject(Rule::HelperReferenceNotAcquired { name: self.helper_name(call.id), id: call.id as i32 })
+    }
+
+    /// Releases a reference: all registers that carry it hold stale addresses (`release_reference`).
+    pub fn release_reference(&mut self, reference: u32) -> bool {
+        let callback = self.callback_frame();
+        if !self.state.obligations.release(reference, callback) {
+            return false;
+        }
+        self.state.for_each_value(false, |value| {
+            if value.reference() == reference {
+                *value = Value::unknown();
+            }
+        });
+        true
+    }
+
+    fn check_special(&mut self, call: &Call) -> Check {
+        match call.id {
+            id::TAIL_CALL => self.check_tail_call(),
+            id::GET_LOCAL_STORAGE => {
+                if !self.value(Register::R2).is_null() {
+                    return reject(Rule::LocalStorageFlags);
+                }
+                self.mark_precise(Register::R2)
+            }
+            id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
+            id::LOOP => self.check_loop(call),
+            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => {
+                unsupported(format!("{}", self.helper_name(call.id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_tail_call(&mut self) -> Check {
+        if self.state.obligations.lock.is_some() {
+            return reject(Rule::TailCallUnderLock);
+        }
+        if self.say_leaks(false) {
+            return reject(Rule::TailCallLeaks);
+        }
+        if self.state.obligations.rcu {
+            return reject(Rule::TailCallInRcu);
+        }
+        if self.state.obligations.preempt > 0 {
+            return reject(Rule::TailCallWithoutPreemption);
+        }
+        Ok(())
+    }
+
+    fn check_loop(&mut self, call: &Call) -> Check {
+        if self.value(Register::R4).is_null() {
+            self.mark_precise(Register::R4)?;
+        }
+        if self.value(Register::R1).is_scalar() {
+            self.mark_precise(Register::R1)?;
+        }
+        let rounds = self.number(Register::R1)?.bounds.umax;
+        if u64::from(self.frame().callback_depth) < rounds {
+            return self.push_callback(call, Callback::Loop);
+        }
+        self.state.frame_mut().callback_depth = 0;
+        if self.log.detailed() {
+            let frame = self.state.current();
+            self.log.line(&format!("frame{frame} bpf_loop iteration limit reached"));
+        }
+        Ok(())
+    }
+
+    /// A lock is taken or given back (`process_spin_lock`).
+    pub fn check_lock_argument(&mut self, register: Register, call: &Call) -> Check {
+        if self.in_tree_callback() {
+            return reject(Rule::LockInTreeCallback);
+        }
+        let pointer = self.pointer(register)?;
+        let Some(offset) = pointer.known_offset() else { return reject(Rule::LockAtVariableOffset { register }) };
+        let (owner, place, name) = match pointer.map() {
+            Some(map_ref) => {
+                let map = self.map(map_ref)?;
+                if !map.has_btf {
+                    return reject(Rule::LockWithoutBtf { map: map.name.clone() });
+                }
+                (LockOwner::Map(map.index), "map", map.name.clone())
+            }
+            None => (LockOwner::Object, "local", "kptr".to_owned()),
+        };
+        let lock = self.fields_of(&pointer).and_then(|fields| fields.find(FieldKind::SpinLock)).copied();
+        let Some(lock) = lock else { return reject(Rule::NoLock { place, name }) };
+        if i64::from(lock.offset) != offset {
+            return reject(Rule::NotAtLock { offset, lock: lock.offset });
+        }
+        let this = ActiveLock { owner, id: pointer.id };
+        let held = &mut self.state.obligations.lock;
+        if call.id == id::SPIN_LOCK {
+            if held.is_some() {
+                return reject(Rule::TwoLocks);
+            }
+            *held = Some(this);
+            return Ok(());
+        }
+        match *held {
+            None => reject(Rule::UnlockWithoutLock),
+            Some(other) if other != this => reject(Rule::UnlockOfAnother),
+            Some(_) => {
+                *held = None;
+                self.invalidate_non_owning();
+                Ok(())
+            }
+        }
+    }
+
+    /// Once the lock is gone, what a list or tree owns may be freed by others.
+    fn invalidate_non_owning(&mut self) {
+        self.state.for_each_value(false, |value| {
+            if value.as_pointer().is_some_and(|pointer| pointer.attributes.non_owning) {
+                *value = Value::unknown();
+            }
+        });
+    }
+
+    /// For the helpers that resolve a per-CPU pointer: does it point to an object that the program allocated?
+    fn percpu_result(&self, call: &Call) -> Check<bool> {
+        if !matches!(call.id, id::PER_CPU_PTR | id::THIS_CPU_PTR) {
+            return Ok(false);
+        }
+        let pointer = self.pointer(Register::R1)?;
+        Ok(pointer.is_rcu())
+    }
+
+    fn define_result(&mut self, call: &Call, proto: &HelperProto, percpu: bool) -> Check {
+        let flags = proto.ret.flags;
+        let mut attributes = Attributes {
+            nullable: flags.contains(TypeFlags::PTR_MAYBE_NULL),
+            read_only: flags.contains(TypeFlags::MEM_RDONLY),
+            ringbuf: flags.contains(TypeFlags::MEM_RINGBUF),
+            trust: if flags.contains(TypeFlags::PTR_TRUSTED) { Trust::Trusted } else { Trust::Plain },
+            ..Attributes::default()
+        };
+        let mut identity = false;
+        let target = match proto.ret.kind {
+            RetKind::Integer => {
+                self.define(Register::R0, Value::unknown());
+                return Ok(());
+            }
+            RetKind::Void => return Ok(()),
+            RetKind::PtrToMapValue => {
+                let Some(map_ref) = call.map else { return unsupported("a map's value without a map") };
+                let map = self.map(map_ref)?;
+                identity = !attributes.nullable && map.fields.as_ref().is_some_and(super::maps::Fields::has_lock);
+                Target::MapValue(map_ref)
+            }
+            RetKind::PtrToSocket => Target::Socket(SocketKind::Full),
+            RetKind::PtrToSockCommon => Target::Socket(SocketKind::Common),
+            RetKind::PtrToTcpSock => Target::Socket(SocketKind::Tcp),
+            RetKind::PtrToMem => Target::Memory { size: call.memory_size, dynptr: 0 },
+            RetKind::PtrToMemOrBtfId => self.percpu_copy(call, percpu, &mut attributes)?,
+            RetKind::PtrToBtfId => Target::Object(self.returned_object(call, proto, &mut attributes)?),
+        };
+        let mut pointer = Pointer::to(target).with(attributes);
+        if attributes.nullable || identity {
+            pointer.id = self.new_id();
+        }
+        self.give_reference(call, &mut pointer)?;
+        self.define(Register::R0, Value::Pointer(pointer));
+        Ok(())
+    }
+
+    /// One CPU's copy, from a per-CPU pointer.
+    fn percpu_copy(&self, call: &Call, percpu: bool, attributes: &mut Attributes) -> Check<Target> {
+        let Some(ty) = call.percpu_type else { return unsupported("a per-CPU pointer without a type") };
+        let btf = self.types(ty.space)?;
+        let resolved = btf.resolve(ty.id);
+        if btf.ty(resolved).composite().is_none() {
+            let Some(size) = btf.size_of(resolved) else {
+                return unsupported("a per-CPU variable of unknown size");
+            };
+            return Ok(Target::Memory { size, dynptr: 0 });
+        }
+        if percpu {
+            // The copy of an object that the program allocated can be written, and the kernel does not ask to check it
+            // for NULL, whatever the CPU number.
+            *attributes = Attributes {
+                allocated: true,
+                trust: Trust::Rcu,
+                nullable: false,
+                ..Attributes::default()
+            };
+        } else {
+            attributes.read_only = false;
+        }
+        Ok(Target::Object(TypeRef { id: if percpu { ty.id } else { resolved }, ..ty }))
+    }
+
+    fn returned_object(&self, call: &Call, proto: &HelperProto, attributes: &mut Attributes) -> Check<TypeRef> {
+        if call.id == id::KPTR_XCHG {
+            let Some(field) = call.kptr else { return unsupported("an exchange with no kptr field") };
+            let ty = field.target()?;
+            if ty.space == TypeSpace::Program {
+                attributes.allocated = true;
+                attributes.percpu = field.kind == FieldKind::KptrPercpu;
+            }
+            return Ok(ty);
+        }
+        let Some(BtfReference::Struct(name)) = &proto.ret.btf else {
+            return unsupported(format!("the type that {} returns", self.helper_name(call.id)));
+        };
+        match self.profile.btf.find_struct(name) {
+            Some(id) => Ok(TypeRef { space: TypeSpace::Kernel, id }),
+            None => unsupported(format!("struct {name}, which is not known without the kernel's BTF")),
+        }
+    }
+
+    fn give_reference(&mut self, call: &Call, pointer: &mut Pointer) -> Check {
+        if POINTER_CASTS.contains(&call.id) {
+            pointer.reference = call.reference;
+            return Ok(());
+        }
+        if self.acquires(call)? {
+            let held = match (pointer.object(), pointer.attributes.percpu) {
+                (Some(ty), true) => Held::PercpuObject(ty),
+                (Some(ty), false) => Held::Object(ty),
+                (None, _) => Held::Other,
+            };
+            let id = self.acquire_reference(held);
+            pointer.id = id;
+            pointer.reference = id;
+        }
+        Ok(())
+    }
+
+    /// Does the helper give a reference (`is_acquire_function`)?
+    fn acquires(&self, call: &Call) -> Check<bool> {
+        if call.id == id::MAP_LOOKUP_ELEM
+            && let Some(map) = call.map
+        {
+            return Ok(matches!(self.map(map)?.map_type, MapType::Sockmap | MapType::Sockhash));
+        }
+        Ok(ACQUIRING.contains(&call.id))
+    }
+
+    /// Writes a new reference into the ledger, acquired by the current instruction.
+    pub fn acquire_reference(&mut self, held: Held) -> u32 {
+        let id = self.new_id();
+        let callback_frame = self.callback_frame().unwrap_or(0);
+        self.state.obligations.acquire(super::obligations::Entry {
+            id,
+            acquired_at: self.insn as u32,
+            callback_frame,
+            held,
+        });
+        id
+    }
+
+    /// `do_refine_retval_range`.
+    fn refine_result(&mut self, call: &Call, proto: &HelperProto) {
+        if proto.ret.kind != RetKind::Integer {
+            return;
+        }
+        let Value::Scalar(mut number) = self.value(Register::R0) else { return };
+        let bounds: &mut Scalar = &mut number.bounds;
+        match call.id {
+            id::GET_STACK
+            | id::GET_TASK_STACK
+            | id::PROBE_READ_STR
+            | id::PROBE_READ_KERNEL_STR
+            | id::PROBE_READ_USER_STR => {
+                bounds.smax = call.max_size as i64;
+                bounds.smax32 = call.max_size as i32;
+                bounds.smin = -MAX_ERRNO;
+                bounds.smin32 = -MAX_ERRNO as i32;
+                bounds.sync();
+            }
+            id::GET_SMP_PROCESSOR_ID => {
+                let last = self.profile.cpus.saturating_sub(1);
+                *bounds = Scalar {
+                    umax: last.into(),
+                    umax32: last,
+                    smax: last.into(),
+                    smax32: last as i32,
+                    umin: 0,
+                    umin32: 0,
+                    smin: 0,
+                    smin32: 0,
+                    ..*bounds
+                };
+                bounds.sync();
+            }
+            _ => return,
+        }
+        self.state.set(Register::R0, Value::Scalar(Number { ..number }));
+        self.check_bounds(Register::R0);
+    }
+
+    /// The map's type and the helper go together (`check_map_func_compatibility`).
+    fn check_map_allows(&self, call: &Call) -> Check {
+        let Some(map_ref) = call.map else { return Ok(()) };
+        let map = self.map(map_ref)?;
+        if self.profile.map_allows_helper(map.map_type, call.id) {
+            return Ok(());
+        }
+        reject(Rule::MapTypeNotForHelper {
+            map_type: map.map_type.number(),
+            name: self.helper_name(call.id),
+            id: call.id as i32,
+        })
+    }
+}

@@ -1,0 +1,288 @@
+//! State inclusion: is everything that may happen from the current state covered by an older one?
+//!
+//! `states_equal` and below, `kernel/bpf/verifier.c`, Linux 6.12. Ids need not be equal, only in one-to-one
+//! correspondence, which [`IdMap`] builds up during one comparison. Start reading at [`includes`].
+
+use smallvec::SmallVec;
+
+use super::state::{ByteKind, Cell, Frame, Live, SLOT_BYTES, StackSlot, State};
+use super::value::{Number, Pointer, Target, Value};
+
+/// How strictly states are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// What was not read, or not precisely, does not count: the usual pruning.
+    Pruning,
+    /// Ranges must be included, and everything counts: convergence of loops.
+    RangeWithin,
+    /// Everything must be the same: an infinite loop.
+    Exact,
+}
+
+/// Correspondence of ids between two states.
+pub struct IdMap {
+    pairs: SmallVec<[(u32, u32); 16]>,
+    next_temporary: u32,
+}
+
+impl IdMap {
+    /// An empty one; ids above `last_id` are free for temporary use.
+    #[must_use]
+    pub fn new(last_id: u32) -> IdMap {
+        IdMap { pairs: SmallVec::new(), next_temporary: last_id }
+    }
+
+    /// Do the ids correspond, or can they be made to (`check_ids`)?
+    pub fn matches(&mut self, old: u32, current: u32) -> bool {
+        if (old != 0) != (current != 0) {
+            return false;
+        }
+        if old == 0 {
+            return true;
+        }
+        for &(mapped_old, mapped_current) in &self.pairs {
+            if mapped_old == old {
+                return mapped_current == current;
+            }
+            if mapped_current == current {
+                return false;
+            }
+        }
+        self.pairs.push((old, current));
+        true
+    }
+
+    /// The same for scalars: an old scalar without links matches anything, a current one without gets a fresh id
+    /// (`check_scalar_ids`).
+    fn matches_scalar(&mut self, old: &Number, current: &Number) -> bool {
+        if old.id == 0 {
+            return true;
+        }
+        let mut current_id = raw_id(current);
+        if current_id == 0 {
+            self.next_temporary += 1;
+            current_id = self.next_temporary;
+        }
+        if !self.matches(raw_id(old), current_id) {
+            return false;
+        }
+        old.delta.is_none() || self.matches(old.id, current_id & !ADDED)
+    }
+}
+
+const ADDED: u32 = 1 << 31;
+
+/// The id with the mark of an added constant, as the kernel keeps them in one number.
+fn raw_id(number: &Number) -> u32 {
+    if number.delta.is_some() { number.id | ADDED } else { number.id }
+}
+
+/// Is `current` covered by `old`?
+#[must_use]
+pub fn includes(old: &State, current: &State, strictness: Strictness, last_id: u32) -> bool {
+    if old.frames.len() != current.frames.len() {
+        return false;
+    }
+    let mut ids = IdMap::new(last_id);
+    let (mine, theirs) = (&old.obligations, &current.obligations);
+    let locks_match = match (mine.lock, theirs.lock) {
+        (None, None) => true,
+        (Some(old), Some(current)) => old.owner == current.owner && ids.matches(old.id, current.id),
+        _ => false,
+    };
+    if !locks_match
+        || mine.rcu != theirs.rcu
+        || mine.preempt != theirs.preempt
+        || old.in_sleepable != current.in_sleepable
+    {
+        return false;
+    }
+    let frames = old.frames.iter().zip(&current.frames);
+    for (old, current) in frames {
+        if old.callsite != current.callsite || !frame_includes(old, current, strictness, &mut ids) {
+            return false;
+        }
+    }
+    mine.references().len() == theirs.references().len()
+        && mine
+            .references()
+            .iter()
+            .zip(theirs.references())
+            .all(|(old, current)| ids.matches(old.id, current.id))
+}
+
+fn frame_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {
+    old.callback_depth <= current.callback_depth
+        && old
+            .registers
+            .iter()
+            .zip(&current.registers)
+            .all(|(old, current)| cell_includes(old, &current.value, strictness, ids))
+        && stack_includes(old, current, strictness, ids)
+}
+
+/// Are the two the same, up to ids (`regs_exact`)?
+#[must_use]
+pub fn same_value(old: &Value, current: &Value, ids: &mut IdMap) -> bool {
+    match (old, current) {
+        (Value::Uninitialised, Value::Uninitialised) => true,
+        (Value::Scalar(old), Value::Scalar(current)) => {
+            old.bounds == current.bounds
+                && old.delta.unwrap_or(0) == current.delta.unwrap_or(0)
+                && ids.matches(raw_id(old), raw_id(current))
+        }
+        (Value::Pointer(old), Value::Pointer(current)) => {
+            old.variable == current.variable && same_pointer_kind(old, current) && ids_match(old, current, ids)
+        }
+        (Value::Iterator(old), Value::Iterator(current)) => {
+            old.ty == current.ty
+                && old.state == current.state
+                && old.trust == current.trust
+                && ids.matches(old.reference, current.reference)
+        }
+        (Value::Dynptr(old), Value::Dynptr(current)) => {
+            old.kind == current.kind && old.first == current.first && ids.matches(old.reference, current.reference)
+        }
+        _ => false,
+    }
+}
+
+fn same_pointer_kind(old: &Pointer, current: &Pointer) -> bool {
+    old.target == current.target && old.attributes == current.attributes && old.offset == current.offset
+}
+
+fn ids_match(old: &Pointer, current: &Pointer, ids: &mut IdMap) -> bool {
+    ids.matches(old.id, current.id) && ids.matches(old.reference, current.reference)
+}
+
+fn cell_includes(old: &Cell, current: &Value, strictness: Strictness, ids: &mut IdMap) -> bool {
+    match strictness {
+        Strictness::Exact => return same_value(&old.value, current, ids),
+        Strictness::Pruning if !old.live.intersects(Live::READ) => return true,
+        Strictness::Pruning | Strictness::RangeWithin => {}
+    }
+    match (&old.value, current) {
+        (Value::Uninitialised, current) => {
+            strictness == Strictness::Pruning || *current == Value::Uninitialised
+        }
+        (Value::Scalar(old), Value::Scalar(current)) => number_includes(old, current, strictness, ids),
+        (Value::Pointer(old), Value::Pointer(current)) => pointer_includes(old, current, ids),
+        (old, current) => same_value(old, current, ids),
+    }
+}
+
+fn number_includes(old: &Number, current: &Number, strictness: Strictness, ids: &mut IdMap) -> bool {
+    if !old.precise && strictness == Strictness::Pruning {
+        return true;
+    }
+    let links_agree = match (old.delta, current.delta) {
+        (Some(old), Some(current)) => old == current,
+        (Some(_), None) => false,
+        (None, Some(_)) => old.id == 0,
+        (None, None) => true,
+    };
+    links_agree && ids.matches_scalar(old, current) && old.bounds.includes(&current.bounds)
+}
+
+fn pointer_includes(old: &Pointer, current: &Pointer, ids: &mut IdMap) -> bool {
+    if old.attributes != current.attributes {
+        return false;
+    }
+    match (old.target, current.target) {
+        (Target::Packet { area, range }, Target::Packet { area: current_area, range: current_range }) => {
+            let range_covers = if range < 0 || current_range < 0 { range == current_range } else { range <= current_range };
+            area == current_area
+                && range_covers
+                && old.offset == current.offset
+                && ids.matches(old.id, current.id)
+                && old.variable.includes(&current.variable)
+        }
+        (
+            Target::MapKey(_)
+            | Target::MapValue(_)
+            | Target::Memory { .. }
+            | Target::Buffer
+            | Target::TracepointBuffer,
+            _,
+        ) => {
+            same_pointer_kind(old, current)
+                && old.variable.includes(&current.variable)
+                && ids_match(old, current, ids)
+        }
+        (Target::Arena, Target::Arena) => true,
+        _ => old.variable == current.variable && same_pointer_kind(old, current) && ids_match(old, current, ids),
+    }
+}
+
+/// The scalar that a slot holds, where it holds one or holds nothing known (`scalar_reg_for_stack`).
+fn scalar_of(slot: &StackSlot) -> Option<Cell> {
+    if slot.is_spilled_scalar64() {
+        return Some(slot.spilled);
+    }
+    let unknown = slot.bytes.iter().all(|kind| matches!(kind, ByteKind::Misc | ByteKind::Invalid));
+    unknown.then_some(Cell { value: Value::unknown(), live: Live::READ32, parent: None })
+}
+
+fn stack_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {
+    let lax = strictness == Strictness::Pruning;
+    old.stack.iter().enumerate().all(|(index, slot)| {
+        let other = current.stack.get(index);
+        if lax && !slot.spilled.live.intersects(Live::READ) {
+            return true;
+        }
+        slot_includes(slot, other, strictness, ids)
+    })
+}
+
+fn slot_includes(old: &StackSlot, current: Option<&StackSlot>, strictness: Strictness, ids: &mut IdMap) -> bool {
+    let lax = strictness == Strictness::Pruning;
+    for byte in 0..SLOT_BYTES {
+        let kind = old.bytes[byte];
+        if !lax && current.is_none_or(|current| current.bytes[byte] != kind) {
+            return false;
+        }
+        // A privileged program may read stack that was never written, so such bytes hold anything.
+        if matches!(kind, ByteKind::Invalid | ByteKind::Misc) {
+            continue;
+        }
+        let Some(current) = current else { return false };
+        if let (Some(old), Some(current)) = (scalar_of(old), scalar_of(current)) {
+            return cell_includes(&old, &current.value, strictness, ids);
+        }
+        if kind != current.bytes[byte] {
+            return false;
+        }
+        if byte == SLOT_BYTES - 1 && !last_byte_includes(kind, old, current, strictness, ids) {
+            return false;
+        }
+    }
+    true
+}
+
+fn last_byte_includes(
+    kind: ByteKind,
+    old: &StackSlot,
+    current: &StackSlot,
+    strictness: Strictness,
+    ids: &mut IdMap,
+) -> bool {
+    match kind {
+        ByteKind::Spill => cell_includes(&old.spilled, &current.spilled.value, strictness, ids),
+        ByteKind::Dynptr | ByteKind::Iterator => same_value(&old.spilled.value, &current.spilled.value, ids),
+        ByteKind::Misc | ByteKind::Zero | ByteKind::Invalid => true,
+    }
+}
+
+/// Could the two be the same state, so that a closer look is worth it (`states_maybe_looping`)?
+#[must_use]
+pub fn may_be_looping(old: &State, current: &State) -> bool {
+    old.frames.len() == current.frames.len()
+        && old.frame().registers.iter().zip(&current.frame().registers).all(|(old, current)| {
+            match (&old.value, &current.value) {
+                (Value::Scalar(old), Value::Scalar(current)) => {
+                    old.bounds == current.bounds && old.id == current.id && old.delta == current.delta
+                }
+                (old, current) => old == current,
+            }
+        })
+}
