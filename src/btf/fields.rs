@@ -1,6 +1,10 @@
 //! The fields of a struct that the kernel treats specially (`struct btf_record`, `kernel/bpf/btf.c`, Linux 6.12).
+//!
+//! Here is what they are; how they are found stands in `field_search.rs`. Start reading at [`special_fields`].
 
 use super::types::TypeId;
+
+pub use super::field_search::{FieldError, Holder, local_structs, special_fields, special_fields_in};
 
 /// What kind of special field it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,13 +33,52 @@ pub enum FieldKind {
     Refcount,
 }
 
-/// Where a kptr's target type is described.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KptrTarget {
-    /// A struct of the program, such as `bpf_obj_new` allocates; an id in the program's BTF.
-    Local(TypeId),
-    /// A kernel struct: its name's type id in the *program's* BTF; the kernel's id is looked up by name.
-    Kernel(TypeId),
+impl FieldKind {
+    /// The name of the struct that such a field is; `None` for pointers.
+    #[must_use]
+    pub fn struct_name(self) -> Option<&'static str> {
+        Some(match self {
+            FieldKind::SpinLock => "bpf_spin_lock",
+            FieldKind::Timer => "bpf_timer",
+            FieldKind::WorkQueue => "bpf_wq",
+            FieldKind::ListHead => "bpf_list_head",
+            FieldKind::ListNode => "bpf_list_node",
+            FieldKind::RbRoot => "bpf_rb_root",
+            FieldKind::RbNode => "bpf_rb_node",
+            FieldKind::Refcount => "bpf_refcount",
+            FieldKind::KptrUntrusted | FieldKind::KptrReferenced | FieldKind::KptrPercpu => return None,
+        })
+    }
+
+    /// Size in bytes (`btf_field_type_size`).
+    #[must_use]
+    pub fn size(self) -> u32 {
+        match self {
+            FieldKind::SpinLock | FieldKind::Refcount => 4,
+            FieldKind::KptrUntrusted | FieldKind::KptrReferenced | FieldKind::KptrPercpu => 8,
+            FieldKind::Timer | FieldKind::WorkQueue | FieldKind::ListHead | FieldKind::RbRoot => 16,
+            FieldKind::ListNode => 24,
+            FieldKind::RbNode => 32,
+        }
+    }
+
+    /// Alignment in bytes (`btf_field_type_align`).
+    #[must_use]
+    pub fn alignment(self) -> u32 {
+        self.size().min(8)
+    }
+
+    /// Is it a kptr of any kind?
+    #[must_use]
+    pub fn is_kptr(self) -> bool {
+        matches!(self, FieldKind::KptrUntrusted | FieldKind::KptrReferenced | FieldKind::KptrPercpu)
+    }
+
+    /// Is it the root of a list or tree?
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        matches!(self, FieldKind::ListHead | FieldKind::RbRoot)
+    }
 }
 
 /// The root's side of a list or tree: which struct its nodes are in, and where.
@@ -56,8 +99,9 @@ pub struct SpecialField {
     pub offset: u32,
     /// Size in bytes.
     pub size: u32,
-    /// What a kptr points to; `None` for other kinds.
-    pub kptr: Option<KptrTarget>,
+    /// The struct that a kptr points to, in the program's BTF; `None` for other kinds. If the kernel has a struct of
+    /// the same name, that is meant, else one that the program allocates (`btf_parse_kptr`).
+    pub kptr: Option<TypeId>,
     /// What a list head or tree root holds; `None` for other kinds.
     pub root: Option<GraphRoot>,
 }

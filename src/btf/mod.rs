@@ -4,11 +4,14 @@
 //! struct that the kernel treats specially (`kptr`, `percpu_kptr`, `spin_lock`, ...). Nothing here knows programs or
 //! kernels. Start reading at [`Btf`].
 
+mod field_search;
 pub mod fields;
 mod parse;
 pub(crate) mod strings;
 mod table;
 mod types;
+mod walk;
 
 pub use table::{Btf, BtfBuilder, BtfError};
 pub use types::{Composite, IntEncoding, Linkage, Member, Name, Parameter, SectionVariable, Type, TypeId};
+pub use walk::FieldPlace;
