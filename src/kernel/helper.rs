@@ -305,8 +305,8 @@ impl<'de> Deserialize<'de> for Ret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawKind::deserialize(deserializer)?.table();
         let (base, flags) = base_and_flags(&raw.kind).map_err(serde::de::Error::custom)?;
-        let kind =
-            RetKind::from_name(base).ok_or_else(|| serde::de::Error::custom(format!("`{base}` is no kind of result")))?;
+        let kind = RetKind::from_name(base)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{base}` is no kind of result")))?;
         Ok(Self { kind, flags, btf: reference(raw.btf) })
     }
 }

@@ -524,7 +524,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_its_place() {
-        for text in ["", "int", "int f(", "int f(int", "struct *x()", "int f(int,)", "int f() x", "f(", "(((((", "int f(@)"] {
+        for text in
+            ["", "int", "int f(", "int f(int", "struct *x()", "int f(int,)", "int f() x", "f(", "(((((", "int f(@)"]
+        {
             assert!(Prototype::parse(text).is_err(), "{text}");
         }
         let error = Prototype::parse("int f(struct)").expect_err("no name");

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use crate::btf::fields::SpecialFields;
 use crate::object::Map;
 
 use super::fault::{FaultKind, Trap};
@@ -83,8 +84,8 @@ pub struct MapState {
     read_only: bool,
     /// The region that the map's own address names.
     pub(super) handle: RegionId,
-    /// Special fields of the value as (offset, size): updates leave them alone.
-    specials: Vec<(u32, u32)>,
+    /// Special fields of the value: updates leave them alone.
+    pub(super) specials: SpecialFields,
     array: FxHashMap<u32, RegionId>,
     hash: BTreeMap<Box<[u8]>, RegionId>,
     storage: BTreeMap<RegionId, RegionId>,
@@ -93,7 +94,7 @@ pub struct MapState {
 
 impl MapState {
     /// A map without elements.
-    pub(super) fn new(map: &Map, handle: RegionId, specials: Vec<(u32, u32)>) -> MapState {
+    pub(super) fn new(map: &Map, handle: RegionId, specials: SpecialFields) -> MapState {
         let definition = &map.definition;
         let (family, per_cpu, evicts) = family(definition.map_type);
         MapState {
@@ -310,7 +311,8 @@ impl Machine {
 
     /// Copies a value but for its special fields (`copy_map_value`).
     fn copy_value(&mut self, map: u32, region: RegionId, value: &[u8]) {
-        let specials = self.maps[map as usize].specials.clone();
+        let specials: Vec<_> =
+            self.maps[map as usize].specials.fields.iter().map(|field| (field.offset, field.size)).collect();
         let mut from = 0;
         for (offset, size) in specials.into_iter().chain([(value.len() as u32, 0)]) {
             if let Some(part) = value.get(from as usize..offset as usize) {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::btf::fields::SpecialFields;
 use crate::btf::{Btf, TypeId};
 use crate::isa::{CallTarget, ImmediateSource};
+use crate::kernel::Tables;
 use crate::object::{ExternKind, Object};
 
 use super::code::{self, CallSite, LoadedProgram, Resolve};
@@ -16,7 +18,7 @@ use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported}
 use super::maps::MapState;
 use super::memory::{Contents, Memory, UnwrittenRead};
 use super::models::{self, Answer, Call};
-use super::ownership::{Holder, Ledger};
+use super::ownership::{Field, Holder, Ledger};
 use super::rcu::Rcu;
 use super::region::RegionKind;
 use super::story::{Moment, RegionId};
@@ -177,7 +179,7 @@ impl Machine {
         for (index, map) in object.maps.iter().enumerate() {
             let kind = RegionKind::Map { map: index as u32 };
             let handle = machine.memory.allocate(kind, 0, Contents::Opaque, None).map_err(too_big)?;
-            let specials = types::special_spans(object.btf.as_deref(), map.definition.value_type);
+            let specials = types::special_fields(object.btf.as_deref(), map.definition.value_type);
             machine.maps.push(MapState::new(map, handle, specials));
             if let Some(globals) = &map.globals
                 && let Some(region) = machine.array_element(index as u32, 0).map_err(too_big)?
@@ -390,18 +392,21 @@ impl Machine {
                 self.answer(cpu, answer)
             }
             Then::Finish => {
-                self.stop(cpu);
+                self.stop(cpu, true);
                 Ok(Outcome::Returned(result))
             }
         }
     }
 
-    /// Makes a CPU idle: its sections end, and what its program still held is leaked.
-    fn stop(&mut self, cpu: u32) {
+    /// Makes a CPU idle: its sections end, and what its program still held is lost. That is a leak if the program
+    /// came to its end.
+    fn stop(&mut self, cpu: u32, ended: bool) {
         for region in self.ledger.held_by(cpu).to_vec() {
             let acquired = self.ledger.acquired_at(region, Holder::Cpu(cpu)).unwrap_or(self.report.at);
             self.ledger.transfer(region, Holder::Cpu(cpu), Holder::Lost);
-            self.leaks.push(Leak { region, acquired, cpu });
+            if ended {
+                self.leaks.push(Leak { region, acquired, cpu });
+            }
         }
         let stacks = self.cpus[cpu as usize].stacks().to_vec();
         for stack in stacks {
@@ -421,7 +426,7 @@ impl Machine {
         if let (Trap::Limit(_), Some(execution)) = (&trap, state) {
             at = Moment { place: execution.place(), cpu, step: self.steps };
         }
-        self.stop(cpu);
+        self.stop(cpu, false);
         match trap {
             Trap::Fault { kind, access, region } => {
                 let story = region.map(|id| self.story(id));
@@ -538,6 +543,24 @@ impl Machine {
         &self.printed
     }
 
+    /// References whose kptr field was overwritten, so that nothing finds the object any more: the object, the field,
+    /// and where the reference was acquired.
+    #[must_use]
+    pub fn overwritten(&self) -> Vec<(RegionId, Field, Moment)> {
+        let lost = |region: RegionId, (container, offset): Field| {
+            let bytes = self.memory.peek(container).get(offset as usize..).and_then(|bytes| bytes.first_chunk());
+            bytes
+                .is_some_and(|bytes| self.memory.at(u64::from_le_bytes(*bytes)).map(|spot| spot.region) != Some(region))
+        };
+        let references = self.ledger.iter().flat_map(|(region, all)| all.iter().map(move |one| (region, one)));
+        references
+            .filter_map(|(region, reference)| match reference.holder {
+                Holder::Field(field) if lost(region, field) => Some((region, field, reference.acquired)),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// References that programs held when they ended, in order.
     #[must_use]
     pub fn leaks(&self) -> &[Leak] {
@@ -566,6 +589,15 @@ impl Machine {
         let region = self.memory.allocate(kind, len, contents, Some(at))?;
         self.report.events.push(Event::Allocated(region));
         Ok(region)
+    }
+
+    /// The special fields of what is in a region: a map's value or an object. `None` for other regions.
+    pub(super) fn special_fields(&self, region: RegionId) -> Option<SpecialFields> {
+        match self.memory.region(region).kind {
+            RegionKind::MapValue { map, .. } => self.maps.get(map as usize).map(|map| map.specials.clone()),
+            RegionKind::Object { type_id } => Some(types::special_fields(self.object.btf.as_deref(), type_id)),
+            _ => None,
+        }
     }
 
     /// Size of a local type of the object.
@@ -606,9 +638,12 @@ impl Resolve for Machine {
                 let Some(variable) = object.externs.get(index as usize) else {
                     return Err(format!("extern {index}, which the object does not have"));
                 };
-                let exists = models::find(bare_name(&variable.name)).is_some();
-                if variable.kind == ExternKind::Kfunc && variable.weak && !exists {
-                    return Err(format!("the question whether the kernel has {}", variable.name));
+                if variable.kind == ExternKind::Kfunc {
+                    // Only a test whether the kernel has it takes a kfunc's address.
+                    let exists = Tables::embedded().kfunc(bare_name(&variable.name)).is_some();
+                    if !exists {
+                        return Ok(0);
+                    }
                 }
                 self.world.variable(&mut self.memory, &variable.name).map_err(|_| "too much memory".to_owned())
             }
@@ -619,7 +654,8 @@ impl Resolve for Machine {
     fn call(&mut self, target: CallTarget) -> CallSite {
         let (name, kfunc): (Arc<str>, bool) = match target {
             CallTarget::Helper(id) => {
-                (models::helper_name(id).map_or_else(|| format!("number {id}").into(), Arc::from), false)
+                let known = u32::try_from(id).ok().and_then(|id| Tables::embedded().helper(id));
+                (known.map_or_else(|| format!("number {id}").into(), |helper| helper.name.as_str().into()), false)
             }
             CallTarget::Kfunc(index) => match self.object.externs.get(index as usize) {
                 Some(kfunc) => (bare_name(&kfunc.name).into(), true),

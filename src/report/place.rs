@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::btf::{Type, TypeId};
 use crate::isa::{CallName, RawInsn, disassemble};
-use crate::machine::models;
+use crate::kernel::Tables;
 use crate::machine::ownership::Holder;
 use crate::machine::{Machine, Moment, Place, RegionId, RegionKind, types};
 use crate::object::Object;
@@ -19,7 +19,7 @@ struct Names<'a>(&'a Object);
 
 impl CallName for Names<'_> {
     fn helper(&self, id: i32) -> Option<&str> {
-        models::helper_name(id)
+        u32::try_from(id).ok().and_then(|id| Tables::embedded().helper(id)).map(|helper| helper.name.as_str())
     }
 
     fn kfunc(&self, raw: RawInsn) -> Option<(&str, u32)> {

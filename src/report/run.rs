@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::btf::{Type, TypeId};
-use crate::machine::ownership::Holder;
-use crate::machine::{Attempt, End, Fault, Machine, MapFamily, RegionId, RegionKind, Unsupported};
+use crate::machine::ownership::{Holder, Reference};
+use crate::machine::{Attempt, End, Fault, Machine, MapFamily, Moment, RegionId, RegionKind, Unsupported};
 
 use super::place::Words;
 use super::value::{Values, hex, plain};
@@ -62,7 +62,7 @@ impl<'m> RunReport<'m> {
         });
         // What a program held when it could not go on is not its leak.
         let went_on = ends.clone().all(|verdict| verdict == RunVerdict::Fine);
-        let leaks = if went_on && !self.machine.leaks().is_empty() { RunVerdict::Found } else { RunVerdict::Fine };
+        let leaks = if went_on && !self.lost().is_empty() { RunVerdict::Found } else { RunVerdict::Fine };
         ends.max().unwrap_or(RunVerdict::Fine).max(leaks)
     }
 
@@ -206,29 +206,48 @@ impl<'m> RunReport<'m> {
     /// References that something holds.
     fn owned(&self) -> Vec<Value> {
         let mut owned = Vec::new();
-        for (region, references) in self.machine.ledger().iter() {
-            for reference in references.iter().filter(|reference| reference.holder != Holder::Lost) {
-                let mut value = json!({
-                    "what": self.words.region(region),
-                    "held_by": self.words.holder(reference.holder),
-                    "acquired": self.words.moment_json(reference.acquired),
-                });
-                self.contents(region, &mut value);
-                owned.push(value);
-            }
+        for (region, reference) in self.held() {
+            let mut value = json!({
+                "what": self.words.region(region),
+                "held_by": self.words.holder(reference.holder),
+                "acquired": self.words.moment_json(reference.acquired),
+            });
+            self.contents(region, &mut value);
+            owned.push(value);
         }
         owned
     }
 
-    /// References that programs held when they ended.
-    fn leaked(&self) -> Vec<Value> {
-        self.machine
+    /// References that nothing holds any more: the object, where it was acquired, and why.
+    fn lost(&self) -> Vec<(RegionId, Moment, String)> {
+        let ended = self
+            .machine
             .leaks()
             .iter()
-            .map(|leak| {
-                json!({"what": self.words.region(leak.region), "acquired": self.words.moment_json(leak.acquired)})
-            })
-            .collect()
+            .map(|leak| (leak.region, leak.acquired, "the program ended without giving it back".to_owned()));
+        let overwritten = self.machine.overwritten().into_iter().map(|(region, field, acquired)| {
+            (region, acquired, format!("the field that held it was overwritten, {}", self.words.field(field)))
+        });
+        ended.chain(overwritten).collect()
+    }
+
+    fn leaked(&self) -> Vec<Value> {
+        let lost = self.lost().into_iter().map(|(region, acquired, why)| {
+            json!({"what": self.words.region(region), "acquired": self.words.moment_json(acquired), "why": why})
+        });
+        lost.collect()
+    }
+
+    /// References that are held, but for those whose field was overwritten.
+    fn held(&self) -> Vec<(RegionId, &Reference)> {
+        let overwritten = self.machine.overwritten();
+        let is_held = |region: RegionId, reference: &Reference| match reference.holder {
+            Holder::Lost => false,
+            Holder::Field(field) => !overwritten.iter().any(|&(lost, at, _)| (lost, at) == (region, field)),
+            Holder::Cpu(_) | Holder::Graph { .. } => true,
+        };
+        let all = self.machine.ledger().iter().flat_map(|(region, all)| all.iter().map(move |one| (region, one)));
+        all.filter(|&(region, reference)| is_held(region, reference)).collect()
     }
 
     /// Frees that wait for a grace period.
@@ -260,13 +279,10 @@ impl<'m> RunReport<'m> {
         section(&mut text, "globals", globals.iter().map(|(name, value)| format!("{name} = {}", plain(value))));
         section(&mut text, "maps", self.map_lines());
         section(&mut text, "owned", self.owned_lines());
-        section(
-            &mut text,
-            "leaked",
-            self.machine.leaks().iter().map(|leak| {
-                format!("{}\n      acquired {}", self.words.region(leak.region), self.words.moment(leak.acquired))
-            }),
-        );
+        let lost = self.lost().into_iter().map(|(region, acquired, why)| {
+            format!("{}: {why}\n      acquired {}", self.words.region(region), self.words.moment(acquired))
+        });
+        section(&mut text, "leaked", lost);
         section(
             &mut text,
             "waiting for a grace period",
@@ -369,25 +385,23 @@ impl<'m> RunReport<'m> {
 
     fn owned_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for (region, references) in self.machine.ledger().iter() {
-            for reference in references.iter().filter(|reference| reference.holder != Holder::Lost) {
-                let mut line = format!(
-                    "{}, held by {}\n      acquired {}",
-                    self.words.region(region),
-                    self.words.holder(reference.holder),
-                    self.words.moment(reference.acquired)
-                );
-                let mut contents = Value::Null;
-                self.contents(region, &mut contents);
-                if let Some(values) = contents["values"].as_array() {
-                    for copy in copies("", values) {
-                        let _ = write!(line, "\n      {}", copy.trim_start());
-                    }
-                } else if !contents["value"].is_null() {
-                    let _ = write!(line, "\n      {}", plain(&contents["value"]));
+        for (region, reference) in self.held() {
+            let mut line = format!(
+                "{}, held by {}\n      acquired {}",
+                self.words.region(region),
+                self.words.holder(reference.holder),
+                self.words.moment(reference.acquired)
+            );
+            let mut contents = Value::Null;
+            self.contents(region, &mut contents);
+            if let Some(values) = contents["values"].as_array() {
+                for copy in copies("", values) {
+                    let _ = write!(line, "\n      {}", copy.trim_start());
                 }
-                lines.push(line);
+            } else if !contents["value"].is_null() {
+                let _ = write!(line, "\n      {}", plain(&contents["value"]));
             }
+            lines.push(line);
         }
         lines
     }

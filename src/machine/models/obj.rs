@@ -1,10 +1,12 @@
 //! Objects of the program: making, dropping, sharing, and exchanging them with kptr fields.
 
+use crate::btf::fields::FieldKind;
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Contents;
-use crate::machine::ownership::Holder;
+use crate::machine::ownership::{Field, Holder};
 use crate::machine::region::RegionKind;
+use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
 
@@ -25,9 +27,9 @@ fn new(call: &mut Call<'_>) -> Modelled {
     }
     let region = call.machine.allocate(RegionKind::Object { type_id }, size, Contents::Recycled, call.at)?;
     // Special fields are initialised whatever the memory held before (`bpf_obj_init`).
-    let specials = crate::machine::types::special_spans(call.machine.object.btf.as_deref(), type_id);
-    for (offset, size) in specials {
-        call.machine.memory.poke(region, offset, &vec![0; size as usize]);
+    let specials = crate::machine::types::special_fields(call.machine.object.btf.as_deref(), type_id);
+    for field in specials.fields {
+        call.machine.memory.poke(region, field.offset, &vec![0; field.size as usize]);
     }
     call.acquire(region);
     Ok(Answer::Value(call.machine.memory.base(region)))
@@ -73,6 +75,12 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
     {
         return Err(call.machine.not_owned(given));
     }
+    if let Some(wrong) = mismatch(call, place, given) {
+        return Err(Trap::about(
+            FaultKind::BadArgument { callee: call.name, what: wrong },
+            given.unwrap_or(spot.region),
+        ));
+    }
     let old = call.machine.memory.number::<8>(spot);
     if let Some(held) = call.machine.ledger.in_field(place)
         && call.machine.memory.at(old).is_some_and(|at| at.region == held)
@@ -86,4 +94,26 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
     }
     call.machine.memory.set_number::<8>(spot, new);
     Ok(Answer::Value(old))
+}
+
+/// Why a pointer may not go into a field: the field is no kptr, or one for something else.
+fn mismatch(call: &Call<'_>, (region, offset): Field, given: Option<RegionId>) -> Option<String> {
+    let btf = call.machine.object.btf.as_deref()?;
+    let fields = call.machine.special_fields(region)?;
+    let Some(field) = fields.at(offset).filter(|field| field.kind.is_kptr()) else {
+        return Some("the first argument is no kptr field".to_owned());
+    };
+    let (target, given) = (field.kptr?, given?);
+    let wanted = btf.ty(btf.resolve(target)).name().to_owned();
+    let (percpu, found) = match &call.machine.memory.region(given).kind {
+        RegionKind::PerCpuObject { type_id } => (true, btf.ty(btf.resolve(*type_id)).name().to_owned()),
+        RegionKind::Object { type_id } => (false, btf.ty(btf.resolve(*type_id)).name().to_owned()),
+        RegionKind::KernelObject { name, .. } => (false, name.to_string()),
+        _ => return Some("the second argument is no object".to_owned()),
+    };
+    let words = |percpu: bool, name: &str| format!("{}struct {name}", if percpu { "per-CPU " } else { "" });
+    let field_is_percpu = field.kind == FieldKind::KptrPercpu;
+    ((field_is_percpu, &wanted) != (percpu, &found)).then(|| {
+        format!("a pointer to {} goes into a field for {}", words(percpu, &found), words(field_is_percpu, &wanted))
+    })
 }

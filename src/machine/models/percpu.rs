@@ -11,6 +11,7 @@ use crate::machine::ownership::Holder;
 use crate::machine::rcu::ReadSide;
 use crate::machine::region::{Life, RegionKind};
 use crate::machine::story::RegionId;
+use crate::machine::types;
 
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
@@ -29,6 +30,10 @@ fn new(call: &mut Call<'_>) -> Modelled {
     let (type_id, size) = call.machine.local_type(call.name, call.args[0])?;
     if size > MAX_SIZE {
         return call.bad(format!("{size} bytes, where at most {MAX_SIZE} are possible"));
+    }
+    let btf = call.machine.object.btf.clone();
+    if !types::special_fields(btf.as_deref(), type_id).is_empty() {
+        return call.bad("a per-CPU object must not have special fields");
     }
     let at = call.at;
     let handle = call.machine.allocate(RegionKind::PerCpuObject { type_id }, size, Contents::Opaque, at)?;
