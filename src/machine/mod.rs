@@ -22,6 +22,8 @@ pub mod models;
 pub mod ownership;
 pub mod rcu;
 mod region;
+mod resolve;
+mod setup;
 mod stepper;
 mod story;
 pub mod types;
@@ -34,6 +36,7 @@ pub use fault::{Attempt, End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupp
 pub use globals::SetError;
 pub use maps::{MapFamily, MapState};
 pub use region::{Life, Region, RegionKind};
-pub use stepper::{Leak, MAX_CPUS, Machine, MachineOptions, SetupError, UnwrittenNote};
+pub use setup::{MAX_CPUS, MachineOptions, SetupError};
+pub use stepper::{Leak, Machine, UnwrittenNote};
 pub use story::{Moment, Place, RegionId};
 pub use world::CGROUP_ID;

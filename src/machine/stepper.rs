@@ -2,110 +2,25 @@
 
 use std::sync::Arc;
 
-use thiserror::Error;
-
 use crate::btf::fields::SpecialFields;
 use crate::btf::{Btf, TypeId};
-use crate::isa::{CallTarget, ImmediateSource};
-use crate::kernel::Tables;
-use crate::object::{ExternKind, Object};
+use crate::object::Object;
 
-use super::code::{self, CallSite, LoadedProgram, Resolve};
+use super::code::{self, LoadedProgram};
 use super::cpu::{Cpu, Execution, Then};
 use super::event::{Event, Outcome, StepReport};
 use super::execute::{Flow, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 use super::maps::MapState;
 use super::memory::{Contents, Memory, UnwrittenRead};
-use super::models::{self, Answer, Call};
+use super::models::{Answer, Call};
 use super::ownership::{Field, Holder, Ledger};
 use super::rcu::Rcu;
 use super::region::RegionKind;
+use super::setup::{MAX_CPUS, MachineOptions, SetupError};
 use super::story::{Moment, RegionId};
 use super::types;
 use super::world::World;
-
-/// Most CPUs that a machine can have.
-pub const MAX_CPUS: u32 = 512;
-
-/// What a machine is given besides the object.
-#[derive(Clone, Debug)]
-pub struct MachineOptions {
-    /// Number of simulated CPUs, 1 to [`MAX_CPUS`].
-    pub cpus: u32,
-    /// Instructions that all programs together may execute.
-    pub max_insns: u64,
-    /// Bytes of simulated memory.
-    pub max_memory: u64,
-    /// Process id (the kernel's `tgid`) of the task that the programs run in.
-    pub pid: u32,
-    /// Thread id (the kernel's `pid`) of that task.
-    pub tid: u32,
-    /// Name of that task.
-    pub comm: String,
-    /// Seed of `bpf_get_prandom_u32`.
-    pub seed: u64,
-    /// Arguments of the traced function, as tracing programs find them in their context; missing ones are zero.
-    pub arguments: Vec<u64>,
-    /// Types of the kernel that the object was relocated against; without them the object's own.
-    pub kernel_types: Option<Arc<Btf>>,
-}
-
-impl Default for MachineOptions {
-    fn default() -> Self {
-        MachineOptions {
-            cpus: 1,
-            max_insns: 100_000_000,
-            max_memory: 1 << 30,
-            pid: 1000,
-            tid: 1000,
-            comm: "kptrsim".to_owned(),
-            seed: 0,
-            arguments: Vec::new(),
-            kernel_types: None,
-        }
-    }
-}
-
-/// Why a machine cannot be set up or a program not be started.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum SetupError {
-    /// A number of CPUs that is not possible.
-    #[error("{0} CPUs are not possible; give 1 to {MAX_CPUS}")]
-    CpuCount(u32),
-    /// A CPU that the machine does not have.
-    #[error("there is no CPU {cpu}: the machine has {cpus}, numbered from 0")]
-    NoSuchCpu {
-        /// The one asked for.
-        cpu: u32,
-        /// How many there are.
-        cpus: u32,
-    },
-    /// A CPU that already runs a program.
-    #[error("CPU {0} already runs a program")]
-    Busy(u32),
-    /// A program that the object does not have.
-    #[error("{object} has no program {name}; it has {available}")]
-    NoSuchProgram {
-        /// The object's name.
-        object: String,
-        /// The one asked for.
-        name: String,
-        /// Those that there are.
-        available: String,
-    },
-    /// A program that cannot be loaded at all.
-    #[error("{name} cannot be loaded: {why}")]
-    Refused {
-        /// The program.
-        name: String,
-        /// The loader's reason.
-        why: String,
-    },
-    /// The object needs more memory than the limit.
-    #[error("the maps of {0} need more simulated memory than the limit allows")]
-    Memory(String),
-}
 
 /// References that a program still held when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -622,53 +537,4 @@ fn check_balance(execution: &Execution) -> Result<(), Box<Trap>> {
         return Ok(());
     };
     Err(Trap::fault(FaultKind::Unbalanced(open)))
-}
-
-impl Resolve for Machine {
-    fn immediate(&mut self, source: ImmediateSource) -> Result<u64, String> {
-        match source {
-            ImmediateSource::Value(value) => Ok(value),
-            ImmediateSource::Map(map) => match self.maps.get(map as usize) {
-                Some(state) => Ok(self.memory.base(state.handle)),
-                None => Err(format!("map {map}, which the object does not have")),
-            },
-            ImmediateSource::MapValue { map, offset } => self.direct_value(map, offset),
-            ImmediateSource::KernelVariable(index) => {
-                let object = Arc::clone(&self.object);
-                let Some(variable) = object.externs.get(index as usize) else {
-                    return Err(format!("extern {index}, which the object does not have"));
-                };
-                if variable.kind == ExternKind::Kfunc {
-                    // Only a test whether the kernel has it takes a kfunc's address.
-                    let exists = Tables::embedded().kfunc(bare_name(&variable.name)).is_some();
-                    if !exists {
-                        return Ok(0);
-                    }
-                }
-                self.world.variable(&mut self.memory, &variable.name).map_err(|_| "too much memory".to_owned())
-            }
-            ImmediateSource::Function(_) => Err("a function outside the program".to_owned()),
-        }
-    }
-
-    fn call(&mut self, target: CallTarget) -> CallSite {
-        let (name, kfunc): (Arc<str>, bool) = match target {
-            CallTarget::Helper(id) => {
-                let known = u32::try_from(id).ok().and_then(|id| Tables::embedded().helper(id));
-                (known.map_or_else(|| format!("number {id}").into(), |helper| helper.name.as_str().into()), false)
-            }
-            CallTarget::Kfunc(index) => match self.object.externs.get(index as usize) {
-                Some(kfunc) => (bare_name(&kfunc.name).into(), true),
-                None => (format!("number {index}").into(), true),
-            },
-            CallTarget::Subprogram(_) => ("function".into(), false),
-        };
-        let model = models::find(&name).filter(|model| model.kfunc == kfunc);
-        CallSite { name, kfunc, model }
-    }
-}
-
-/// An extern's name without the `___flavour` that libbpf ignores.
-fn bare_name(name: &str) -> &str {
-    name.find("___").map_or(name, |end| &name[..end])
 }

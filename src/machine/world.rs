@@ -11,7 +11,7 @@ use crate::btf::{Btf, TypeId};
 use super::fault::Trap;
 use super::memory::{Contents, Memory};
 use super::region::RegionKind;
-use super::stepper::MachineOptions;
+use super::setup::MachineOptions;
 use super::story::RegionId;
 use super::types;
 
