@@ -94,6 +94,8 @@ def types(btf, kfuncs):
                 typedefs[ty.name] = None
                 if btf.types[ty.ref].kind in ("struct", "union") and not btf.types[ty.ref].name:
                     typedefs[ty.name] = {"name": ty.name, "size": btf.types[ty.ref].size}
+                elif btf.types[ty.ref].kind == "enum" and not btf.types[ty.ref].name:
+                    typedefs[ty.name] = {"name": ty.name, "type": "unsigned int"}
                 else:
                     reach(ty.ref)
                     typedefs[ty.name] = {"name": ty.name, "type": btf.declare(ty.ref)}

@@ -80,8 +80,8 @@ def check_flags(found, btf, ids, config):
         if not rows:
             continue
         packed = b"".join(struct.pack("<II", *row) for row in sorted(set(rows)))
-        at = ids.find(struct.pack("<I", len(set(rows))) + b"\x01\0\0\0" + packed)
-        if at < 0 and ids.find(packed) < 0:
+        count = struct.pack("<I", len(set(rows)))  # before the set's own flags: 1 for kfuncs, 0 for a plain set
+        if not any(count + struct.pack("<I", kind) + packed in ids for kind in (0, 1)):
             missing.append(one.symbol)
     return missing
 

@@ -73,6 +73,7 @@ def kfunc_sets(root):
             names = re.findall(rows, clean(pathlib.Path(root) / "include/net/xdp.h"))
             expanded = "\n".join(f"BTF_ID_FLAGS(func, {name}, KF_TRUSTED_ARGS)" for name in names)
             text = text.replace("XDP_METADATA_KFUNC_xxx", expanded, 1)
+        text = re.sub(r"BTF_ID_FLAGS\([^)]*\)", lambda match: " ".join(match[0].split()), text)
         found = {}
         current = None
         for line, conditions in with_conditions(text):

@@ -12,6 +12,6 @@ mod table;
 mod types;
 mod walk;
 
-pub use table::{Btf, BtfBuilder, BtfError};
+pub use table::{Btf, BtfBuilder, BtfError, essential_name};
 pub use types::{Composite, IntEncoding, Linkage, Member, Name, Parameter, SectionVariable, Type, TypeId};
 pub use walk::FieldPlace;

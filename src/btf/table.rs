@@ -25,13 +25,21 @@ pub enum BtfError {
         /// The missing one.
         to: TypeId,
     },
+    /// A chain of modifiers and typedefs is a circle, or longer than the kernel follows.
+    #[error("BTF type {0} is a circle, or more than 32 modifiers and typedefs deep")]
+    TooDeep(TypeId),
 }
+
+/// Most modifiers and typedefs in a row (`MAX_RESOLVE_DEPTH`).
+const MAX_RESOLVE_DEPTH: usize = 32;
 
 /// A table of types.
 #[derive(Clone, Debug, Default)]
 pub struct Btf {
     types: Vec<Type>,
     by_name: FxHashMap<Name, SmallVec<[TypeId; 1]>>,
+    /// Types whose name has a flavour, as `task_struct___old` has.
+    flavoured: Vec<TypeId>,
     strings: Vec<u8>,
 }
 
@@ -72,6 +80,17 @@ impl Btf {
         self.by_name.get(name).map_or(&[], |ids| ids.as_slice())
     }
 
+    /// All ids whose name is the same as `name`, flavours (`___something`) of both aside, lowest first.
+    #[must_use]
+    pub fn ids_with_essential_name(&self, name: &str) -> Vec<TypeId> {
+        let wanted = essential_name(name);
+        let flavoured = self.flavoured.iter().filter(|&&id| essential_name(self.ty(id).name()) == wanted);
+        let mut ids: Vec<TypeId> = self.ids_named(wanted).iter().chain(flavoured).copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// The first struct of that name.
     #[must_use]
     pub fn find_struct(&self, name: &str) -> Option<TypeId> {
@@ -91,10 +110,10 @@ impl Btf {
     }
 
     /// Skips `const`, `volatile`, `restrict`, type tags and typedefs (`btf_type_skip_modifiers` plus typedefs).
-    /// Ends after as many steps as there are types, so a circle cannot hang it.
     #[must_use]
     pub fn resolve(&self, mut id: TypeId) -> TypeId {
-        for _ in 0..self.types.len() {
+        // A finished table has no longer chain.
+        for _ in 0..=MAX_RESOLVE_DEPTH {
             match self.ty(id).modified() {
                 Some(target) => id = target,
                 None => break,
@@ -175,6 +194,9 @@ impl BtfBuilder {
     pub fn push(&mut self, ty: Type) -> TypeId {
         let id = self.next_id();
         if let Some(name) = ty.interned_name().filter(|name| !name.is_empty()) {
+            if essential_name(name).len() != name.len() {
+                self.btf.flavoured.push(id);
+            }
             self.btf.by_name.entry(Name::clone(name)).or_default().push(id);
         }
         self.btf.types.push(ty);
@@ -200,7 +222,8 @@ impl BtfBuilder {
     /// The finished table.
     ///
     /// # Errors
-    /// [`BtfError::DanglingType`] if a type refers to an id that was never pushed.
+    /// [`BtfError::DanglingType`] if a type refers to an id that was never pushed, [`BtfError::TooDeep`] if modifiers
+    /// and typedefs form a circle or a chain of more than 32.
     pub fn finish(self) -> Result<Btf, BtfError> {
         let btf = self.btf;
         for (from, ty) in btf.iter() {
@@ -209,9 +232,21 @@ impl BtfBuilder {
                     return Err(BtfError::DanglingType { from, to });
                 }
             }
+            if ty.modified().is_some() && btf.ty(btf.resolve(from)).modified().is_some() {
+                return Err(BtfError::TooDeep(from));
+            }
         }
         Ok(btf)
     }
+}
+
+/// A name without its flavour: what stands before the last `___` that has something else on both sides
+/// (`bpf_core_essential_name_len`, `tools/lib/bpf/relo_core.c`, 6.12).
+#[must_use]
+pub fn essential_name(name: &str) -> &str {
+    let is_separator = |window: &[u8]| window[0] != b'_' && &window[1..4] == b"___" && window[4] != b'_';
+    let end = name.as_bytes().windows(5).rposition(is_separator).map_or(name.len(), |at| at + 1);
+    name.get(..end).unwrap_or(name)
 }
 
 /// Every type id that a type names.

@@ -55,9 +55,16 @@ impl Register {
     }
 }
 
+/// `r1`; with `#`, `R1`; with `-`, `1`.
 impl fmt::Display for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "r{}", self.0)
+        // The kernel's messages write `R1`, its disassembly `r1`; some messages count arguments by the number alone.
+        let prefix = match (f.alternate(), f.sign_minus()) {
+            (_, true) => "",
+            (true, false) => "R",
+            (false, false) => "r",
+        };
+        write!(f, "{prefix}{}", self.0)
     }
 }
 

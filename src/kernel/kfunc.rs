@@ -97,9 +97,9 @@ impl TryFrom<String> for Version {
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no kernel version");
         let numbers: Result<Vec<u32>, _> = text.split('.').map(str::parse).collect();
-        match numbers.map_err(|_| wrong())?.as_slice() {
-            &[major, minor] => Ok(Self { major, minor, patch: 0 }),
-            &[major, minor, patch] => Ok(Self { major, minor, patch }),
+        match *numbers.map_err(|_| wrong())?.as_slice() {
+            [major, minor] => Ok(Self { major, minor, patch: 0 }),
+            [major, minor, patch] => Ok(Self { major, minor, patch }),
             _ => Err(wrong()),
         }
     }

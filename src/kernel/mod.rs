@@ -6,6 +6,7 @@
 //! (the machine does). Start at [`Tables`].
 
 mod availability;
+pub mod default_types;
 mod embedded;
 mod enums;
 mod error;
@@ -13,6 +14,7 @@ mod helper;
 mod kfunc;
 mod lexer;
 pub mod limits;
+mod profile;
 mod prototype;
 mod special;
 mod tables;
@@ -26,6 +28,7 @@ pub use enums::{AttachType, MapType, ProgramType};
 pub use error::TablesError;
 pub use helper::{AllowedCheck, Arg, ArgKind, BtfReference, Helper, HelperProto, MapHelpers, Ret, RetKind, TypeFlags};
 pub use kfunc::{Kfunc, KfuncFlags, Programs, Version};
+pub use profile::{HELPER_TAIL_CALL, Profile, is_gpl_compatible};
 pub use prototype::{CType, Declaration, Param, Prototype, PrototypeError, Signature};
 pub use special::{
     ContextPointer, Destructor, FieldTrust, IteratorTarget, ModifiedReturn, RawTracepoint, SafeFields, Special,

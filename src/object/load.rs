@@ -14,7 +14,7 @@ use super::ext::Ext;
 use super::externs::Externs;
 use super::maps::Maps;
 use super::model::{AttachKind, Object};
-use super::{core, datasec, kconfig, relocate};
+use super::{co_re, datasec, kconfig, relocate};
 
 /// What is known of the kernel that the object is meant for.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ impl Object {
 
         let mut unresolved = FxHashMap::default();
         let faults = match &btf {
-            Some(btf) => core::relocate(&elf, &mut code, btf, &ext, options.kernel_btf, &mut unresolved)?,
+            Some(btf) => co_re::relocate(&elf, &mut code, btf, &ext, options.kernel_btf, &mut unresolved)?,
             None => FxHashMap::default(),
         };
         let (functions, configs) = relocate::relocate_code(&elf, &mut code, &maps, &externs)?;

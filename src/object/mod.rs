@@ -6,8 +6,8 @@
 //! out, and at `load.rs` for the order of the steps.
 
 mod assemble;
+mod co_re;
 mod code;
-mod core;
 mod datasec;
 mod elf;
 mod error;

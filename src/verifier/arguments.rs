@@ -14,7 +14,7 @@ use super::state::Live;
 use super::type_name::{Class, pointer_name};
 use super::value::{Attributes, DynptrKind, MapRef, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::isa::Register;
-use crate::kernel::limits::MAX_VARIABLE_SIZE;
+use crate::kernel::limits::VARIABLE_SIZE;
 use crate::kernel::{Arg, ArgKind, BtfReference, HelperProto, MapType, TypeFlags};
 
 /// Helpers that the rules name.
@@ -475,7 +475,7 @@ impl Verifier<'_> {
         if bounds.umin == 0 && !zero_allowed {
             return reject(Rule::ZeroSize { register, min: bounds.umin, max: bounds.umax });
         }
-        if bounds.umax >= MAX_VARIABLE_SIZE {
+        if bounds.umax >= VARIABLE_SIZE {
             return reject(Rule::UnboundedSize { register });
         }
         let Some(memory) = Register::new(register.index() as u8 - 1) else {

@@ -11,7 +11,7 @@ use super::precision::{FramePlace, MAX_LINKED};
 use super::state::{Place, State};
 use super::value::{Number, Pointer, SocketKind, Target, Value};
 use crate::isa::{JumpOp, Operand, Register, Width};
-use crate::kernel::limits::MAX_VARIABLE_OFFSET;
+use crate::kernel::limits::VARIABLE_OFFSET;
 
 /// Linked scalars of both operands.
 type Linked = SmallVec<[FramePlace; MAX_LINKED]>;
@@ -110,8 +110,8 @@ impl Verifier<'_> {
     #[must_use]
     pub fn is_surely_not_null(&self, pointer: &Pointer) -> bool {
         if pointer.attributes.nullable
-            || pointer.variable.smin <= -MAX_VARIABLE_OFFSET
-            || pointer.variable.smax >= MAX_VARIABLE_OFFSET
+            || pointer.variable.smin <= -VARIABLE_OFFSET
+            || pointer.variable.smax >= VARIABLE_OFFSET
         {
             return false;
         }

@@ -8,7 +8,7 @@ use super::state::{Frame, FrameKind, ReturnRange};
 use super::value::{MapRef, Pointer, Target, Value};
 use crate::isa::Register;
 use crate::kernel::MapType;
-use crate::kernel::limits::MAX_FRAMES;
+use crate::kernel::limits::CALL_FRAMES;
 
 /// Who calls back, which decides the arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Verifier<'_> {
         self.set_arguments(&mut frame, kind, call)?;
         let pushed = self.push_branch(start)?;
         let frames = self.state.frames.len();
-        if frames >= MAX_FRAMES {
+        if frames >= CALL_FRAMES {
             return reject(Rule::CallTooDeep { frames: frames + 1 });
         }
         let caller = self.state.current();

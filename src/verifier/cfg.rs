@@ -6,7 +6,7 @@
 use super::env::{Check, Verifier, reject};
 use super::rule::Rule;
 use crate::isa::{CallTarget, ImmediateSource, Insn};
-use crate::kernel::limits::MAX_SUBPROGRAMS;
+use crate::kernel::limits::SUBPROGRAMS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Edge {
@@ -45,7 +45,7 @@ impl Verifier<'_> {
             }
             let target = target as usize;
             if !starts.contains(&target) {
-                if starts.len() >= MAX_SUBPROGRAMS {
+                if starts.len() >= SUBPROGRAMS {
                     return reject(Rule::TooManySubprograms);
                 }
                 starts.push(target);

@@ -176,6 +176,8 @@ pub struct Verifier<'a> {
     pub statistics: Statistics,
     /// The kernel's log.
     pub log: Log,
+    /// Lines of a message before its last.
+    pub notes: Vec<String>,
     /// Where the program's context ends: the furthest byte read.
     pub max_context_offset: u32,
     /// The function that is called when an exception is thrown, if any.

@@ -8,7 +8,7 @@ use super::prune::widen;
 use super::rule::Rule;
 use super::state::{Frame, State};
 use crate::isa::{CallTarget, Insn};
-use crate::kernel::limits::{MAX_PENDING_BRANCHES, MAX_PROCESSED_INSNS};
+use crate::kernel::limits::{PENDING_BRANCHES, PROCESSED_INSNS};
 
 /// What the path does after an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Verifier<'_> {
             return reject(Rule::InsnOutOfProgram { insn, count: self.insns.len() });
         };
         self.statistics.insns_processed += 1;
-        if self.statistics.insns_processed > MAX_PROCESSED_INSNS {
+        if self.statistics.insns_processed > PROCESSED_INSNS {
             return reject(Rule::ProgramTooLarge { processed: self.statistics.insns_processed });
         }
         self.state.last_insn = came_from;
@@ -162,7 +162,7 @@ impl Verifier<'_> {
     }
 
     fn push_state(&mut self, state: State, insn: usize) -> Check {
-        if self.pending.len() >= MAX_PENDING_BRANCHES {
+        if self.pending.len() >= PENDING_BRANCHES as usize {
             return reject(Rule::TooManyBranches { count: self.pending.len() + 1 });
         }
         let log_position = self.log.position();

@@ -11,7 +11,7 @@ use super::rule::Rule;
 use super::value::{Attributes, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, Register};
-use crate::kernel::limits::MAX_CALL_ARGUMENTS;
+use crate::kernel::limits::REGISTER_ARGUMENTS;
 use crate::kernel::{BtfReference, HelperProto, MapType, RetKind, TypeFlags};
 
 /// Largest error number that a helper gives back, negative (`MAX_ERRNO`).
@@ -82,7 +82,7 @@ impl Verifier<'_> {
         let proto = self.helper_proto(number)?;
         self.check_may_call(helper, &proto)?;
         let mut call = Call { id: helper, packet_allowed: proto.pkt_access, ..Call::default() };
-        for index in 0..MAX_CALL_ARGUMENTS {
+        for index in 0..REGISTER_ARGUMENTS {
             self.check_argument(index, &mut call, &proto)?;
         }
         self.note_helper_map(&call)?;

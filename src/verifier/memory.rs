@@ -9,7 +9,7 @@ use super::state::Live;
 use super::type_name::Class;
 use super::value::{Attributes, Number, Pointer, Target, Trust, Value};
 use crate::isa::{AtomicOp, ImmediateSource, Operand, Register, Size};
-use crate::kernel::limits::MAX_VARIABLE_OFFSET;
+use crate::kernel::limits::VARIABLE_OFFSET;
 
 /// Reading or writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,7 +347,7 @@ impl Verifier<'_> {
             return reject(Rule::MinimumOutside { register });
         }
         let max = pointer.variable.umax;
-        if max >= MAX_VARIABLE_OFFSET as u64 {
+        if max >= VARIABLE_OFFSET as u64 {
             return reject(Rule::UnboundedAccess { register });
         }
         if let Err(rule) = check_span(register, pointer, max as i64 + offset, size, limit, zero_allowed) {

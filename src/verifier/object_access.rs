@@ -122,7 +122,7 @@ impl Verifier<'_> {
         tag: PointerTag,
         through_union: bool,
     ) -> Attributes {
-        let declared = self.profile.field_trust(self.type_of(ty).name(), field, target);
+        let declared = self.profile.field_trust(self.type_of(ty).name(), field);
         match declared {
             Some(FieldTrust::Trusted) => attributes.trust = Trust::Trusted,
             Some(FieldTrust::TrustedOrNull) => {

@@ -8,7 +8,7 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::rule::Rule;
 use super::value::{Number, Pointer, Target, Value};
 use crate::isa::{AluOp, Register, Width};
-use crate::kernel::limits::MAX_VARIABLE_OFFSET;
+use crate::kernel::limits::VARIABLE_OFFSET;
 
 impl Verifier<'_> {
     /// `dst = pointer op offset`; `pointer_first` tells whether the pointer was in `dst`.
@@ -117,7 +117,7 @@ fn check_target_allows(op: AluOp, dst: Register, pointer: &Pointer, by: &Scalar)
 fn check_sane(scalar: &Scalar, fixed: i32, pointer: &Pointer) -> Check {
     let name = || pointer.kernel_name();
     let value = scalar.var_off.value as i64;
-    let out = |value: i64| value >= MAX_VARIABLE_OFFSET || value <= -MAX_VARIABLE_OFFSET;
+    let out = |value: i64| value >= VARIABLE_OFFSET || value <= -VARIABLE_OFFSET;
     if scalar.is_const() && out(value) {
         return reject(Rule::PointerMathConstant { pointer: name(), value });
     }

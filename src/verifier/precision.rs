@@ -11,7 +11,7 @@ use super::env::{Check, Verifier, unsupported};
 use super::state::{Place, StateId};
 use super::value::Value;
 use crate::isa::{AluOp, CallTarget, Insn, Operand, Register};
-use crate::kernel::limits::MAX_FRAMES;
+use crate::kernel::limits::CALL_FRAMES;
 
 /// Registers `r1` to `r5` as a mask.
 const ARGUMENTS: u16 = 0b11_1110;
@@ -43,8 +43,8 @@ pub struct HistoryEntry {
 #[derive(Clone, Debug, Default)]
 pub struct Backtrack {
     frame: usize,
-    registers: [u16; MAX_FRAMES],
-    slots: [u64; MAX_FRAMES],
+    registers: [u16; CALL_FRAMES],
+    slots: [u64; CALL_FRAMES],
 }
 
 /// What one step back found.
@@ -441,7 +441,7 @@ impl Verifier<'_> {
     }
 
     fn enter_subprogram_backwards(&mut self) -> Check {
-        if self.backtrack.frame + 1 >= MAX_FRAMES {
+        if self.backtrack.frame + 1 >= CALL_FRAMES {
             return unsupported("walking back into more frames than there can be");
         }
         self.backtrack.frame += 1;

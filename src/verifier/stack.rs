@@ -9,7 +9,7 @@ use super::rule::Rule;
 use super::state::{ByteKind, Cell, Frame, Live, SLOT_BYTES, slot_of};
 use super::value::{DynptrKind, Number, Pointer, Target, Value};
 use crate::isa::{Insn, Operand, Register};
-use crate::kernel::limits::{MAX_STACK_BYTES, MAX_VARIABLE_OFFSET};
+use crate::kernel::limits::{STACK_BYTES, VARIABLE_OFFSET};
 
 /// What a helper is told about the memory that it will write to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,13 +49,13 @@ impl Verifier<'_> {
             }
             None => {
                 let variable = &pointer.variable;
-                if variable.smax >= MAX_VARIABLE_OFFSET || variable.smin <= -MAX_VARIABLE_OFFSET {
+                if variable.smax >= VARIABLE_OFFSET || variable.smin <= -VARIABLE_OFFSET {
                     return reject(Rule::UnboundedStackAccess { what, register: access.base });
                 }
                 (variable.smin + offset, variable.smax + offset + size)
             }
         };
-        if min < -MAX_STACK_BYTES || min > -1 || max > 0 {
+        if min < -i64::from(STACK_BYTES) || min > -1 || max > 0 {
             return reject(match known {
                 Some(_) => Rule::OutsideStack { what, register: access.base, offset: access.offset, size: access.size },
                 None => Rule::VariableOutsideStack {

@@ -8,7 +8,7 @@ use bitflags::bitflags;
 use super::obligations::Obligations;
 use super::value::{Iterator, Value};
 use crate::isa::{REGISTER_COUNT, Register};
-use crate::kernel::limits::MAX_STACK_BYTES;
+use crate::kernel::limits::STACK_BYTES;
 
 /// A checkpoint's index in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -202,7 +202,7 @@ impl Frame {
 
     /// Makes sure that the stack reaches `bytes` down. Callers have checked the 512-byte limit.
     pub fn grow_stack(&mut self, bytes: usize) {
-        debug_assert!(bytes <= MAX_STACK_BYTES as usize + SLOT_BYTES);
+        debug_assert!(bytes <= STACK_BYTES as usize + SLOT_BYTES);
         let slots = bytes.div_ceil(SLOT_BYTES);
         if self.stack.len() < slots {
             self.stack.resize(slots, StackSlot::EMPTY);

@@ -14,7 +14,7 @@ use super::value::{Attributes, Number, Pointer, Target, Value};
 use crate::btf::{Type, TypeId};
 use crate::isa::Register;
 use crate::kernel::ArgKind;
-use crate::kernel::limits::{MAX_CALL_ARGUMENTS, MAX_FRAMES};
+use crate::kernel::limits::{REGISTER_ARGUMENTS, CALL_FRAMES};
 
 /// What a global function's parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Verifier<'_> {
             return self.check_global_call(index);
         }
         let frames = self.state.frames.len();
-        if frames >= MAX_FRAMES {
+        if frames >= CALL_FRAMES {
             return reject(Rule::CallTooDeep { frames: frames + 1 });
         }
         let mut callee = Frame::new(frames as u8, index as u32, Some(self.insn as u32));
@@ -158,7 +158,7 @@ impl Verifier<'_> {
         let Type::FunctionPrototype { returns, parameters } = btf.ty(*prototype) else {
             return unsupported(format!("global function {name}() without a prototype"));
         };
-        if parameters.len() > MAX_CALL_ARGUMENTS {
+        if parameters.len() > REGISTER_ARGUMENTS {
             return reject(Rule::TooManyGlobalArguments { name, count: parameters.len() });
         }
         if !matches!(btf.ty(btf.resolve(*returns)), Type::Int { .. } | Type::Enum { .. }) {

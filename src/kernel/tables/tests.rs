@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use btfparse::TypeVariant;
+
 use super::*;
 use crate::kernel::{AttachType, CType, Capabilities, KfuncFlags, Outcome, Programs, RetKind, TypeFlags};
 
@@ -184,8 +186,8 @@ fn kfuncs_follow_the_program() {
     assert!(tables.kfunc_for("bpf_get_task_exe_file", &facts(ProgramType::Lsm)).is_some());
     assert!(tables.kfunc_for("bpf_get_task_exe_file", &facts(ProgramType::Tracing)).is_none());
     let hid = |program| tables.kfunc_for("hid_bpf_allocate_context", &facts(program)).map(|kfunc| kfunc.flags);
-    assert_eq!(hid(ProgramType::StructOps).map(|flags| flags.contains(KfuncFlags::SLEEPABLE)), Some(false));
-    assert_eq!(hid(ProgramType::Syscall).map(|flags| flags.contains(KfuncFlags::SLEEPABLE)), Some(true));
+    assert_eq!(hid(ProgramType::StructOps).map(|flags| flags.contains(KfuncFlags::SLEEPABLE)), Some(true));
+    assert_eq!(hid(ProgramType::Syscall).map(|flags| flags.contains(KfuncFlags::SLEEPABLE)), Some(false));
 }
 
 #[test]
@@ -214,6 +216,51 @@ fn built_in_types_have_places_inside_their_structure() {
     assert_eq!(cgroups.declaration.ty.struct_name(), Some("css_set"));
     let spin = tables.structure("bpf_spin_lock").expect("in types.toml");
     assert_eq!((spin.size, spin.complete), (4, true));
+}
+
+struct Bytes(Vec<u8>);
+
+impl btfparse::Readable for Bytes {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> btfparse::Result<()> {
+        let missing = || btfparse::Error::new(btfparse::ErrorKind::IOError, "past the end");
+        let start = usize::try_from(offset).map_err(|_| missing())?;
+        buffer.copy_from_slice(self.0.get(start..start + buffer.len()).ok_or_else(missing)?);
+        Ok(())
+    }
+}
+
+/// Where `KPTRSIM_TEST_KERNEL_BTF` names a kernel's `.BTF` (of the build that the data was made from): every kfunc that
+/// the data calls present is there with these parameter names, and those called absent are not.
+#[test]
+fn kfuncs_agree_with_a_kernels_btf() {
+    let Some(path) = std::env::var_os("KPTRSIM_TEST_KERNEL_BTF") else {
+        eprintln!("skipped: KPTRSIM_TEST_KERNEL_BTF names no kernel BTF");
+        return;
+    };
+    let bytes = Bytes(fs::read(&path).expect("a readable file"));
+    let btf = btfparse::TypeInformation::new(&bytes).expect("a kernel's BTF");
+    let function = |variant: &TypeVariant| match variant {
+        TypeVariant::Func(func) => func.name().clone().map(|name| (name, *func.prototype_tid())),
+        _ => None,
+    };
+    let functions: HashMap<String, u32> = btf.get().values().filter_map(function).collect();
+    let mut compared = 0;
+    for kfunc in Tables::embedded().kfuncs() {
+        let Some(proto) = functions.get(&kfunc.name) else {
+            assert!(kfunc.absent, "{}", kfunc.name);
+            continue;
+        };
+        assert!(!kfunc.absent, "{}", kfunc.name);
+        let Some(TypeVariant::FuncProto(proto)) = btf.from_id(*proto) else {
+            panic!("{} has no prototype", kfunc.name);
+        };
+        let theirs: Vec<String> =
+            proto.parameter_list().iter().map(|one| one.name().clone().unwrap_or_default()).collect();
+        let ours: Vec<String> = kfunc.prototype.params.iter().map(|one| one.name.clone()).collect();
+        assert_eq!(ours, theirs, "{}", kfunc.name);
+        compared += 1;
+    }
+    assert!(compared > 100, "{compared}");
 }
 
 /// Every typedef that a built-in declaration names is itself built in, down to C's own types.

@@ -4,8 +4,8 @@
 //! Start at [`apply`]. What registers lose besides their number (identity, precision) is the caller's.
 
 use super::bounds::{Bounds32, Bounds64};
-use super::ops::{AluOp, Width};
 use super::scalar::Scalar;
+use crate::isa::{AluOp, Width};
 
 /// `dst op src` at `width`, or nothing where the kernel gives up and marks the register unknown, all 64 bits of
 /// it at either width (`adjust_scalar_min_max_vals`, `is_safe_to_compute_dst_reg_range`; negation and byte

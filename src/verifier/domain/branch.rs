@@ -4,9 +4,9 @@
 //! pointers are not here.
 
 use super::bounds::{Bounds32, Bounds64};
-use super::ops::{JumpOp, Width};
 use super::scalar::Scalar;
 use super::tnum::Tnum;
+use crate::isa::{JumpOp, Width};
 
 /// Two operands after a jump, on each of its ways. Synced, but not checked: the kernel runs
 /// [`Scalar::check_invariants`] on `taken.0`, `taken.1`, `not_taken.0`, `not_taken.1` in this order.

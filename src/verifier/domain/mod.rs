@@ -13,7 +13,6 @@
 pub mod alu;
 mod bounds;
 pub mod branch;
-mod ops;
 pub mod resize;
 pub mod scalar;
 pub mod sync;
@@ -23,6 +22,5 @@ pub mod text;
 pub mod tnum;
 
 pub use branch::{Edges, branch_taken, refine_edges, refine_edges_of_one};
-pub use ops::{AluOp, JumpOp, Width};
 pub use scalar::{InvariantRule, InvariantViolation, Scalar};
 pub use tnum::Tnum;

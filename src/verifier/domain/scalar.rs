@@ -7,8 +7,8 @@ use std::fmt;
 use thiserror::Error;
 
 use super::bounds::{Bounds32, Bounds64};
-use super::ops::Width;
 use super::tnum::Tnum;
+use crate::isa::Width;
 
 /// What is known about a 64-bit number: its bits, and its range on four scales.
 ///

@@ -1,7 +1,8 @@
 //! How the five views of a [`Scalar`] teach each other: `reg_bounds_sync` of Linux 6.12.117.
 //!
 //! The steps and their order are the kernel's, and so is the number of rounds. The result is not a fixed
-//! point: syncing twice may tell more than syncing once.
+//! point: syncing twice may tell more than syncing once. Nor does it always narrow: the last step of a round
+//! replaces the ranges of a sign-extended number by those of its low half, even where these are wider.
 
 use super::bounds::Bounds32;
 use super::scalar::Scalar;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::{BitAnd, BitOr, BitXor};
 
-use super::ops::Width;
+use crate::isa::Width;
 
 /// A set of 64-bit numbers given bit by bit: a bit set in `mask` is unknown, any other is as in `value`.
 ///

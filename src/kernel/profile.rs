@@ -1,0 +1,234 @@
+//! One kernel build, as the verifier sees it: its types and its tables together.
+//!
+//! Types come from the kernel's own BTF if there is one, else from the built-in declarations
+//! ([`super::default_types`]). Start at [`Profile`].
+
+use std::sync::Arc;
+
+use super::availability::{Capabilities, ProgramFacts};
+use super::default_types;
+use super::enums::{AttachType, MapType, ProgramType};
+use super::helper::HelperProto;
+use super::kfunc::Kfunc;
+use super::special::FieldTrust;
+use super::tables::Tables;
+use crate::btf::{Btf, Type, TypeId};
+use crate::object::Section;
+
+/// Licences that count as GPL (`license_is_gpl_compatible`, `include/linux/license.h`, Linux 6.12).
+const GPL_COMPATIBLE: [&str; 6] =
+    ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
+
+/// Does that licence allow what is exported to the GPL only?
+#[must_use]
+pub fn is_gpl_compatible(license: &str) -> bool {
+    GPL_COMPATIBLE.contains(&license)
+}
+
+/// Number of the helper that jumps to another program.
+pub const HELPER_TAIL_CALL: i32 = 12;
+
+/// A kernel build.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Its build, such as `6.12.117+deb12-cloud-amd64`.
+    pub build: String,
+    /// Its types.
+    pub btf: Arc<Btf>,
+    /// CPUs that it may have, which bounds what `bpf_get_smp_processor_id` gives.
+    pub cpus: u32,
+    /// Are the types the kernel's own, so that what is not there does not exist?
+    complete: bool,
+    tables: TablesRef,
+    /// Per-CPU variables, ascending.
+    percpu_variables: Vec<TypeId>,
+}
+
+#[derive(Clone, Debug)]
+enum TablesRef {
+    Embedded(&'static Tables),
+    Own(Arc<Tables>),
+}
+
+impl Profile {
+    /// The build whose tables are embedded, with the types that are built in.
+    #[must_use]
+    pub fn embedded() -> Profile {
+        Profile::from_tables(TablesRef::Embedded(Tables::embedded()))
+    }
+
+    /// The same, with tables that a user has added to.
+    #[must_use]
+    pub fn with_tables(tables: Tables) -> Profile {
+        Profile::from_tables(TablesRef::Own(Arc::new(tables)))
+    }
+
+    fn from_tables(tables: TablesRef) -> Profile {
+        let btf = Arc::new(default_types::build(tables.get()));
+        Profile {
+            build: default_types::BUILD.to_owned(),
+            btf,
+            cpus: 4,
+            complete: false,
+            tables,
+            percpu_variables: Vec::new(),
+        }
+    }
+
+    /// The same build's tables with the kernel's own types.
+    #[must_use]
+    pub fn with_btf(mut self, build: impl Into<String>, btf: Btf) -> Profile {
+        self.percpu_variables = percpu_variables(&btf);
+        self.btf = Arc::new(btf);
+        self.build = build.into();
+        self.complete = true;
+        self
+    }
+
+    /// Tables of helpers, kfuncs and special types.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        self.tables.get()
+    }
+
+    /// Are the types the kernel's own, so that what is not among them does not exist?
+    #[must_use]
+    pub fn has_kernel_btf(&self) -> bool {
+        self.complete
+    }
+
+    /// Are all fields of that kernel struct known?
+    #[must_use]
+    pub fn is_complete(&self, name: &str) -> bool {
+        self.complete || self.tables().structure(name).is_some_and(|structure| structure.complete)
+    }
+
+    /// A helper's name.
+    #[must_use]
+    pub fn helper_name(&self, id: u32) -> Option<&str> {
+        self.tables().helper(id).map(|helper| helper.name.as_str())
+    }
+
+    /// May that helper change the packet?
+    #[must_use]
+    pub fn helper_changes_packet(&self, id: u32) -> bool {
+        self.tables().helper(id).is_some_and(|helper| helper.changes_packet)
+    }
+
+    /// The highest helper number.
+    #[must_use]
+    pub fn last_helper(&self) -> u32 {
+        self.tables().helpers().iter().map(|helper| helper.id).max().unwrap_or(0)
+    }
+
+    /// Facts about a program that decide what it may call; as root, with all capabilities.
+    #[must_use]
+    pub fn facts<'a>(&self, program: ProgramType, attach: Option<AttachType>, section: &'a Section) -> ProgramFacts<'a> {
+        ProgramFacts {
+            program,
+            attach,
+            sleepable: section.sleepable,
+            capabilities: Capabilities::all(),
+            target: &section.target,
+            struct_ops: None,
+        }
+    }
+
+    /// How a helper is checked for such a program, if it may call it.
+    #[must_use]
+    pub fn helper_for(
+        &self,
+        program: ProgramType,
+        attach: Option<AttachType>,
+        section: &Section,
+        id: u32,
+    ) -> Option<&'static HelperProto> {
+        self.tables().helper_for(id, &self.facts(program, attach, section))
+    }
+
+    /// A kfunc that such a program may call.
+    #[must_use]
+    pub fn kfunc_for(
+        &self,
+        name: &str,
+        program: ProgramType,
+        attach: Option<AttachType>,
+        section: &Section,
+    ) -> Option<&Kfunc> {
+        self.tables().kfunc_for(name, &self.facts(program, attach, section))
+    }
+
+    /// Do a map's type and a helper go together (`check_map_func_compatibility`, `kernel/bpf/verifier.c`)?
+    #[must_use]
+    pub fn map_allows_helper(&self, map_type: MapType, id: u32) -> bool {
+        let Some(helper) = self.tables().helper(id) else { return false };
+        let by_map = self
+            .tables()
+            .map_helpers(map_type)
+            .is_none_or(|entry| entry.helpers.contains(&helper.name));
+        by_map && (helper.maps.is_empty() || helper.maps.contains(&map_type))
+    }
+
+    /// Does RCU keep objects of that kernel struct alive?
+    #[must_use]
+    pub fn is_rcu_protected(&self, name: &str) -> bool {
+        self.tables().special().rcu_protected.iter().any(|protected| protected == name)
+    }
+
+    /// How far a pointer read from that field of that struct is trusted.
+    #[must_use]
+    pub fn field_trust(&self, structure: &str, field: &str) -> Option<FieldTrust> {
+        self.tables().special().field_trust(structure, field)
+    }
+
+    /// Has that kernel struct a function that frees it, so that a map field may own one?
+    #[must_use]
+    pub fn has_destructor(&self, structure: &str) -> bool {
+        self.tables().destructor(structure).is_some()
+    }
+
+    /// The struct that programs of that type get as their context.
+    #[must_use]
+    pub fn context_struct(&self, program: ProgramType) -> Option<&str> {
+        let entry = self.tables().availability().programs.iter().find(|entry| entry.program == program)?;
+        entry.context.strip_prefix("struct ")
+    }
+
+    /// May programs of that type (by number) store to some kernel structs (`btf_struct_access`)?
+    #[must_use]
+    pub fn may_write_kernel_structs(&self, program: u32) -> bool {
+        matches!(
+            ProgramType::from_number(program),
+            Some(ProgramType::StructOps | ProgramType::SchedCls | ProgramType::SchedAct | ProgramType::Xdp)
+        )
+    }
+
+    /// Is it a variable of which each CPU has a copy?
+    #[must_use]
+    pub fn is_percpu_variable(&self, id: TypeId) -> bool {
+        self.percpu_variables.binary_search(&id).is_ok()
+    }
+}
+
+impl TablesRef {
+    fn get(&self) -> &Tables {
+        match self {
+            TablesRef::Embedded(tables) => tables,
+            TablesRef::Own(tables) => tables,
+        }
+    }
+}
+
+fn percpu_variables(btf: &Btf) -> Vec<TypeId> {
+    let mut found: Vec<TypeId> = btf
+        .ids_named(".data..percpu")
+        .iter()
+        .filter_map(|&id| match btf.ty(id) {
+            Type::DataSection { variables, .. } => Some(variables.iter().map(|variable| variable.type_id)),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    found.sort_unstable();
+    found
+}
