@@ -18,3 +18,6 @@ pub use raw::RawInsn;
 
 /// Number of registers a program can name: `r0` to `r10`.
 pub const REGISTER_COUNT: usize = 11;
+
+#[cfg(test)]
+mod tests;

@@ -159,30 +159,25 @@ impl Assembler<'_> {
 
     fn append_lines(&self, growing: &mut Growing, index: usize, start: usize) -> Result<(), ObjectError> {
         let Some(function) = self.code.functions.get(index).filter(|_| growing.keep_lines) else { return Ok(()) };
-        let before = growing.program.lines.len();
-        if let Some(records) = self.records_of(&self.ext.lines, function.section) {
-            let inside = records
-                .records
-                .iter()
-                .skip_while(|line| line.insn < function.start)
-                .take_while(|line| function.contains(line.insn));
-            growing
-                .program
-                .lines
-                .extend(inside.map(|line| LineInfo { insn: line.insn - function.start + start, ..line.clone() }));
-        }
-        if growing.program.lines.len() == before {
-            if before > 0 {
+        let inside: Vec<LineInfo> = self
+            .records_of(&self.ext.lines, function.section)
+            .map_or(&[][..], |records| &records.records)
+            .iter()
+            .skip_while(|line| line.insn < function.start)
+            .take_while(|line| function.contains(line.insn))
+            .map(|line| LineInfo { insn: line.insn - function.start + start, ..line.clone() })
+            .collect();
+        if inside.is_empty() {
+            if !growing.program.lines.is_empty() {
                 return Err(self.missing(index, "line"));
             }
             growing.keep_lines = false;
         }
-        // A broken object may list more lines than there are slots, or in the wrong order; the kernel refuses those.
-        if growing.program.lines.len() > growing.program.insns.len()
-            || !growing.program.lines.get(before..).is_some_and(|lines| lines.is_sorted_by_key(|line| line.insn))
-        {
+        // The kernel refuses lines that do not ascend.
+        if !inside.is_sorted_by(|line, next| line.insn < next.insn) {
             return Err(ObjectError::section(".BTF.ext", format!("the lines of {} are out of order", function.name)));
         }
+        growing.program.lines.extend(inside);
         Ok(())
     }
 

@@ -1,0 +1,97 @@
+//! Broken objects: every truncation and many random changes load or are refused, and nothing else happens.
+
+use std::path::Path;
+
+use kptrsim::btf::Btf;
+use kptrsim::object::{LoadOptions, Object, ObjectError};
+use proptest::prelude::Rng;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+const OBJECTS: [&str; 2] = ["percpu", "relocations"];
+
+fn read(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects").join(format!("{name}.o"));
+    std::fs::read(path).expect("the test object is there")
+}
+
+/// The object's own types stand in for a kernel's, so that CO-RE code runs as well.
+fn own_types(bytes: &[u8]) -> Btf {
+    let object = Object::parse("own", bytes, &LoadOptions::default()).expect("the unbroken object loads");
+    (*object.btf.expect("it has types")).clone()
+}
+
+fn load(bytes: &[u8], kernel: &Btf) -> Result<Object, ObjectError> {
+    let options =
+        LoadOptions { kernel_btf: Some(kernel), kernel_config: Some("CONFIG_HZ=250\n"), ..LoadOptions::default() };
+    Object::parse("broken", bytes, &options)
+}
+
+/// A loaded object must be consistent, however broken the input was.
+fn check(object: &Object) {
+    for program in &object.programs {
+        assert!(program.insns.len() <= 1_000_000);
+        assert!(program.functions.is_sorted_by_key(|function| function.start));
+        assert!(program.lines.is_sorted_by_key(|line| line.insn));
+        assert!(program.lines.iter().all(|line| line.insn < program.insns.len()));
+        assert!(program.functions.iter().all(|function| function.start < program.insns.len()));
+    }
+}
+
+#[test]
+fn every_truncation_is_refused_with_a_reason_or_loads() {
+    for name in OBJECTS {
+        let bytes = read(name);
+        let kernel = own_types(&bytes);
+        let mut refused = 0;
+        for length in 0..bytes.len() {
+            match load(&bytes[..length], &kernel) {
+                Ok(object) => check(&object),
+                Err(error) => {
+                    assert!(!error.to_string().is_empty());
+                    refused += 1;
+                }
+            }
+        }
+        // The section headers stand at the end, so whatever is cut off is missed.
+        assert_eq!(refused, bytes.len(), "{name}");
+        check(&load(&bytes, &kernel).expect("the whole object loads"));
+    }
+}
+
+#[test]
+fn random_changes_are_refused_with_a_reason_or_load() {
+    let rounds = std::env::var("KPTRSIM_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000usize);
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, b"kptrsim: objects with random bug"),
+    );
+    let (mut loaded, mut refused) = (0, 0);
+    for name in OBJECTS {
+        let original = read(name);
+        let kernel = own_types(&original);
+        for _ in 0..rounds / OBJECTS.len() {
+            let mut bytes = original.clone();
+            let rng = runner.rng();
+            for _ in 0..1 + rng.next_u32() % 4 {
+                let at = rng.next_u32() as usize % bytes.len();
+                bytes[at] = match rng.next_u32() % 4 {
+                    0 => 0,
+                    1 => 0xff,
+                    _ => rng.next_u32() as u8,
+                };
+            }
+            match load(&bytes, &kernel) {
+                Ok(object) => {
+                    check(&object);
+                    loaded += 1;
+                }
+                Err(error) => {
+                    assert!(!error.to_string().is_empty());
+                    refused += 1;
+                }
+            }
+        }
+    }
+    println!("{loaded} loaded, {refused} refused");
+    assert!(loaded > 0 && refused > 0);
+}
