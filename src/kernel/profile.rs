@@ -123,7 +123,12 @@ impl Profile {
 
     /// Facts about a program that decide what it may call; as root, with all capabilities.
     #[must_use]
-    pub fn facts<'a>(&self, program: ProgramType, attach: Option<AttachType>, section: &'a Section) -> ProgramFacts<'a> {
+    pub fn facts<'a>(
+        &self,
+        program: ProgramType,
+        attach: Option<AttachType>,
+        section: &'a Section,
+    ) -> ProgramFacts<'a> {
         ProgramFacts {
             program,
             attach,
@@ -162,10 +167,7 @@ impl Profile {
     #[must_use]
     pub fn map_allows_helper(&self, map_type: MapType, id: u32) -> bool {
         let Some(helper) = self.tables().helper(id) else { return false };
-        let by_map = self
-            .tables()
-            .map_helpers(map_type)
-            .is_none_or(|entry| entry.helpers.contains(&helper.name));
+        let by_map = self.tables().map_helpers(map_type).is_none_or(|entry| entry.helpers.contains(&helper.name));
         by_map && (helper.maps.is_empty() || helper.maps.contains(&map_type))
     }
 

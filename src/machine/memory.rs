@@ -323,6 +323,7 @@ impl Memory {
                 let kind = match hot.flags {
                     flags if flags & flag::FREED != 0 => FaultKind::UseAfterFree,
                     flags if flags & flag::OPAQUE != 0 && percpu => FaultKind::PerCpuPointer,
+                    flags if flags & flag::OPAQUE != 0 => FaultKind::NotMemory,
                     _ => FaultKind::OutOfBounds,
                 };
                 Box::new(Trap::Fault { kind, access, region: Some(region) })
