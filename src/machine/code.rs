@@ -12,6 +12,8 @@ use super::models::Model;
 /// First address of the functions that callbacks are named by; nothing can be read there.
 pub(super) const CODE_BASE: u64 = 0xffff_ffff_a000_0000;
 const CODE_STRIDE: u64 = 1 << 24;
+/// `BPF_PROG_TYPE_EXT`.
+const EXTENSION: u32 = 28;
 
 /// What an operation does. The operands are in [`Op`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +139,13 @@ pub(super) fn load(index: u32, source: &Program, resolve: &mut dyn Resolve) -> L
             }
         };
         program.ops.push(op);
+    }
+    if source.section.program_type == EXTENSION {
+        let what = "the arguments of a function that this program replaces";
+        let entry = program.unsupported(what);
+        if let Some(first) = program.ops.first_mut() {
+            *first = entry;
+        }
     }
     program
 }

@@ -288,6 +288,9 @@ impl Memory {
         {
             return Err(fault(FaultKind::UseWithoutRcu));
         }
+        if write && matches!(self.regions[spot.region.index()].kind, RegionKind::Context) {
+            return Err(Box::new(Trap::Unmodelled { region: spot.region, offset: spot.offset }));
+        }
         if write && (has(flag::READ_ONLY) || has(flag::SPARSE)) {
             return Err(fault(FaultKind::ReadOnly));
         }
@@ -319,7 +322,11 @@ impl Memory {
         match self.near(address) {
             Some((region, _)) => {
                 let hot = self.hot[region.index()];
-                let percpu = matches!(self.regions[region.index()].kind, RegionKind::PerCpuObject { .. });
+                let described = &self.regions[region.index()].kind;
+                let percpu = matches!(described, RegionKind::PerCpuObject { .. });
+                if !write && matches!(described, RegionKind::Map { .. }) {
+                    return Trap::unsupported("fields of struct bpf_map");
+                }
                 let kind = match hot.flags {
                     flags if flags & flag::FREED != 0 => FaultKind::UseAfterFree,
                     flags if flags & flag::OPAQUE != 0 && percpu => FaultKind::PerCpuPointer,

@@ -26,7 +26,8 @@ pub struct MachineOptions {
     pub comm: String,
     /// Seed of `bpf_get_prandom_u32`.
     pub seed: u64,
-    /// Arguments of the traced function, as tracing programs find them in their context; missing ones are zero.
+    /// Arguments of the traced function, as tracing programs find them in their context; one that is
+    /// missing cannot be read.
     pub arguments: Vec<u64>,
     /// Types of the kernel that the object was relocated against; without them the object's own.
     pub kernel_types: Option<Arc<Btf>>,

@@ -20,7 +20,7 @@ use super::region::RegionKind;
 use super::setup::{MAX_CPUS, MachineOptions, SetupError};
 use super::story::{Moment, RegionId};
 use super::types;
-use super::world::World;
+use super::world::{TRACING_CONTEXT, World};
 
 /// References that a program still held when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Machine {
     unwritten: Vec<UnwrittenNote>,
 }
 
+/// `BPF_PROG_TYPE_STRUCT_OPS`.
+const STRUCT_OPS: u32 = 27;
 /// Notes of one kind that are kept; a loop must not fill memory with them.
 const MAX_NOTES: usize = 64;
 
@@ -281,8 +283,10 @@ impl Machine {
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         let value = (execution.known & 1 != 0).then_some(execution.registers[0]);
         let innermost = execution.frames.last().map(|frame| &frame.then);
-        // Only a plain function may return nothing.
-        let Some(result) = value.or(matches!(innermost, Some(Then::Return)).then_some(0)) else {
+        // Only a plain function and a member of a struct of callbacks may return nothing.
+        let is_struct_ops = execution.program.source.section.program_type == STRUCT_OPS;
+        let may_be_void = is_struct_ops || matches!(innermost, Some(Then::Return));
+        let Some(result) = value.or(may_be_void.then_some(0)) else {
             return Err(Trap::fault(FaultKind::UninitialisedRegister(0)));
         };
         if execution.frames.len() == 1 {
@@ -365,6 +369,9 @@ impl Machine {
                     Some(path) => format!("field {path} of struct {name}, which is not modelled"),
                     None => format!("byte {offset} of struct {name}, which is not modelled"),
                 }
+            }
+            _ if self.memory.len(region) == TRACING_CONTEXT => {
+                format!("argument {} of the traced function, which was not given (--arg)", offset / 8)
             }
             _ => format!("byte {offset} of the context, which is not modelled for this program type"),
         }

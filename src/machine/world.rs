@@ -19,6 +19,8 @@ use super::types;
 pub const CGROUP_ID: u64 = 1;
 /// Arguments that a tracing program's context has room for (`MAX_BPF_FUNC_ARGS`).
 const TRACING_ARGUMENTS: u32 = 12;
+/// Size of such a context in bytes.
+pub(super) const TRACING_CONTEXT: u32 = TRACING_ARGUMENTS * 8;
 /// Size of a struct whose type is not known: its fields cannot be read, but it can be passed around.
 const UNKNOWN_SIZE: u32 = 4096;
 /// Size of a context of which nothing is modelled.
@@ -77,8 +79,8 @@ impl World {
 
     /// The address of a context for a program of that type on a CPU.
     ///
-    /// Tracing programs (tracing, raw tracepoints, LSM) find the arguments given in the options, then zeros. Contexts of other types exist
-    /// but nothing in them is modelled.
+    /// Programs that are traced functions' (tracing, raw tracepoints, LSM) find the arguments given in the options;
+    /// one that was not given cannot be read. Contexts of other types exist, but nothing in them is modelled.
     pub(super) fn context(
         &mut self,
         memory: &mut Memory,
@@ -92,11 +94,10 @@ impl World {
             return Ok(memory.base(region));
         }
         let region = if tracing {
-            let region = memory.allocate(RegionKind::Context, TRACING_ARGUMENTS * 8, Contents::Zero, None)?;
+            let region = memory.allocate(RegionKind::Context, TRACING_CONTEXT, Contents::Sparse, None)?;
             for (index, argument) in options.arguments.iter().take(TRACING_ARGUMENTS as usize).enumerate() {
                 memory.poke(region, index as u32 * 8, &argument.to_le_bytes());
             }
-            memory.freeze(region);
             region
         } else {
             memory.allocate(RegionKind::Context, CONTEXT_SIZE, Contents::Sparse, None)?
