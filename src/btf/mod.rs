@@ -4,7 +4,7 @@
 //! struct that the kernel treats specially (`kptr`, `percpu_kptr`, `spin_lock`, ...). Nothing here knows programs or
 //! kernels. Start reading at [`Btf`].
 
-mod field_search;
+pub mod field_search;
 pub mod fields;
 mod parse;
 pub(crate) mod strings;

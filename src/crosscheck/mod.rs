@@ -1,1 +1,30 @@
-//! crosscheck
+//! A real kernel under QEMU as the judge: boots it, hands it the same objects, and compares what it says with what we say.
+//!
+//! * [`image`], [`bzimage`] and [`fetch`]: kernels, where they come from and where they are kept.
+//! * [`guest`] and [`initramfs`]: the program that runs inside, and the archive it is booted from.
+//! * [`qemu`] and [`vm`]: the running machine and the conversation with it ([`protocol`]).
+//! * [`judge`]: many objects, many programs, machines that die on the way.
+//! * [`compare`] and [`compare_run`]: two verdicts, two runs, side by side.
+//!
+//! Nothing here knows how our own verifier works; it gives [`compare::OurVerdict`]. Start at [`judge::Judge`].
+
+pub mod bzimage;
+pub mod compare;
+pub mod compare_run;
+mod error;
+pub mod fetch;
+pub mod guest;
+pub mod image;
+pub mod initramfs;
+pub mod judge;
+#[path = "../../guest/src/protocol.rs"]
+pub mod protocol;
+pub mod qemu;
+#[path = "../../guest/src/verifier_log.rs"]
+pub mod verifier_log;
+pub mod vm;
+
+pub use error::CrosscheckError;
+pub use image::{Cache, KernelImage};
+pub use judge::{Judge, KernelVerdict, LoadJob, LoadOptions, Machine, ObjectOutcome};
+pub use vm::{BootOptions, Vm};

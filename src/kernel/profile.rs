@@ -205,6 +205,23 @@ impl Profile {
         )
     }
 
+    /// May fmod_ret programs change the result of that function? (By name or, for LSM hooks, by prefix; builds with
+    /// error injection allow more.)
+    #[must_use]
+    pub fn result_is_modifiable(&self, function: &str) -> bool {
+        function.starts_with("security_") || self.tables().special().fmod_ret.iter().any(|one| one.name == function)
+    }
+
+    /// May a program that is attached to that function sleep?
+    #[must_use]
+    pub fn may_sleep_when_attached_to(&self, function: &str) -> bool {
+        self.tables()
+            .special()
+            .fmod_ret
+            .iter()
+            .any(|one| one.name == function && one.flags.contains(super::kfunc::KfuncFlags::SLEEPABLE))
+    }
+
     /// Is it a variable of which each CPU has a copy?
     #[must_use]
     pub fn is_percpu_variable(&self, id: TypeId) -> bool {

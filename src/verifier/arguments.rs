@@ -104,12 +104,8 @@ const MEMORY: Kinds = &[
     (Class::Buffer, NONE),
     (Class::Object, TRUSTED),
 ];
-const SOCKETS: Kinds = &[
-    (Class::SocketCommon, NONE),
-    (Class::Socket, NONE),
-    (Class::TcpSocket, NONE),
-    (Class::XdpSocket, NONE),
-];
+const SOCKETS: Kinds =
+    &[(Class::SocketCommon, NONE), (Class::Socket, NONE), (Class::TcpSocket, NONE), (Class::XdpSocket, NONE)];
 
 /// The kinds of registers that an argument takes (`compatible_reg_types`).
 fn compatible(kind: ArgKind) -> Option<Kinds> {
@@ -207,12 +203,9 @@ impl Verifier<'_> {
             seen.1.percpu = false;
         }
         if !kinds.contains(&seen) {
-            let expected: Vec<String> = kinds.iter().map(|&(class, attributes)| pointer_name(class, attributes)).collect();
-            return reject(Rule::ArgumentType {
-                register,
-                found: value.kernel_name(),
-                expected: expected.join(", "),
-            });
+            let expected: Vec<String> =
+                kinds.iter().map(|&(class, attributes)| pointer_name(class, attributes)).collect();
+            return reject(Rule::ArgumentType { register, found: value.kernel_name(), expected: expected.join(", ") });
         }
         match value.as_pointer() {
             Some(pointer) if pointer.object().is_some() => {
@@ -308,21 +301,13 @@ impl Verifier<'_> {
         let attributes = pointer.attributes;
         let plain = attributes == NONE;
         match pointer.target {
-            Target::Stack { .. }
-            | Target::Packet { .. }
-            | Target::MapKey(_)
-            | Target::MapValue(_)
-            | Target::Arena
+            Target::Stack { .. } | Target::Packet { .. } | Target::MapKey(_) | Target::MapValue(_) | Target::Arena
                 if plain =>
             {
                 Ok(())
             }
             Target::Memory { .. } if plain || attributes == RINGBUF => Ok(()),
-            Target::Memory { .. } | Target::Buffer
-                if (Attributes { read_only: false, ..attributes }) == NONE =>
-            {
-                Ok(())
-            }
+            Target::Memory { .. } | Target::Buffer if (Attributes { read_only: false, ..attributes }) == NONE => Ok(()),
             Target::Object(_) => {
                 let fixed_allowed = [
                     NONE,
@@ -503,15 +488,8 @@ impl Verifier<'_> {
             }
             return not_memory(value.kernel_name());
         };
-        let access = Access {
-            base: register,
-            offset: pointer.offset,
-            size,
-            mode,
-            register: None,
-            signed: false,
-            atomic: false,
-        };
+        let access =
+            Access { base: register, offset: pointer.offset, size, mode, register: None, signed: false, atomic: false };
         match pointer.target {
             Target::MapKey(map) => {
                 if mode == Mode::Write {
@@ -571,10 +549,8 @@ impl Verifier<'_> {
             atomic: false,
         };
         self.check_map_region(&pointer, map, access, false, Source::Helper)?;
-        let terminated = usize::try_from(offset)
-            .ok()
-            .and_then(|offset| bytes.get(offset..))
-            .is_some_and(|rest| rest.contains(&0));
+        let terminated =
+            usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).is_some_and(|rest| rest.contains(&0));
         if terminated { Ok(()) } else { reject(Rule::StringNotTerminated) }
     }
 

@@ -50,7 +50,8 @@ impl Verifier<'_> {
     }
 
     fn note_stack_operands(&mut self, left: &Value, right: &Value, src: Operand) {
-        let is_stack = |value: &Value| matches!(value.as_pointer().map(|pointer| pointer.target), Some(Target::Stack { .. }));
+        let is_stack =
+            |value: &Value| matches!(value.as_pointer().map(|pointer| pointer.target), Some(Target::Stack { .. }));
         let dst_is_stack = is_stack(left);
         let src_is_stack = matches!(src, Operand::Register(_)) && is_stack(right);
         if dst_is_stack || src_is_stack {

@@ -19,7 +19,10 @@ enum Visit {
     #[default]
     Unseen,
     /// On the walk's stack; which of its edges were taken.
-    Discovered { fallthrough: bool, branch: bool },
+    Discovered {
+        fallthrough: bool,
+        branch: bool,
+    },
     Explored,
 }
 

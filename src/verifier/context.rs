@@ -63,7 +63,9 @@ impl Verifier<'_> {
             ));
         }
         let Some((returns, parameters)) = self.attach_prototype() else {
-            return unsupported(format!("the arguments of {name}; its prototype is not known without the kernel's BTF"));
+            return unsupported(format!(
+                "the arguments of {name}; its prototype is not known without the kernel's BTF"
+            ));
         };
         if offset % 8 != 0 {
             self.say(&Rule::ContextOffsetNotMultiple { name, offset });
@@ -96,11 +98,7 @@ impl Verifier<'_> {
             Type::Enum { .. } | Type::Struct(_) | Type::Union(_) => return Ok(Value::unknown()),
             Type::Pointer { target } => *target,
             other => {
-                self.say(&Rule::ArgumentTypeNotAllowed {
-                    name: name.to_owned(),
-                    index,
-                    ty: other.name().to_owned(),
-                });
+                self.say(&Rule::ArgumentTypeNotAllowed { name: name.to_owned(), index, ty: other.name().to_owned() });
                 return reject(invalid());
             }
         };
@@ -122,12 +120,8 @@ impl Verifier<'_> {
             _ => "",
         };
         // Arguments of traced functions may be anything; only those of tracepoints and LSM hooks are trusted.
-        let attributes = Attributes {
-            user: tag == "user",
-            percpu: tag == "percpu",
-            trust: Trust::Plain,
-            ..Attributes::default()
-        };
+        let attributes =
+            Attributes { user: tag == "user", percpu: tag == "percpu", trust: Trust::Plain, ..Attributes::default() };
         let target = Target::Object(TypeRef { space: TypeSpace::Kernel, id: pointee });
         Ok(Value::Pointer(Pointer::to(target).with(attributes)))
     }
@@ -143,8 +137,7 @@ impl Verifier<'_> {
 
     /// Which argument lies at that offset: each takes eight bytes, structs more (`get_ctx_arg_idx`).
     fn argument_at(&self, parameters: &[TypeId], offset: i32) -> Option<usize> {
-        let all_small =
-            parameters.iter().all(|&ty| self.profile.btf.size_of(ty).is_none_or(|size| size <= 8));
+        let all_small = parameters.iter().all(|&ty| self.profile.btf.size_of(ty).is_none_or(|size| size <= 8));
         all_small.then_some(offset as usize / 8)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::env::{Check, Verifier, reject, unsupported};
 use super::explore::Next;
-use super::rule::Rule;
+use super::rule::{ReturnBounds, Rule};
 use super::state::{FrameKind, Live, ReturnRange};
 use super::value::Value;
 use crate::isa::Register;
@@ -101,7 +101,12 @@ impl Verifier<'_> {
         if i64::from(range.min) <= bounds.smin && bounds.smax <= i64::from(range.max) {
             return Ok(());
         }
-        reject(Rule::OutsideReturnRange { context, register: name, smin: bounds.smin, smax: bounds.smax, range })
+        reject(Rule::OutsideReturnRange {
+            context,
+            register: name,
+            bounds: ReturnBounds { smin: bounds.smin, smax: bounds.smax },
+            range,
+        })
     }
 
     /// The range of results, by the program's type and where it is attached.

@@ -88,14 +88,14 @@ impl Verifier<'_> {
     }
 
     fn execute(&mut self, insn: Insn) -> Check<Next> {
-        if matches!(
-            insn,
-            Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::MayGoto { .. } | Insn::Call(_) | Insn::Exit
-        ) {
+        if matches!(insn, Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::MayGoto { .. } | Insn::Call(_) | Insn::Exit) {
             self.statistics.jumps_processed += 1;
         }
         match insn {
-            Insn::Alu { .. } | Insn::MoveSignExtended { .. } | Insn::ByteSwap { .. } | Insn::AddressSpaceCast { .. } => {
+            Insn::Alu { .. }
+            | Insn::MoveSignExtended { .. }
+            | Insn::ByteSwap { .. }
+            | Insn::AddressSpaceCast { .. } => {
                 self.check_arithmetic(insn)?;
                 Ok(Next::Fallthrough)
             }

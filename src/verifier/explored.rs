@@ -105,8 +105,7 @@ impl Explored {
 
     /// Notes that the current state is in a loop with the checkpoint `header` (`update_loop_entry`).
     pub fn note_loop_of_current(&mut self, current: &mut State, header: StateId) {
-        let current_depth =
-            self.loop_entry_of_current(current).map_or(current.depth, |entry| self.state(entry).depth);
+        let current_depth = self.loop_entry_of_current(current).map_or(current.depth, |entry| self.state(entry).depth);
         if self.may_be_entry(header, current_depth) {
             current.loop_entry = Some(header);
             self.state_mut(header).used_as_loop_entry = true;

@@ -80,10 +80,10 @@ impl Verifier<'_> {
     pub fn check_helper_call(&mut self, number: i32) -> Check {
         let helper = number as u32;
         let proto = self.helper_proto(number)?;
-        self.check_may_call(helper, &proto)?;
+        self.check_may_call(helper, proto)?;
         let mut call = Call { id: helper, packet_allowed: proto.pkt_access, ..Call::default() };
         for index in 0..REGISTER_ARGUMENTS {
-            self.check_argument(index, &mut call, &proto)?;
+            self.check_argument(index, &mut call, proto)?;
         }
         self.note_helper_map(&call)?;
         self.write_helper_memory(&call)?;
@@ -91,12 +91,12 @@ impl Verifier<'_> {
         self.check_special(&call)?;
         let percpu = self.percpu_result(&call)?;
         self.forget_caller_saved();
-        self.define_result(&call, &proto, percpu)?;
-        self.refine_result(&call, &proto);
+        self.define_result(&call, proto, percpu)?;
+        self.refine_result(&call, proto);
         self.check_map_allows(&call)
     }
 
-    fn helper_proto(&self, number: i32) -> Check<std::sync::Arc<HelperProto>> {
+    fn helper_proto(&self, number: i32) -> Check<&'static HelperProto> {
         let helper = number as u32;
         if number < 0 || helper > self.profile.last_helper() {
             return reject(Rule::InvalidHelper { name: self.helper_name(helper), id: number });
@@ -154,10 +154,8 @@ impl Verifier<'_> {
         }
         let Some(map_ref) = call.map else { return unsupported("a map helper without a map") };
         let map = self.map(map_ref)?;
-        let writes = matches!(
-            call.id,
-            id::MAP_DELETE_ELEM | id::MAP_UPDATE_ELEM | id::MAP_PUSH_ELEM | id::MAP_POP_ELEM
-        );
+        let writes =
+            matches!(call.id, id::MAP_DELETE_ELEM | id::MAP_UPDATE_ELEM | id::MAP_PUSH_ELEM | id::MAP_POP_ELEM);
         if writes && !map.programs_may_write() {
             return reject(Rule::WriteIntoMapForbidden);
         }
@@ -381,12 +379,7 @@ impl Verifier<'_> {
         if percpu {
             // The copy of an object that the program allocated can be written, and the kernel does not ask to check it
             // for NULL, whatever the CPU number.
-            *attributes = Attributes {
-                allocated: true,
-                trust: Trust::Rcu,
-                nullable: false,
-                ..Attributes::default()
-            };
+            *attributes = Attributes { allocated: true, trust: Trust::Rcu, nullable: false, ..Attributes::default() };
         } else {
             attributes.read_only = false;
         }

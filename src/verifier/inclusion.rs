@@ -104,11 +104,7 @@ pub fn includes(old: &State, current: &State, strictness: Strictness, last_id: u
         }
     }
     mine.references().len() == theirs.references().len()
-        && mine
-            .references()
-            .iter()
-            .zip(theirs.references())
-            .all(|(old, current)| ids.matches(old.id, current.id))
+        && mine.references().iter().zip(theirs.references()).all(|(old, current)| ids.matches(old.id, current.id))
 }
 
 fn frame_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {
@@ -162,9 +158,7 @@ fn cell_includes(old: &Cell, current: &Value, strictness: Strictness, ids: &mut 
         Strictness::Pruning | Strictness::RangeWithin => {}
     }
     match (&old.value, current) {
-        (Value::Uninitialised, current) => {
-            strictness == Strictness::Pruning || *current == Value::Uninitialised
-        }
+        (Value::Uninitialised, current) => strictness == Strictness::Pruning || *current == Value::Uninitialised,
         (Value::Scalar(old), Value::Scalar(current)) => number_includes(old, current, strictness, ids),
         (Value::Pointer(old), Value::Pointer(current)) => pointer_includes(old, current, ids),
         (old, current) => same_value(old, current, ids),
@@ -190,7 +184,8 @@ fn pointer_includes(old: &Pointer, current: &Pointer, ids: &mut IdMap) -> bool {
     }
     match (old.target, current.target) {
         (Target::Packet { area, range }, Target::Packet { area: current_area, range: current_range }) => {
-            let range_covers = if range < 0 || current_range < 0 { range == current_range } else { range <= current_range };
+            let range_covers =
+                if range < 0 || current_range < 0 { range == current_range } else { range <= current_range };
             area == current_area
                 && range_covers
                 && old.offset == current.offset
@@ -198,16 +193,10 @@ fn pointer_includes(old: &Pointer, current: &Pointer, ids: &mut IdMap) -> bool {
                 && old.variable.includes(&current.variable)
         }
         (
-            Target::MapKey(_)
-            | Target::MapValue(_)
-            | Target::Memory { .. }
-            | Target::Buffer
-            | Target::TracepointBuffer,
+            Target::MapKey(_) | Target::MapValue(_) | Target::Memory { .. } | Target::Buffer | Target::TracepointBuffer,
             _,
         ) => {
-            same_pointer_kind(old, current)
-                && old.variable.includes(&current.variable)
-                && ids_match(old, current, ids)
+            same_pointer_kind(old, current) && old.variable.includes(&current.variable) && ids_match(old, current, ids)
         }
         (Target::Arena, Target::Arena) => true,
         _ => old.variable == current.variable && same_pointer_kind(old, current) && ids_match(old, current, ids),

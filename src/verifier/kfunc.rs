@@ -303,8 +303,8 @@ impl Verifier<'_> {
     }
 
     fn define_kfunc_pointer(&mut self, function: &Function, told: &Told, target: TypeId) -> Check {
-        let may_be_null = function.is(KfuncFlags::RET_NULL)
-            && !(function.special == Some(Special::RefcountAcquire) && told.owning);
+        let may_be_null =
+            function.is(KfuncFlags::RET_NULL) && !(function.special == Some(Special::RefcountAcquire) && told.owning);
         let Some(mut pointer) = self.kfunc_pointer(function, told, target)? else {
             self.define(Register::R0, Value::unknown());
             return Ok(());
@@ -392,13 +392,8 @@ impl Verifier<'_> {
             if composite.size > PERCPU_OBJECT_BYTES {
                 return reject(Rule::PercpuObjectTooLarge { size: composite.size, limit: PERCPU_OBJECT_BYTES });
             }
-            match crate::btf::fields::is_struct_of_scalars(&btf, id) {
-                Ok(true) => {}
-                Ok(false) => return reject(Rule::PercpuObjectNotScalars),
-                Err(_) => {
-                    self.say_text("max struct nesting depth exceeded");
-                    return reject(Rule::PercpuObjectNotScalars);
-                }
+            if !btf.is_struct_of_scalars(id) {
+                return reject(Rule::PercpuObjectNotScalars);
             }
             if self.local_fields(ty).is_some() {
                 return reject(Rule::PercpuObjectSpecialFields);

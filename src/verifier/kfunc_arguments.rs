@@ -182,10 +182,7 @@ impl Verifier<'_> {
         if has_suffix(parameter, "__nullable") && value.is_null() {
             return Ok(Wanted::Null);
         }
-        let by_suffix = [
-            ("__alloc", Wanted::Allocated),
-            ("__refcounted_kptr", Wanted::RefcountedKptr),
-        ];
+        let by_suffix = [("__alloc", Wanted::Allocated), ("__refcounted_kptr", Wanted::RefcountedKptr)];
         if let Some(&(_, wanted)) = by_suffix.iter().find(|(suffix, _)| has_suffix(parameter, suffix)) {
             return Ok(wanted);
         }
@@ -234,7 +231,7 @@ impl Verifier<'_> {
             });
         let _ = register;
         let is_scalar = matches!(btf.ty(pointee), Type::Int { .. } | Type::Enum { .. });
-        let scalars = is_scalar || crate::btf::fields::is_struct_of_scalars(btf, pointee).unwrap_or(false);
+        let scalars = is_scalar || btf.is_struct_of_scalars(pointee);
         let void_allowed = sized && btf.ty(pointee) == &Type::Void;
         if !scalars && !void_allowed {
             return reject(Rule::MustPointToScalar {

@@ -6,8 +6,8 @@ use super::env::{Check, reject, unsupported};
 use super::memory::{Access, Mode};
 use super::rule::Rule;
 use super::value::{TypeRef, TypeSpace};
-use crate::btf::fields::{FieldKind, SpecialField, SpecialFields, special_fields};
-use crate::btf::{Btf, TypeId};
+use crate::btf::fields::{FieldKind, SpecialField, SpecialFields};
+use crate::btf::{Btf, TypeId, field_search};
 use crate::kernel::{MapType, Profile};
 use crate::object::{Map, MapDefinition, Object};
 
@@ -133,7 +133,7 @@ impl Fields {
             kind: field.kind,
             offset: field.offset,
             size: field.size,
-            kptr: field.kptr.map(|target| resolve_kptr(target.id(), btf, profile)),
+            kptr: field.kptr.map(|target| resolve_kptr(target, btf, profile)),
             root: field.root,
         };
         Fields { fields: found.fields.iter().map(resolve).collect() }
@@ -196,12 +196,7 @@ impl MapInfo {
         if self.flags & forbidden == 0 {
             return Ok(());
         }
-        reject(Rule::MapAccessForbidden {
-            kind,
-            value_size: self.value_size,
-            offset: access.offset,
-            size: access.size,
-        })
+        reject(Rule::MapAccessForbidden { kind, value_size: self.value_size, offset: access.offset, size: access.size })
     }
 }
 
@@ -236,25 +231,19 @@ fn inner_definition(map: &Map, object: &Object) -> Option<MapDefinition> {
     if let Some(inner) = &map.definition.inner {
         return Some((**inner).clone());
     }
-    let is_map_of_maps = matches!(
-        MapType::from_number(map.definition.map_type),
-        Some(MapType::ArrayOfMaps | MapType::HashOfMaps)
-    );
+    let is_map_of_maps =
+        matches!(MapType::from_number(map.definition.map_type), Some(MapType::ArrayOfMaps | MapType::HashOfMaps));
     let &(_, first) = map.initial_maps.first()?;
     is_map_of_maps.then(|| object.maps.get(first as usize).map(|map| map.definition.clone()))?
 }
 
-fn map_info(
-    index: u32,
-    name: &str,
-    definition: &MapDefinition,
-    btf: Option<&Arc<Btf>>,
-    profile: &Profile,
-) -> MapInfo {
+fn map_info(index: u32, name: &str, definition: &MapDefinition, btf: Option<&Arc<Btf>>, profile: &Profile) -> MapInfo {
     let map_type = MapType::from_number(definition.map_type).unwrap_or(MapType::Unspec);
     let has_types = definition.value_type != TypeId::VOID;
     // libbpf creates a map without its types where the kernel refuses them.
-    let found = btf.filter(|_| has_types).and_then(|btf| special_fields(btf, definition.value_type).ok());
+    let found = btf.filter(|_| has_types).and_then(|btf| {
+        field_search::special_fields_in(btf, btf.resolve(definition.value_type), field_search::Holder::MapValue).ok()
+    });
     let fields = match (&found, btf) {
         (Some(found), Some(btf)) if !found.fields.is_empty() => Some(Fields::resolve(found, btf, profile)),
         _ => None,
@@ -282,14 +271,7 @@ fn map_info(
 #[must_use]
 pub fn local_structs(btf: Option<&Arc<Btf>>, profile: &Profile) -> rustc_hash::FxHashMap<TypeId, Fields> {
     let Some(btf) = btf else { return rustc_hash::FxHashMap::default() };
-    btf.iter()
-        .filter(|(_, ty)| matches!(ty, crate::btf::Type::Struct(_)))
-        .filter_map(|(id, _)| {
-            let found = special_fields(btf, id).ok()?;
-            let relevant = found.fields.iter().any(|field| {
-                !matches!(field.kind, FieldKind::Timer | FieldKind::WorkQueue)
-            });
-            relevant.then(|| (id, Fields::resolve(&found, btf, profile)))
-        })
-        .collect()
+    // Where the kernel refuses the types, libbpf goes on without them.
+    let found = field_search::local_structs(btf).unwrap_or_default();
+    found.iter().map(|(&id, fields)| (id, Fields::resolve(fields, btf, profile))).collect()
 }

@@ -203,8 +203,7 @@ impl Verifier<'_> {
     }
 
     fn check_access_by_target(&mut self, pointer: &Pointer, access: Access) -> Check {
-        let invalid =
-            || reject(Rule::InvalidMemoryAccess { register: access.base, value: pointer.kernel_name() });
+        let invalid = || reject(Rule::InvalidMemoryAccess { register: access.base, value: pointer.kernel_name() });
         let plain = !pointer.attributes.nullable;
         match pointer.target {
             Target::MapValue(map) if plain => self.check_map_value_access(pointer, map, access),
@@ -367,10 +366,9 @@ impl Verifier<'_> {
         if access.size == 1 {
             return Ok(());
         }
-        let sum = pointer
-            .variable
-            .var_off
-            .wrapping_add(super::domain::Tnum::constant(i64::from(pointer.offset).wrapping_add(access.offset.into()) as u64));
+        let sum = pointer.variable.var_off.wrapping_add(super::domain::Tnum::constant(
+            i64::from(pointer.offset).wrapping_add(access.offset.into()) as u64,
+        ));
         if sum.is_aligned(access.size.into()) {
             return Ok(());
         }
@@ -447,12 +445,7 @@ fn class_for_alignment(pointer: &Pointer) -> &'static str {
     }
 }
 
-fn check_field_overlap(
-    pointer: &Pointer,
-    field: &super::maps::Field,
-    access: Access,
-    source: Source,
-) -> Check {
+fn check_field_overlap(pointer: &Pointer, field: &super::maps::Field, access: Access, source: Source) -> Check {
     if !field.is_kptr() {
         return reject(Rule::SpecialFieldAccess { field: field.name() });
     }

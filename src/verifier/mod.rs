@@ -1,3 +1,56 @@
-//! verifier
+//! The abstract half: decides, as the Linux verifier would, whether a program is safe, and why not.
+//!
+//! [`ObjectVerifier`] prepares what all programs of an object share; [`ObjectVerifier::verify`] explores one program
+//! and gives a [`Verification`]. On the way a program passes: decoding, [`cfg`] (functions, jumps, reachability),
+//! [`explore`] (paths), where each instruction class has its file ([`arithmetic`], [`memory`], [`stack`], [`branch`],
+//! [`helper`], [`kfunc`], [`exit`] …), [`prune`] and [`inclusion`] (where paths end early), [`precision`] and
+//! [`liveness`] (what counts in a comparison). What a rule says is in [`rule`]; the life of a per-CPU object in
+//! [`percpu`].
+//!
+//! Nothing here runs a program; that is the machine, which this room never imports.
 
+pub mod arguments;
+pub mod arithmetic;
+pub mod branch;
+pub mod callback;
+pub mod cfg;
+pub mod context;
 pub mod domain;
+pub mod env;
+pub mod exit;
+pub mod explore;
+pub mod explored;
+pub mod helper;
+pub mod inclusion;
+pub mod iterator;
+pub mod kfunc;
+pub mod kfunc_arguments;
+pub mod liveness;
+pub mod log;
+pub mod log_state;
+pub mod maps;
+pub mod memory;
+pub mod object_access;
+pub mod obligations;
+pub mod options;
+pub mod percpu;
+pub mod pointer_arithmetic;
+pub mod precision;
+pub mod prune;
+pub mod rule;
+pub mod stack;
+pub mod stack_depth;
+pub mod state;
+pub mod statistics;
+pub mod struct_walk;
+pub mod subprogram;
+pub mod type_name;
+pub mod value;
+mod verdict;
+
+pub use log::LogLevel;
+pub use options::Options;
+pub use percpu::PercpuLife;
+pub use rule::{Errno, Rule};
+pub use statistics::Statistics;
+pub use verdict::{ObjectVerifier, Place, Rejection, Verdict, Verification};

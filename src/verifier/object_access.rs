@@ -104,7 +104,7 @@ impl Verifier<'_> {
         if from.attributes.trust == Trust::Untrusted {
             attributes = Attributes { trust: Trust::Untrusted, ..Attributes::default() };
         } else if from.is_trusted() || from.is_rcu() {
-            attributes = self.trust_of_loaded(attributes, ty, target, field, tag, through_union);
+            attributes = self.trust_of_loaded(attributes, ty, field, tag, through_union);
         } else if attributes.trust == Trust::Rcu {
             attributes.trust = Trust::Plain;
         }
@@ -117,7 +117,6 @@ impl Verifier<'_> {
         &self,
         mut attributes: Attributes,
         ty: TypeRef,
-        target: TypeId,
         field: &str,
         tag: PointerTag,
         through_union: bool,

@@ -20,7 +20,7 @@
 use super::env::{Check, Verifier, reject};
 use super::maps::Field;
 use super::memory::{Access, Mode};
-use super::rule::Rule;
+use super::rule::{OrUntrusted, Rule};
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::isa::{Insn, Operand, Register};
@@ -84,9 +84,7 @@ impl Pointer {
             self.target,
             Target::ConstMap(_)
                 | Target::Socket(
-                    super::value::SocketKind::Full
-                        | super::value::SocketKind::Common
-                        | super::value::SocketKind::Tcp
+                    super::value::SocketKind::Full | super::value::SocketKind::Common | super::value::SocketKind::Tcp
                 )
         );
         let attributes = &self.attributes;
@@ -183,7 +181,7 @@ impl Verifier<'_> {
                 register,
                 found: format!("{}{name}", value.kernel_name()),
                 expected: verifier.type_name(expected),
-                or_untrusted: untrusted_too,
+                or_untrusted: OrUntrusted { name: untrusted_too.then(|| verifier.type_name(expected)) },
             })
         };
         let Value::Pointer(pointer) = value else { return mismatch(self, "") };
@@ -201,9 +199,7 @@ impl Verifier<'_> {
                         || attributes.percpu
                         || (attributes.trust == Trust::Untrusted && !untrusted_too)
                 }
-                TypeSpace::Program => {
-                    attributes.trust != Trust::Plain || (attributes.percpu && !percpu_field)
-                }
+                TypeSpace::Program => attributes.trust != Trust::Plain || (attributes.percpu && !percpu_field),
             };
         if forbidden || percpu_field != attributes.percpu {
             return mismatch(self, "");

@@ -53,7 +53,14 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn moved(&mut self, op: AluOp, dst: Register, pointer: Pointer, by: &Scalar, pointer_first: bool) -> Check<Pointer> {
+    fn moved(
+        &mut self,
+        op: AluOp,
+        dst: Register,
+        pointer: Pointer,
+        by: &Scalar,
+        pointer_first: bool,
+    ) -> Check<Pointer> {
         if op == AluOp::Sub {
             if !pointer_first {
                 return reject(Rule::PointerFromScalar { register: dst });

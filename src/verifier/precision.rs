@@ -271,8 +271,7 @@ impl Verifier<'_> {
         for frame in (0..=self.backtrack.frame).rev() {
             let registers = (0..16u8).filter(|bit| self.backtrack.registers[frame] & (1 << bit) != 0);
             let slots = (0..64u8).filter(|bit| self.backtrack.slots[frame] & (1 << bit) != 0);
-            let places: SmallVec<[Place; 16]> =
-                registers.map(Place::Register).chain(slots.map(Place::Slot)).collect();
+            let places: SmallVec<[Place; 16]> = registers.map(Place::Register).chain(slots.map(Place::Slot)).collect();
             for place in places {
                 let state = self.explored.state_mut(id);
                 if let Place::Slot(slot) = place {

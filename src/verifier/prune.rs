@@ -8,7 +8,7 @@ use super::env::{Check, Verifier, reject};
 use super::explored::Listed;
 use super::inclusion::{self, IdMap, Strictness};
 use super::rule::Rule;
-use super::state::{Live, Parent, Place, SLOT_BYTES, State, StateId, ByteKind, slot_of};
+use super::state::{ByteKind, Live, Parent, Place, SLOT_BYTES, State, StateId, slot_of};
 use super::value::{IteratorState, Target, Value};
 use crate::isa::{Insn, Register};
 
@@ -226,10 +226,7 @@ impl Verifier<'_> {
         let bucket = self.explored.bucket_of(insn, current);
         self.explored.bucket(bucket).iter().map(|listed| listed.state).find(|&id| {
             let state = self.explored.state(id);
-            state.insn == insn
-                && state.branches > 0
-                && state.same_callsites(current)
-                && state.depth < current.depth
+            state.insn == insn && state.branches > 0 && state.same_callsites(current) && state.depth < current.depth
         })
     }
 

@@ -86,12 +86,12 @@ impl fmt::Display for ReturnBounds {
 }
 
 macro_rules! rules {
-    ($($rule:ident { $($field:ident: $ty:ty),* } $id:literal $errno:ident $text:literal;)*) => {
+    ($($rule:ident $({ $($field:ident: $ty:ty),* })? $id:literal $errno:ident $text:literal;)*) => {
         /// A broken rule, with what was found.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[allow(missing_docs, reason = "each rule's text, below, says what it is about")]
         pub enum Rule {
-            $($rule { $($field: $ty),* },)*
+            $($rule $({ $($field: $ty),* })?,)*
         }
 
         impl Rule {
@@ -120,7 +120,7 @@ macro_rules! rules {
             #[allow(unused_variables)]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $(Rule::$rule { $($field),* } => write!(f, $text),)*
+                    $(Rule::$rule $({ $($field),* })? => write!(f, $text),)*
                 }
             }
         }
@@ -134,17 +134,17 @@ rules! {
     TooManyBranches { count: usize } "too-many-branches" TooBig "The sequence of {count} jumps is too complex.";
     Undecodable { error: DecodeError } "undecodable" Invalid "{error}";
     JumpOutOfRange { from: usize, to: i64 } "jump-out-of-range" Invalid "jump out of range from insn {from} to {to}";
-    LastInsnNotExit {} "last-insn-not-exit" Invalid "last insn is not an exit or jmp";
+    LastInsnNotExit "last-insn-not-exit" Invalid "last insn is not an exit or jmp";
     UnreachableInsn { insn: usize } "unreachable-insn" Invalid "unreachable insn {insn}";
     JumpIntoWideLoad { insn: usize } "jump-into-wide-load" Invalid "jump into the middle of ldimm64 insn {insn}";
-    CallOutOfProgram {} "call-out-of-program" Invalid "call to invalid destination";
-    TooManySubprograms {} "too-many-subprograms" TooBig "too many subprograms";
+    CallOutOfProgram "call-out-of-program" Invalid "call to invalid destination";
+    TooManySubprograms "too-many-subprograms" TooBig "too many subprograms";
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
     // Registers and arithmetic
     ReadUninitialised { register: Register } "read-uninitialised" Access "{register:#} !read_ok";
-    WriteFramePointer {} "write-frame-pointer" Access "frame pointer is read only";
-    DivisionByZero {} "division-by-zero" Invalid "div by zero";
+    WriteFramePointer "write-frame-pointer" Access "frame pointer is read only";
+    DivisionByZero "division-by-zero" Invalid "div by zero";
     InvalidShift { count: i32 } "invalid-shift" Invalid "invalid shift {count}";
     PointerWithPointer { register: Register, operator: &'static str } "pointer-with-pointer" Access "{register:#} pointer {operator} pointer prohibited";
     PointerArithmetic32 { register: Register } "pointer-arithmetic-32" Access "{register:#} 32-bit pointer arithmetic prohibited";
@@ -162,7 +162,7 @@ rules! {
     InvalidMemoryAccess { register: Register, value: String } "invalid-memory-access" Access "{register:#} invalid mem access '{value}'";
     MisalignedAccess { what: &'static str, variable: Tnum, fixed: i32, offset: i32, size: u32 } "misaligned-access" Access "misaligned {what}access off {variable}+{fixed}+{offset} size {size}";
     AtomicNotAllowed { register: Register, pointer: String } "atomic-not-allowed" Access "BPF_ATOMIC stores into {register:#} {pointer} is not allowed";
-    DifferentPointers {} "different-pointers" Invalid "same insn cannot be used with different pointers";
+    DifferentPointers "different-pointers" Invalid "same insn cannot be used with different pointers";
     NegativeMinimum { register: Register } "negative-minimum" Access "{register:#} min value is negative, either use unsigned index or do a if (index >=0) check.";
     MinimumOutside { register: Register } "minimum-outside" Access "{register:#} min value is outside of the allowed memory range";
     MaximumOutside { register: Register } "maximum-outside" Access "{register:#} max value is outside of the allowed memory range";
@@ -174,7 +174,7 @@ rules! {
     WriteMapKey { register: Register } "write-map-key" Access "write to change key {register:#} not allowed";
     WriteReadOnly { register: Register, pointer: String } "write-read-only" Access "{register:#} cannot write into {pointer}";
     MapAccessForbidden { kind: &'static str, value_size: u32, offset: i32, size: u32 } "map-access-forbidden" Access "{kind} map forbidden, value_size={value_size} off={offset} size={size}";
-    WriteIntoMapForbidden {} "write-into-map-forbidden" Access "write into map forbidden";
+    WriteIntoMapForbidden "write-into-map-forbidden" Access "write into map forbidden";
     InvalidBufferAccess { register: Register, buffer: &'static str, offset: i32, size: u32 } "invalid-buffer-access" Access "{register:#} invalid {buffer} buffer access: off={offset}, size={size}";
     VariableBufferOffset { register: Register, offset: i32, variable: Tnum } "variable-buffer-offset" Access "{register:#} invalid variable buffer offset: off={offset}, var_off={variable}";
     InvalidContextAccess { offset: i32, size: u32 } "invalid-context-access" Access "invalid bpf_context access off={offset} size={size}";
@@ -187,24 +187,24 @@ rules! {
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
     OutsideStack { what: &'static str, register: Register, offset: i32, size: u32 } "outside-stack" Access "invalid{what} stack {register:#} off={offset} size={size}";
     VariableOutsideStack { what: &'static str, register: Register, variable: Tnum, offset: i32, size: u32 } "variable-outside-stack" Access "invalid variable-offset{what} stack {register:#} var_off={variable} off={offset} size={size}";
-    SpillSize {} "spill-size" Access "invalid size of register spill";
-    FillSize {} "fill-size" Access "invalid size of register fill";
-    SpillStackPointerToCaller {} "spill-stack-pointer-to-caller" Invalid "cannot spill pointers to stack into stack frame of the caller";
+    SpillSize "spill-size" Access "invalid size of register spill";
+    FillSize "fill-size" Access "invalid size of register fill";
+    SpillStackPointerToCaller "spill-stack-pointer-to-caller" Invalid "cannot spill pointers to stack into stack frame of the caller";
     InvalidStackRead { offset: i64, step: usize, size: usize } "invalid-stack-read" Access "invalid read from stack off {offset}+{step} size {size}";
     VariableStackToHelper { variable: Tnum, offset: i32, size: u32 } "variable-stack-to-helper" Access "variable offset stack pointer cannot be passed into helper function; var_off={variable} off={offset} size={size}";
-    ZeroSizedStackRead {} "zero-sized-stack-read" Access "invalid zero-sized read";
+    ZeroSizedStackRead "zero-sized-stack-read" Access "invalid zero-sized read";
     UninitialisedStackRead { how: &'static str, register: Register, offset: i64, step: i64, size: u32 } "uninitialised-stack-read" Access "invalid{how} read from stack {register:#} off {offset}+{step} size {size}";
     UninitialisedVariableStackRead { how: &'static str, register: Register, variable: Tnum, step: i64, size: u32 } "uninitialised-variable-stack-read" Access "invalid{how} read from stack {register:#} var_off {variable}+{step} size {size}";
     WriteToDynptr { offset: i64 } "write-to-dynptr" Access "potential write to dynptr at off={offset} disallowed";
-    OverwriteReferencedDynptr {} "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
-    ReturnStackPointer {} "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
+    OverwriteReferencedDynptr "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
+    ReturnStackPointer "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
     // Structs
     KernelStructWithoutGpl { name: String } "kernel-struct-without-gpl" Invalid "Cannot access kernel 'struct {name}' from non-GPL compatible program";
     NegativeObjectOffset { register: Register, name: String, offset: i32 } "negative-object-offset" Access "{register:#} is ptr_{name} invalid negative access: off={offset}";
     VariableObjectOffset { register: Register, name: String, offset: i32, variable: Tnum } "variable-object-offset" Access "{register:#} is ptr_{name} invalid variable offset: off={offset}, var_off={variable}";
     UserMemory { register: Register, name: String, offset: i32 } "user-memory" Access "{register:#} is ptr_{name} access user memory: off={offset}";
     PercpuMemory { register: Register, name: String, offset: i32 } "percpu-memory" Access "{register:#} is ptr_{name} access percpu memory: off={offset}";
-    OnlyReadSupported {} "only-read-supported" Access "only read is supported";
+    OnlyReadSupported "only-read-supported" Access "only read is supported";
     DirectAccessToField { field: &'static str } "direct-access-to-field" Access "direct access to {field} is disallowed";
     NotAStruct { name: String } "not-a-struct" Invalid "Type '{name}' is not a struct";
     BeyondStruct { name: String, offset: u32, size: u32 } "beyond-struct" Access "access beyond struct {name} at off {offset} size {size}";
@@ -217,12 +217,12 @@ rules! {
     VariableOffset { pointer: String, variable: Tnum } "variable-offset" Access "variable {pointer} access var_off={variable} disallowed";
     // Special fields and kptrs
     SpecialFieldAccess { field: &'static str } "special-field-access" Access "{field} cannot be accessed directly by load/store";
-    KptrByHelper {} "kptr-by-helper" Access "kptr cannot be accessed indirectly by helper";
-    KptrVariableOffset {} "kptr-variable-offset" Access "kptr access cannot have variable offset";
+    KptrByHelper "kptr-by-helper" Access "kptr cannot be accessed indirectly by helper";
+    KptrVariableOffset "kptr-variable-offset" Access "kptr access cannot have variable offset";
     KptrMisaligned { expected: u32, offset: u64 } "kptr-misaligned" Access "kptr access misaligned expected={expected} off={offset}";
-    KptrSize {} "kptr-size" Access "kptr access size must be BPF_DW";
-    KptrInstructionMode {} "kptr-instruction-mode" Access "kptr in map can only be accessed using BPF_MEM instruction mode";
-    StoreToReferencedKptr {} "store-to-referenced-kptr" Access "store to referenced kptr disallowed";
+    KptrSize "kptr-size" Access "kptr access size must be BPF_DW";
+    KptrInstructionMode "kptr-instruction-mode" Access "kptr in map can only be accessed using BPF_MEM instruction mode";
+    StoreToReferencedKptr "store-to-referenced-kptr" Access "store to referenced kptr disallowed";
     KptrStoreNonzero { offset: u32 } "kptr-store-nonzero" Access "BPF_ST imm must be 0 when storing to kptr at off={offset}";
     KptrTypeMismatch { register: Register, found: String, expected: String, or_untrusted: OrUntrusted } "kptr-type-mismatch" Access "invalid kptr access, {register:#} type={found} expected=ptr_{expected}{or_untrusted}";
     ExchangeWithoutBtf { map: String } "exchange-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_kptr_xchg";
@@ -230,29 +230,29 @@ rules! {
     NoKptr { register: Register } "no-kptr" Invalid "{register:#} has no valid kptr";
     NotAtKptr { offset: i32 } "not-at-kptr" Access "off={offset} doesn't point to kptr";
     KptrNotReferenced { offset: i32 } "kptr-not-referenced" Access "off={offset} kptr isn't referenced kptr";
-    TypeIdOutOfRange {} "type-id-out-of-range" Invalid "local type ID argument must be in range [0, U32_MAX]";
-    AllocationNeedsBtf {} "allocation-needs-btf" Invalid "bpf_obj_new/bpf_percpu_obj_new requires prog BTF";
-    AllocationOfNoStruct {} "allocation-of-no-struct" Invalid "bpf_obj_new/bpf_percpu_obj_new type ID argument must be of a struct";
+    TypeIdOutOfRange "type-id-out-of-range" Invalid "local type ID argument must be in range [0, U32_MAX]";
+    AllocationNeedsBtf "allocation-needs-btf" Invalid "bpf_obj_new/bpf_percpu_obj_new requires prog BTF";
+    AllocationOfNoStruct "allocation-of-no-struct" Invalid "bpf_obj_new/bpf_percpu_obj_new type ID argument must be of a struct";
     PercpuObjectTooLarge { size: u32, limit: u32 } "percpu-object-too-large" Invalid "bpf_percpu_obj_new type size ({size}) is greater than {limit}";
-    PercpuObjectNotScalars {} "percpu-object-not-scalars" Invalid "bpf_percpu_obj_new type ID argument must be of a struct of scalars";
-    PercpuObjectSpecialFields {} "percpu-object-special-fields" Invalid "bpf_percpu_obj_new type ID argument must not contain special fields";
-    ReadOnlyCastOfNoStruct {} "read-only-cast-of-no-struct" Invalid "kfunc bpf_rdonly_cast type ID argument must be of a struct";
+    PercpuObjectNotScalars "percpu-object-not-scalars" Invalid "bpf_percpu_obj_new type ID argument must be of a struct of scalars";
+    PercpuObjectSpecialFields "percpu-object-special-fields" Invalid "bpf_percpu_obj_new type ID argument must not contain special fields";
+    ReadOnlyCastOfNoStruct "read-only-cast-of-no-struct" Invalid "kfunc bpf_rdonly_cast type ID argument must be of a struct";
     // Locks and sections
-    LockInTreeCallback {} "lock-in-tree-callback" Access "can't spin_{{lock,unlock}} in rbtree cb";
+    LockInTreeCallback "lock-in-tree-callback" Access "can't spin_{{lock,unlock}} in rbtree cb";
     LockAtVariableOffset { register: Register } "lock-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_spin_lock has to be at the constant offset";
     LockWithoutBtf { map: String } "lock-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_spin_lock";
     NoLock { place: &'static str, name: String } "no-lock" Invalid "{place} '{name}' has no valid bpf_spin_lock";
     NotAtLock { offset: i64, lock: u32 } "not-at-lock" Invalid "off {offset} doesn't point to 'struct bpf_spin_lock' that is at {lock}";
-    TwoLocks {} "two-locks" Invalid "Locking two bpf_spin_locks are not allowed";
-    UnlockWithoutLock {} "unlock-without-lock" Invalid "bpf_spin_unlock without taking a lock";
-    UnlockOfAnother {} "unlock-of-another" Invalid "bpf_spin_unlock of different lock";
-    CallUnderLock {} "call-under-lock" Invalid "function calls are not allowed while holding a lock";
-    MissingUnlock {} "missing-unlock" Invalid "bpf_spin_unlock is missing";
-    MissingRcuUnlock {} "missing-rcu-unlock" Invalid "bpf_rcu_read_unlock is missing";
+    TwoLocks "two-locks" Invalid "Locking two bpf_spin_locks are not allowed";
+    UnlockWithoutLock "unlock-without-lock" Invalid "bpf_spin_unlock without taking a lock";
+    UnlockOfAnother "unlock-of-another" Invalid "bpf_spin_unlock of different lock";
+    CallUnderLock "call-under-lock" Invalid "function calls are not allowed while holding a lock";
+    MissingUnlock "missing-unlock" Invalid "bpf_spin_unlock is missing";
+    MissingRcuUnlock "missing-rcu-unlock" Invalid "bpf_rcu_read_unlock is missing";
     MissingPreemptEnable { count: u32, verb: &'static str } "missing-preempt-enable" Invalid "{count} bpf_preempt_enable{verb} missing";
-    ThrowUnderLock {} "throw-under-lock" Invalid "bpf_throw cannot be used inside bpf_spin_lock-ed region";
-    ThrowInRcu {} "throw-in-rcu" Invalid "bpf_throw cannot be used inside bpf_rcu_read_lock-ed region";
-    ThrowWithoutPreemption {} "throw-without-preemption" Invalid "bpf_throw cannot be used inside bpf_preempt_disable-ed region";
+    ThrowUnderLock "throw-under-lock" Invalid "bpf_throw cannot be used inside bpf_spin_lock-ed region";
+    ThrowInRcu "throw-in-rcu" Invalid "bpf_throw cannot be used inside bpf_rcu_read_lock-ed region";
+    ThrowWithoutPreemption "throw-without-preemption" Invalid "bpf_throw cannot be used inside bpf_preempt_disable-ed region";
     NestedRcuLock { name: String } "nested-rcu-lock" Invalid "nested rcu read lock (kernel function {name})";
     UnmatchedRcuUnlock { name: String } "unmatched-rcu-unlock" Invalid "unmatched rcu read unlock (kernel function {name})";
     UnmatchedPreemptEnable { name: String } "unmatched-preempt-enable" Invalid "unmatched attempt to enable preemption (kernel function {name})";
@@ -266,32 +266,32 @@ rules! {
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
     HelperReferenceNotAcquired { name: String, id: i32 } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
     KfuncReferenceNotAcquired { name: String, id: u32 } "kfunc-reference-not-acquired" Invalid "kfunc {name}#{id} reference has not been acquired before";
-    TailCallLeaks {} "tail-call-leaks" Invalid "tail_call would lead to reference leak";
-    TailCallUnderLock {} "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
-    TailCallInRcu {} "tail-call-in-rcu" Invalid "tail_call cannot be used inside bpf_rcu_read_lock-ed region";
-    TailCallWithoutPreemption {} "tail-call-without-preemption" Invalid "tail_call cannot be used inside bpf_preempt_disable-ed region";
+    TailCallLeaks "tail-call-leaks" Invalid "tail_call would lead to reference leak";
+    TailCallUnderLock "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
+    TailCallInRcu "tail-call-in-rcu" Invalid "tail_call cannot be used inside bpf_rcu_read_lock-ed region";
+    TailCallWithoutPreemption "tail-call-without-preemption" Invalid "tail_call cannot be used inside bpf_preempt_disable-ed region";
     ReleasedWithOffset { register: Register } "released-with-offset" Invalid "{register:#} must have zero offset when passed to release func or trusted arg to kfunc";
     // Helpers
     InvalidHelper { name: String, id: i32 } "invalid-helper" Invalid "invalid func {name}#{id}";
     HelperNotAvailable { name: String, id: i32 } "helper-not-available" Invalid "program of this type cannot use helper {name}#{id}";
-    HelperNeedsGpl {} "helper-needs-gpl" Invalid "cannot call GPL-restricted function from non-GPL compatible program";
-    HelperMightSleep {} "helper-might-sleep" Invalid "helper call might sleep in a non-sleepable prog";
+    HelperNeedsGpl "helper-needs-gpl" Invalid "cannot call GPL-restricted function from non-GPL compatible program";
+    HelperMightSleep "helper-might-sleep" Invalid "helper call might sleep in a non-sleepable prog";
     ArgumentType { register: Register, found: String, expected: String } "argument-type" Access "{register:#} type={found} expected={expected}";
     ArgumentStruct { register: Register, found: String, wanted: String } "argument-struct" Access "{register:#} is of type {found} but {wanted} is expected";
     HelperMayWrite { helper: String, register: Register, pointer: String } "helper-may-write" Access "{helper}() may write into memory pointed by {register:#} type={pointer}";
     NullableToHelper { register: Register } "nullable-to-helper" Access "Possibly NULL pointer passed to helper arg{register:-}";
     NotMemory { register: Register, found: String } "not-memory" Access "{register:#} type={found} expected=fp";
-    MapTypeWithoutMap {} "map-type-without-map" Access "invalid map_ptr to access map->type";
-    KeyWithoutMap {} "key-without-map" Access "invalid map_ptr to access map->key";
-    ValueWithoutMap {} "value-without-map" Access "invalid map_ptr to access map->value";
+    MapTypeWithoutMap "map-type-without-map" Access "invalid map_ptr to access map->type";
+    KeyWithoutMap "key-without-map" Access "invalid map_ptr to access map->key";
+    ValueWithoutMap "value-without-map" Access "invalid map_ptr to access map->value";
     NotAKnownConstant { register: Register } "not-a-known-constant" Access "{register:#} is not a known constant'";
     NegativeSize { register: Register } "negative-size" Access "{register:#} min value is negative, either use unsigned or 'var &= const'";
     ZeroSize { register: Register, min: u64, max: u64 } "zero-size" Access "{register:#} invalid zero-sized read: u64=[{min},{max}]";
     UnboundedSize { register: Register } "unbounded-size" Access "{register:#} unbounded memory access, use 'var &= const' or 'if (var < const)'";
     StringNotReadOnly { register: Register } "string-not-read-only" Access "{register:#} does not point to a readonly map'";
     StringNotConstant { register: Register } "string-not-constant" Access "{register:#} is not a constant address'";
-    StringNotTerminated {} "string-not-terminated" Invalid "string is not zero-terminated";
-    LocalStorageFlags {} "local-storage-flags" Invalid "get_local_storage() doesn't support non-zero flags";
+    StringNotTerminated "string-not-terminated" Invalid "string is not zero-terminated";
+    LocalStorageFlags "local-storage-flags" Invalid "get_local_storage() doesn't support non-zero flags";
     MapTypeNotForHelper { map_type: u32, name: String, id: i32 } "map-type-not-for-helper" Invalid "cannot pass map_type {map_type} into func {name}#{id}";
     // Kernel functions
     KfuncNotAllowed { name: String } "kfunc-not-allowed" Access "calling kernel function {name} is not allowed";
@@ -309,7 +309,7 @@ rules! {
     ExpectedAllocated { index: usize } "expected-allocated" Invalid "arg#{index} expected pointer to allocated object";
     ExpectedForObjDrop { index: usize } "expected-for-obj-drop" Invalid "arg#{index} expected for bpf_obj_drop_impl()";
     ExpectedForPercpuObjDrop { index: usize } "expected-for-percpu-obj-drop" Invalid "arg#{index} expected for bpf_percpu_obj_drop_impl()";
-    AllocatedNotReferenced {} "allocated-not-referenced" Invalid "allocated object must be referenced";
+    AllocatedNotReferenced "allocated-not-referenced" Invalid "allocated object must be referenced";
     NeitherOwningNorNonOwning { index: usize } "neither-owning-nor-non-owning" Invalid "arg#{index} is neither owning or non-owning ref";
     NoRefcount { index: usize } "no-refcount" Invalid "arg#{index} doesn't point to a type with bpf_refcount field";
     NotConstString { index: usize } "not-const-string" Invalid "arg#{index} doesn't point to a const string";
@@ -326,16 +326,20 @@ rules! {
     ExpectedUninitialisedIterator { kind: String, number: usize } "expected-uninitialised-iterator" Invalid "expected uninitialized iter_{kind} as arg #{number}";
     ExpectedInitialisedIterator { kind: String, number: usize } "expected-initialised-iterator" Invalid "expected an initialized iter_{kind} as arg #{number}";
     IteratorOutsideRcu { name: String } "iterator-outside-rcu" Protocol "expected an RCU CS when using {name}";
-    CssTaskIterNotAllowed {} "css-task-iter-not-allowed" Invalid "css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs";
+    CssTaskIterNotAllowed "css-task-iter-not-allowed" Invalid "css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs";
     // Functions and callbacks
     CallTooDeep { frames: usize } "call-too-deep" TooBig "the call stack of {frames} frames is too deep";
+    CallStackTooDeep { frames: usize } "call-stack-too-deep" TooBig "the call stack of {frames} frames is too deep !";
+    TailCallStack { bytes: u32 } "tail-call-stack" Access "tail_calls are not allowed when call stack of previous frames is {bytes} bytes. Too large";
+    NotSleepable { name: String } "not-sleepable" Invalid "{name} is not sleepable";
+    NotModifiable { name: String } "not-modifiable" Invalid "{name}() is not modifiable";
     StackTooDeep { frames: usize, bytes: u32 } "stack-too-deep" Access "combined stack size of {frames} calls is {bytes}. Too large";
-    MissingFunctionInfo {} "missing-function-info" Invalid "missing btf func_info";
-    CallbackNotStatic {} "callback-not-static" Invalid "callback function not static";
-    CallbackIsMain {} "callback-is-main" Invalid "callback function cannot be the main program";
-    CallbackNotForMap {} "callback-not-for-map" NotSupported "callback function not allowed for map";
-    CallbackResultNotScalar {} "callback-result-not-scalar" Access "R0 not a scalar value";
-    UseStaticFunction {} "use-static-function" Invalid "use static function instead";
+    MissingFunctionInfo "missing-function-info" Invalid "missing btf func_info";
+    CallbackNotStatic "callback-not-static" Invalid "callback function not static";
+    CallbackIsMain "callback-is-main" Invalid "callback function cannot be the main program";
+    CallbackNotForMap "callback-not-for-map" NotSupported "callback function not allowed for map";
+    CallbackResultNotScalar "callback-result-not-scalar" Access "R0 not a scalar value";
+    UseStaticFunction "use-static-function" Invalid "use static function instead";
     InvalidArgumentsToGlobal { index: usize, name: String, errno: Errno } "invalid-arguments-to-global" Invalid "Caller passes invalid args into func#{index} ('{name}')";
     ExpectsContext { index: usize } "expects-context" Invalid "arg#{index} expects pointer to ctx";
     ExpectedNotNull { index: usize } "expected-not-null" Invalid "arg#{index} is expected to be non-NULL";

@@ -135,13 +135,19 @@ impl StackSlot {
     }
 }
 
-/// Range of values that a callback or program may return.
+/// Range of values that a callback or program may return; displayed as the kernel's messages have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReturnRange {
     /// Smallest.
     pub min: i32,
     /// Largest.
     pub max: i32,
+}
+
+impl std::fmt::Display for ReturnRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}, {}]", self.min, self.max)
+    }
 }
 
 /// What kind of function a frame runs.

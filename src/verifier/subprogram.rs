@@ -7,14 +7,14 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::explore::Next;
 use super::memory::Mode;
 use super::prune::widen;
-use super::rule::Rule;
+use super::rule::{ReturnBounds, Rule};
 use super::stack::Fill;
 use super::state::{Frame, FrameKind, Live};
 use super::value::{Attributes, Number, Pointer, Target, Value};
 use crate::btf::{Type, TypeId};
 use crate::isa::Register;
 use crate::kernel::ArgKind;
-use crate::kernel::limits::{REGISTER_ARGUMENTS, CALL_FRAMES};
+use crate::kernel::limits::{CALL_FRAMES, REGISTER_ARGUMENTS};
 
 /// What a global function's parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,9 +128,8 @@ impl Verifier<'_> {
         }
         let mut call = Call::default();
         let read = self.check_helper_memory(register, size, Mode::Read, true, Fill::Read, &mut call);
-        let result = read.and_then(|()| {
-            self.check_helper_memory(register, size, Mode::Write, true, Fill::Read, &mut call)
-        });
+        let result =
+            read.and_then(|()| self.check_helper_memory(register, size, Mode::Write, true, Fill::Read, &mut call));
         if value.may_be_null() {
             self.state.set(register, value);
         }
@@ -195,9 +194,7 @@ impl Verifier<'_> {
                     }),
                 }
             }
-            other => {
-                reject(Rule::GlobalArgumentUnsupported { index, kind: kind_name(other), name: name.to_owned() })
-            }
+            other => reject(Rule::GlobalArgumentUnsupported { index, kind: kind_name(other), name: name.to_owned() }),
         }
     }
 
@@ -246,8 +243,7 @@ impl Verifier<'_> {
                 return reject(Rule::OutsideReturnRange {
                     context: "At callback return",
                     register: "R0",
-                    smin: bounds.smin,
-                    smax: bounds.smax,
+                    bounds: ReturnBounds { smin: bounds.smin, smax: bounds.smax },
                     range,
                 });
             }

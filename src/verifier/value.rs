@@ -245,9 +245,7 @@ impl Pointer {
     /// The offset where it is a known number: fixed plus variable part.
     #[must_use]
     pub fn known_offset(&self) -> Option<i64> {
-        self.variable
-            .is_const()
-            .then(|| i64::from(self.offset).wrapping_add(self.variable.var_off.value as i64))
+        self.variable.is_const().then(|| i64::from(self.offset).wrapping_add(self.variable.var_off.value as i64))
     }
 }
 

@@ -1,0 +1,137 @@
+//! Reads maps out of the kernel: every entry, every CPU's copy, bounded.
+
+use std::ffi::c_void;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+use libbpf_sys as sys;
+
+use crate::libbpf::{self, Map, Object};
+use crate::protocol::{MapDump, MapEntry, Variable, to_hex};
+use crate::run::CGROUP;
+
+/// Entries of one map that are read.
+const MAX_ENTRIES: usize = 4096;
+
+/// Bytes of values of one map that are read.
+const MAX_BYTES: usize = 8 << 20;
+
+/// Reads all maps of a loaded object.
+pub fn dump_all(object: &Object) -> Vec<MapDump> {
+    object.maps().iter().map(|map| dump(object, map)).collect()
+}
+
+fn dump(object: &Object, map: &Map) -> MapDump {
+    // SAFETY: the map's object is open and loaded.
+    let (kind, key_size, value_size) = unsafe {
+        (sys::bpf_map__type(map.raw()), sys::bpf_map__key_size(map.raw()), sys::bpf_map__value_size(map.raw()))
+    };
+    let name = map.name();
+    let variables = libbpf::section_variables(object, &name)
+        .into_iter()
+        .map(|(name, offset, size)| Variable { name, offset, size })
+        .collect();
+    // SAFETY: returns a constant string.
+    let map_type = libbpf::text(unsafe { sys::libbpf_bpf_map_type_str(kind) });
+    let mut dump =
+        MapDump { name, map_type, key_size, value_size, entries: Vec::new(), truncated: false, error: None, variables };
+    let reader = Reader::new(map, kind, key_size as usize, value_size as usize);
+    let outcome = match kind {
+        sys::BPF_MAP_TYPE_CGRP_STORAGE => reader.read_for_file(CGROUP, &mut dump),
+        sys::BPF_MAP_TYPE_TASK_STORAGE => reader.read_for_this_process(&mut dump),
+        sys::BPF_MAP_TYPE_ARRAY
+        | sys::BPF_MAP_TYPE_PERCPU_ARRAY
+        | sys::BPF_MAP_TYPE_HASH
+        | sys::BPF_MAP_TYPE_PERCPU_HASH
+        | sys::BPF_MAP_TYPE_LRU_HASH
+        | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH
+        | sys::BPF_MAP_TYPE_LPM_TRIE => reader.walk(&mut dump),
+        _ => Err("maps of this type are not read".into()),
+    };
+    dump.error = outcome.err();
+    dump
+}
+
+/// Reads entries of one map.
+struct Reader {
+    fd: i32,
+    key_size: usize,
+    value_size: usize,
+    /// Bytes between two CPUs' values in what the kernel returns; `None` for a map with one value an entry.
+    per_cpu: Option<usize>,
+}
+
+impl Reader {
+    fn new(map: &Map, kind: sys::bpf_map_type, key_size: usize, value_size: usize) -> Reader {
+        let per_cpu = matches!(
+            kind,
+            sys::BPF_MAP_TYPE_PERCPU_ARRAY | sys::BPF_MAP_TYPE_PERCPU_HASH | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH
+        );
+        // SAFETY: the map's object is open.
+        let fd = unsafe { sys::bpf_map__fd(map.raw()) };
+        Reader { fd, key_size, value_size, per_cpu: per_cpu.then(|| value_size.next_multiple_of(8)) }
+    }
+
+    /// All entries, by the kernel's own order of keys.
+    fn walk(&self, dump: &mut MapDump) -> Result<(), String> {
+        let mut key: Option<Vec<u8>> = None;
+        let mut bytes = 0;
+        loop {
+            let mut next = vec![0; self.key_size];
+            let previous = key.as_ref().map_or(std::ptr::null(), |key| key.as_ptr().cast::<c_void>());
+            // SAFETY: both keys have the map's key size, or the first is null, which asks for the first key.
+            let status = unsafe { sys::bpf_map_get_next_key(self.fd, previous, next.as_mut_ptr().cast()) };
+            if status != 0 {
+                return Ok(());
+            }
+            if dump.entries.len() == MAX_ENTRIES || bytes > MAX_BYTES {
+                dump.truncated = true;
+                return Ok(());
+            }
+            let values = self.lookup(&next)?;
+            bytes += values.iter().map(String::len).sum::<usize>();
+            dump.entries.push(MapEntry { key: to_hex(&next), values });
+            key = Some(next);
+        }
+    }
+
+    /// The storage of the file system object at `path`, if it has any.
+    fn read_for_file(&self, path: &str, dump: &mut MapDump) -> Result<(), String> {
+        let file = File::open(path).map_err(|error| format!("{path}: {error}"))?;
+        self.read_for_descriptor(file.as_raw_fd(), dump);
+        Ok(())
+    }
+
+    /// The storage of this process, if it has any.
+    fn read_for_this_process(&self, dump: &mut MapDump) -> Result<(), String> {
+        // SAFETY: takes numbers only.
+        let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
+        let descriptor = i32::try_from(descriptor).map_err(|_| "pidfd out of range")?;
+        if descriptor == -1 {
+            return Err("cannot open a pidfd".into());
+        }
+        self.read_for_descriptor(descriptor, dump);
+        // SAFETY: the descriptor is ours.
+        unsafe { libc::close(descriptor) };
+        Ok(())
+    }
+
+    /// Local storage: the key is a descriptor of the owner, which the host need not see.
+    fn read_for_descriptor(&self, descriptor: i32, dump: &mut MapDump) {
+        if let Ok(values) = self.lookup(&descriptor.to_ne_bytes()) {
+            dump.entries.push(MapEntry { key: String::new(), values });
+        }
+    }
+
+    fn lookup(&self, key: &[u8]) -> Result<Vec<String>, String> {
+        let cpus = libbpf::possible_cpus() as usize;
+        let (stride, copies) = self.per_cpu.map_or((self.value_size, 1), |stride| (stride, cpus));
+        let mut value = vec![0u8; stride * copies];
+        // SAFETY: the key has the map's key size and the value has room for every CPU's copy.
+        let status = unsafe { sys::bpf_map_lookup_elem(self.fd, key.as_ptr().cast(), value.as_mut_ptr().cast()) };
+        if status != 0 {
+            return Err(format!("cannot read an entry: error {}", status.abs()));
+        }
+        Ok(value.chunks(stride.max(1)).map(|copy| to_hex(&copy[..self.value_size.min(copy.len())])).collect())
+    }
+}

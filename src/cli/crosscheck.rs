@@ -1,0 +1,339 @@
+//! `kptrsim crosscheck`: asks a real kernel, and compares its verdicts with ours.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use indicatif::ProgressBar;
+
+use crate::crosscheck::compare::{self, OurVerdict, Overall};
+use crate::crosscheck::compare_run::{self, RunDifference};
+use crate::crosscheck::protocol::{
+    GlobalSetting, GlobalValue, RunStep, TestRunRequest, TestRunResult, Trigger, Verdict,
+};
+use crate::crosscheck::{
+    BootOptions, Cache, CrosscheckError, Judge, KernelImage, KernelVerdict, LoadJob, LoadOptions, ObjectOutcome, guest,
+};
+
+/// Ask a real kernel under QEMU about programs, and compare its verdicts with ours.
+///
+/// Exits with 0 when all agree, 1 when one does not, 2 when something is missing, 3 when some programs are unsupported.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Objects to load.
+    #[arg(required = true, value_name = "OBJ")]
+    objects: Vec<PathBuf>,
+    /// Ask the kernel only, and print what it says. Exits with 0 when all are accepted, 1 when one is not.
+    #[arg(long)]
+    kernel_only: bool,
+    /// Load the named programs together, run them in order, and compare return values, globals and maps.
+    /// With --kernel-only, print the kernel's as JSON.
+    #[arg(long, requires = "prog")]
+    run: bool,
+    /// A program to load; may be repeated. All when absent.
+    #[arg(long, value_name = "NAME")]
+    prog: Vec<String>,
+    /// With --run: set a global before loading; VALUE is a number, `hex:DIGITS`, `@pid` or `@cpus`. May be repeated.
+    #[arg(long, value_name = "GLOBAL=VALUE", value_parser = parse_setting, requires = "run")]
+    set: Vec<GlobalSetting>,
+    /// With --run: the CPU to run on.
+    #[arg(long, requires = "run")]
+    cpu: Option<usize>,
+    /// The kernel to boot: any bzImage. The newest fetched one when absent.
+    #[arg(long, value_name = "FILE")]
+    kernel_image: Option<PathBuf>,
+    /// The guest program. Built and cached when absent (also KPTRSIM_GUEST).
+    #[arg(long, value_name = "FILE")]
+    guest: Option<PathBuf>,
+    /// Seconds that one program may take.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    timeout: u32,
+    /// Seconds that everything may take.
+    #[arg(long, value_name = "SECONDS")]
+    overall_timeout: Option<u64>,
+    /// With --kernel-only: print the whole verifier log at this level (1 or 2).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=7), requires = "kernel_only")]
+    log_level: Option<u32>,
+    /// With --kernel-only and JSON: the instructions as libbpf relocated them.
+    #[arg(long, requires = "kernel_only")]
+    insns: bool,
+    /// CPUs of the machine.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=255))]
+    cpus: u32,
+    /// Memory of the machine, in MiB.
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..))]
+    memory: u32,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an object cannot be read, something that is needed is missing, or no machine can be booted.
+pub fn run(args: &Args) -> Result<ExitCode, CrosscheckError> {
+    let jobs = args.objects.iter().map(|path| read_job(path, &args.prog)).collect::<Result<Vec<_>, _>>()?;
+    let cache = Cache::of_user()?;
+    let image = match &args.kernel_image {
+        Some(path) => KernelImage::open(path)?,
+        None => cache.default_kernel()?,
+    };
+    let guest = guest::locate(&cache, args.guest.as_deref(), &mut |line| eprintln!("{line}"))?;
+    let boot = BootOptions { cpus: args.cpus, memory_mib: args.memory, ..BootOptions::new(guest) };
+    let mut judge = Judge::new(image.clone(), boot);
+    match (args.run, args.kernel_only) {
+        (true, _) => test_run(args, &image, &mut judge, &jobs),
+        (false, true) => kernel_only(args, &mut judge, jobs),
+        (false, false) => comparison(args, &image, &mut judge, jobs),
+    }
+}
+
+fn read_job(path: &Path, programs: &[String]) -> Result<LoadJob, CrosscheckError> {
+    let bytes = fs::read(path).map_err(|error| CrosscheckError::io(path, error))?;
+    Ok(LoadJob { name: path.display().to_string(), bytes, programs: programs.to_vec() })
+}
+
+/// Asks the kernel about all objects and hands over the answers in the objects' order, each as soon as it is its turn.
+fn ask(
+    args: &Args,
+    judge: &mut Judge,
+    jobs: Vec<LoadJob>,
+    mut on_outcome: impl FnMut(ObjectOutcome),
+) -> Result<(), CrosscheckError> {
+    let options = LoadOptions {
+        log_level: args.log_level.unwrap_or(0),
+        want_log: args.log_level.is_some(),
+        want_insns: args.insns,
+        timeout: Duration::from_secs(u64::from(args.timeout)),
+        overall: args.overall_timeout.map(Duration::from_secs),
+    };
+    let progress = ProgressBar::new(jobs.len() as u64);
+    let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+    let mut turns = order.iter();
+    let mut turn = turns.next();
+    let mut early: Vec<ObjectOutcome> = Vec::new();
+    judge.load(jobs, &options, |outcome| {
+        progress.inc(1);
+        early.push(outcome);
+        while let Some(place) = early.iter().position(|outcome| turn == Some(&outcome.name)) {
+            let outcome = early.swap_remove(place);
+            for failure in &outcome.failures {
+                progress.suspend(|| eprintln!("{}: {failure}", outcome.name));
+            }
+            on_outcome(outcome);
+            turn = turns.next();
+        }
+    })?;
+    progress.finish_and_clear();
+    Ok(())
+}
+
+/// Prints what the kernel says, and nothing of ours.
+fn kernel_only(args: &Args, judge: &mut Judge, jobs: Vec<LoadJob>) -> Result<ExitCode, CrosscheckError> {
+    let mut printed = Ok(());
+    let mut all_accepted = true;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    ask(args, judge, jobs, |outcome| {
+        all_accepted &= outcome.failures.is_empty();
+        for verdict in &outcome.verdicts {
+            all_accepted &= verdict.program.verdict == Verdict::Accept;
+            *counts.entry(compare::verdict_word(verdict.program.verdict)).or_default() += 1;
+            let mut out = io::stdout().lock();
+            let result = match args.format {
+                Format::Json => print_json(&mut out, verdict),
+                Format::Text => write!(out, "{}", kernel_text(verdict)),
+            };
+            if printed.is_ok() {
+                printed = result;
+            }
+        }
+    })?;
+    printed.map_err(stdout_error)?;
+    if args.format == Format::Text {
+        let parts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        println!("{} programs: {}", counts.values().sum::<usize>(), parts.join(", "));
+    }
+    Ok(ExitCode::from(u8::from(!all_accepted)))
+}
+
+/// A line for a program, with the log above it when it was asked for.
+fn kernel_text(verdict: &KernelVerdict) -> String {
+    let program = &verdict.program;
+    let word = compare::verdict_word(program.verdict);
+    let log = program.log.as_deref().unwrap_or("");
+    let stats = program.stats.as_ref().map_or(String::new(), |stats| format!(" insns={}", stats.insns_processed));
+    let errno = if program.errno == 0 { String::new() } else { format!(" errno={}", program.errno) };
+    let insn = program.last_insn.map_or(String::new(), |insn| format!(" insn={insn}"));
+    let reason = if program.reason.is_empty() { String::new() } else { format!(": {}", program.reason) };
+    let (object, name, kernel) = (&verdict.object, &program.program, &verdict.kernel);
+    format!("{log}{object} {name} [{kernel}] {word}{errno}{insn}{stats}{reason}\n")
+}
+
+/// Compares the kernel's verdicts with ours.
+fn comparison(
+    args: &Args,
+    image: &KernelImage,
+    judge: &mut Judge,
+    jobs: Vec<LoadJob>,
+) -> Result<ExitCode, CrosscheckError> {
+    let mut ours = BTreeMap::new();
+    for job in &jobs {
+        ours.insert(job.name.clone(), our_verdicts(job, image)?);
+    }
+    let mut failed = false;
+    let mut comparisons = Vec::new();
+    ask(args, judge, jobs, |outcome| {
+        failed |= !outcome.failures.is_empty();
+        let ours = ours.get(&outcome.name).map_or(&[][..], Vec::as_slice);
+        comparisons.extend(outcome.verdicts.into_iter().map(|verdict| {
+            let own = ours.iter().find(|own| own.program == verdict.program.program);
+            compare::compare(own.cloned(), verdict)
+        }));
+    })?;
+    let mut out = io::stdout().lock();
+    match args.format {
+        Format::Json => comparisons.iter().try_for_each(|one| print_json(&mut out, one)),
+        Format::Text => write!(out, "{}", compare::table(&comparisons)),
+    }
+    .map_err(stdout_error)?;
+    Ok(match compare::overall(&comparisons) {
+        Overall::Disagree => ExitCode::from(1),
+        _ if failed => ExitCode::from(1),
+        Overall::UnsupportedOnly => ExitCode::from(3),
+        Overall::AllAgree => ExitCode::SUCCESS,
+    })
+}
+
+/// What our own verifier says about the programs of an object, for this kernel: THE PLACE TO CONNECT THE VERIFIER.
+///
+/// Until then there is nothing to compare with, and the command says so.
+fn our_verdicts(_job: &LoadJob, _image: &KernelImage) -> Result<Vec<OurVerdict>, CrosscheckError> {
+    Err(CrosscheckError::Missing {
+        what: "our own verifier".into(),
+        remedy: "use --kernel-only until it is connected".into(),
+    })
+}
+
+/// What our own machine makes of the same run: THE PLACE TO CONNECT THE MACHINE.
+///
+/// Until then there is nothing to compare with, and the command says so.
+fn our_run(_job: &LoadJob, _image: &KernelImage, _request: &TestRunRequest) -> Result<TestRunResult, CrosscheckError> {
+    Err(CrosscheckError::Missing {
+        what: "our own machine".into(),
+        remedy: "use --kernel-only until it is connected".into(),
+    })
+}
+
+/// Loads programs together and runs them; prints the kernel's result as JSON, or what differs from ours.
+fn test_run(
+    args: &Args,
+    image: &KernelImage,
+    judge: &mut Judge,
+    jobs: &[LoadJob],
+) -> Result<ExitCode, CrosscheckError> {
+    let steps = args.prog.iter().map(|program| RunStep {
+        program: program.clone(),
+        trigger: Trigger::Auto,
+        data_in: None,
+        ctx_in: None,
+        repeat: 0,
+        cpu: args.cpu,
+    });
+    let request = TestRunRequest { globals: args.set.clone(), steps: steps.collect(), timeout_seconds: args.timeout };
+    let by_pid = args.set.iter().filter(|setting| setting.value == GlobalValue::Pid);
+    let ignored: Vec<String> = by_pid.map(|setting| setting.name.clone()).collect();
+    let mut good = true;
+    for job in jobs {
+        let ours = if args.kernel_only { None } else { Some(our_run(job, image, &request)?) };
+        let result = judge.test_run(&job.bytes, request.clone())?;
+        let mut out = io::stdout().lock();
+        match ours {
+            None => {
+                good &= result.error.is_none() && result.steps.iter().all(|step| step.errno == 0);
+                print_json(&mut out, &result)
+            }
+            Some(ours) => {
+                let differences = compare_run::compare_runs(&ours, &result, &ignored);
+                good &= differences.is_empty();
+                print_differences(&mut out, args.format, job, image, &differences)
+            }
+        }
+        .map_err(stdout_error)?;
+    }
+    Ok(ExitCode::from(u8::from(!good)))
+}
+
+fn print_differences(
+    out: &mut impl Write,
+    format: Format,
+    job: &LoadJob,
+    image: &KernelImage,
+    differences: &[RunDifference],
+) -> io::Result<()> {
+    if format == Format::Json {
+        let line = serde_json::json!({ "object": job.name, "kernel": image.release, "differences": differences });
+        return print_json(out, &line);
+    }
+    let verdict = if differences.is_empty() { "runs alike" } else { "runs differ" };
+    writeln!(out, "{} [{}] {verdict}", job.name, image.release)?;
+    for difference in differences {
+        writeln!(out, "  {}: ours {}, kernel's {}", difference.place, difference.ours, difference.kernel)?;
+    }
+    Ok(())
+}
+
+/// Reads `GLOBAL=VALUE`.
+fn parse_setting(text: &str) -> Result<GlobalSetting, String> {
+    let (name, value) = text.split_once('=').ok_or("expected GLOBAL=VALUE")?;
+    let value = match value {
+        "@pid" => GlobalValue::Pid,
+        "@cpus" => GlobalValue::PossibleCpus,
+        _ => match value.strip_prefix("hex:") {
+            Some(digits) => GlobalValue::Hex(digits.to_owned()),
+            None => GlobalValue::Int(
+                value.parse().map_err(|_| format!("'{value}' is no number, hex:DIGITS, @pid or @cpus"))?,
+            ),
+        },
+    };
+    Ok(GlobalSetting { name: name.to_owned(), offset: 0, value })
+}
+
+fn print_json(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    writeln!(out)
+}
+
+fn stdout_error(source: io::Error) -> CrosscheckError {
+    CrosscheckError::Io { place: "standard output".into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_numbers_bytes_or_what_the_guest_knows() {
+        let value = |text| parse_setting(text).map(|setting| setting.value);
+        assert_eq!(value("a=-3"), Ok(GlobalValue::Int(-3)));
+        assert_eq!(value("a=hex:0a0b"), Ok(GlobalValue::Hex("0a0b".into())));
+        assert_eq!(value("a=@pid"), Ok(GlobalValue::Pid));
+        assert_eq!(value("a=@cpus"), Ok(GlobalValue::PossibleCpus));
+        assert!(value("a").is_err());
+        assert!(value("a=x").is_err());
+    }
+}

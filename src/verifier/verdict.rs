@@ -1,0 +1,332 @@
+//! The way in: one object, its programs, a verdict for each.
+
+use std::sync::Arc;
+
+use super::env::{Check, InsnFacts, Stop, Subprogram, Verifier, unsupported};
+use super::explored::Explored;
+use super::log::Log;
+use super::maps::{MapInfo, local_structs, maps_of};
+use super::options::Options;
+use super::precision::Backtrack;
+use super::rule::Rule;
+use super::state::{Frame, State};
+use super::statistics::Statistics;
+use super::value::{Pointer, Target, Value};
+use crate::btf::{Linkage, Type, TypeId};
+use crate::isa::{Register, decode};
+use crate::kernel::{AttachType, Profile, ProgramType};
+use crate::object::{LineInfo, Object, Program};
+
+/// A place in a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The slot.
+    pub insn: usize,
+    /// Its source line, if known.
+    pub source: Option<LineInfo>,
+}
+
+/// Why a program is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The broken rule.
+    pub rule: Rule,
+    /// Lines that the kernel prints right before the last one.
+    pub notes: Vec<String>,
+}
+
+/// What the verifier decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The kernel would load it.
+    Accept,
+    /// The kernel would refuse it.
+    Reject(Box<Rejection>),
+    /// It needs something that is not modelled; says what.
+    Unsupported(String),
+}
+
+/// The outcome for one program.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    /// The program's name.
+    pub program: String,
+    /// Its section.
+    pub section: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Where it was decided; `None` if the program was accepted.
+    pub place: Option<Place>,
+    /// Counts.
+    pub statistics: Statistics,
+    /// The kernel's log, if asked for.
+    pub log: String,
+}
+
+/// What all programs of an object share.
+#[derive(Debug)]
+pub struct ObjectVerifier<'a> {
+    object: &'a Object,
+    profile: &'a Profile,
+    options: Options,
+    maps: Vec<MapInfo>,
+}
+
+impl<'a> ObjectVerifier<'a> {
+    /// Prepares an object for a kernel.
+    #[must_use]
+    pub fn new(object: &'a Object, profile: &'a Profile, options: Options) -> ObjectVerifier<'a> {
+        let maps = maps_of(object, profile);
+        let local_fields = local_structs(object.btf.as_ref(), profile);
+        ObjectVerifier { object, profile, options: Options { local_fields, ..options }, maps }
+    }
+
+    /// Verifies one program, alone, as if it were the only one to be loaded.
+    #[must_use]
+    pub fn verify(&self, program: &Program) -> Verification {
+        let mut verifier = self.verifier(program);
+        let result = verifier.run();
+        verifier.finish_statistics();
+        let place = || {
+            let insn = verifier.insn.min(verifier.insns.len().saturating_sub(1));
+            Some(Place { insn, source: program.line_at(insn).cloned() })
+        };
+        let (verdict, place) = match result {
+            Ok(()) => (Verdict::Accept, None),
+            Err(Stop::Unsupported(what)) => (Verdict::Unsupported(what), place()),
+            Err(Stop::Reject(rule)) => {
+                verifier.log.line(&rule.to_string());
+                let rejection = Rejection { rule: *rule, notes: std::mem::take(&mut verifier.notes) };
+                (Verdict::Reject(Box::new(rejection)), place())
+            }
+        };
+        verifier.log_statistics();
+        Verification {
+            program: program.name.clone(),
+            section: program.section.name.clone(),
+            verdict,
+            place,
+            statistics: verifier.statistics,
+            log: verifier.log.into_text(),
+        }
+    }
+
+    fn verifier<'b>(&'b self, program: &'b Program) -> Verifier<'b> {
+        let insns: Vec<_> = (0..program.insns.len())
+            .map(|insn| decode(program.insns[insn], program.insns.get(insn + 1).copied()))
+            .collect();
+        let slots = insns.len();
+        Verifier {
+            object: self.object,
+            program,
+            profile: self.profile,
+            options: &self.options,
+            maps: &self.maps,
+            btf: self.object.btf.clone(),
+            facts: vec![InsnFacts::default(); slots],
+            insns,
+            subprograms: Vec::new(),
+            state: State::new(Frame::new(0, 0, None), 0),
+            insn: 0,
+            previous: None,
+            pending: Vec::new(),
+            explored: Explored::new(slots),
+            history: Vec::new(),
+            history_entry: None,
+            backtrack: Backtrack::default(),
+            last_id: 0,
+            statistics: Statistics::default(),
+            log: Log::new(self.options.log_level),
+            notes: Vec::new(),
+            max_context_offset: 0,
+            exception_callback: None,
+        }
+    }
+}
+
+impl Verifier<'_> {
+    /// All of a program's verification (`bpf_check`).
+    fn run(&mut self) -> Check {
+        self.check_loadable()?;
+        self.set_up_subprograms()?;
+        self.check_jumps_stay_inside()?;
+        self.check_attach_target()?;
+        self.check_control_flow()?;
+        self.explore_function(0)?;
+        self.explore_global_functions()?;
+        self.check_stack_depth()
+    }
+
+    /// What the loader could not do, and what the decoder refuses before any path is explored.
+    fn check_loadable(&mut self) -> Check {
+        if self.insns.is_empty() {
+            return unsupported("a program without instructions");
+        }
+        if let Some(refused) = &self.program.refused {
+            return unsupported(format!("the loader refuses the program: {refused}"));
+        }
+        if let Some(unresolved) = self.program.unresolved.first() {
+            self.insn = unresolved.insn;
+            return unsupported(format!("a CO-RE relocation that needs the kernel's BTF ({})", unresolved.what));
+        }
+        let mut insn = 0;
+        while insn < self.insns.len() {
+            use crate::isa::DecodeError as E;
+            if let Err(error @ (E::UnknownOpcode(_) | E::BrokenWideLoad | E::UnknownWideLoad)) = self.insns[insn] {
+                self.insn = insn;
+                return super::env::reject(Rule::Undecodable { error });
+            }
+            insn += if self.raw(insn).is_wide() { 2 } else { 1 };
+        }
+        Ok(())
+    }
+
+    fn set_up_subprograms(&mut self) -> Check {
+        let starts = self.find_subprograms()?;
+        let ends = starts.iter().skip(1).copied().chain([self.insns.len()]);
+        let btf = self.btf.clone();
+        self.subprograms = starts
+            .iter()
+            .zip(ends)
+            .map(|(&start, end)| {
+                let function = self.program.functions.iter().find(|function| function.start == start);
+                let type_id = function.map(|function| function.type_id).filter(|&id| id != TypeId::VOID);
+                let linkage = type_id.and_then(|id| match btf.as_ref()?.ty(id) {
+                    Type::Function { linkage, .. } => Some(*linkage),
+                    _ => None,
+                });
+                Subprogram {
+                    start,
+                    end,
+                    name: function.map(|function| function.name.clone()).unwrap_or_default(),
+                    type_id,
+                    global: function.is_some_and(|function| function.global) && linkage != Some(Linkage::Static),
+                    called: false,
+                    verified: false,
+                    stack_depth: 0,
+                    has_tail_call: false,
+                    has_load_packet: false,
+                    changes_packet: false,
+                    is_callback: false,
+                    is_async_callback: false,
+                    fastcall_stack_offset: 0,
+                    keep_fastcall_stack: false,
+                    arguments: None,
+                    unreliable: false,
+                }
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// The function or hook that the program is attached to exists and fits (`check_attach_btf_id`).
+    fn check_attach_target(&mut self) -> Check {
+        match self.program_type() {
+            None => unsupported(format!("section \"{}\", which names no program type", self.program.section.name)),
+            Some(ProgramType::Tracing) => self.check_traced_function(),
+            Some(program @ (ProgramType::Lsm | ProgramType::StructOps | ProgramType::Ext)) => {
+                unsupported(format!("{} programs", program.name()))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn check_traced_function(&mut self) -> Check {
+        let target = &self.program.section.target;
+        match self.attach_type() {
+            Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn) => {}
+            other => {
+                return unsupported(format!(
+                    "tracing programs attached as {}",
+                    other.map_or("nothing", AttachType::name)
+                ));
+            }
+        }
+        if target.is_empty() {
+            return unsupported("a tracing program without a target; the loader sets it at run time");
+        }
+        if self.profile.btf.find_function(target).is_none() {
+            return unsupported(format!("the attach target {target}, which is not in the kernel's BTF or the tables"));
+        }
+        if self.attach_type() == Some(AttachType::ModifyReturn) && !self.profile.result_is_modifiable(target) {
+            return super::env::reject(Rule::NotModifiable { name: target.clone() });
+        }
+        if self.program.section.sleepable && !self.profile.may_sleep_when_attached_to(target) {
+            return super::env::reject(Rule::NotSleepable { name: target.clone() });
+        }
+        Ok(())
+    }
+
+    fn explore_function(&mut self, index: usize) -> Check {
+        let start = self.subprograms[index].start;
+        let frame = if index == 0 {
+            let mut frame = Frame::new(0, 0, None);
+            frame.registers[Register::R1.index()].value = Value::Pointer(Pointer::to(Target::Context));
+            frame
+        } else {
+            if self.log.enabled() {
+                let name = &self.subprograms[index].name;
+                let line = format!("Validating {name}() func#{index}...");
+                self.log.line(&line);
+            }
+            self.global_entry(index)?
+        };
+        self.state = State::new(frame, start);
+        self.insn = start;
+        self.previous = None;
+        self.pending.clear();
+        self.history.clear();
+        let longest_mark_read = self.explored.longest_mark_read;
+        self.explored = Explored::new(self.insns.len());
+        self.explored.longest_mark_read = longest_mark_read;
+        self.log.touch_all();
+        self.explore()?;
+        self.log.reset_to(0);
+        Ok(())
+    }
+
+    /// Global functions that a verified path has called are verified on their own (`do_check_subprogs`).
+    fn explore_global_functions(&mut self) -> Check {
+        while let Some(index) = (1..self.subprograms.len()).find(|&index| {
+            let subprogram = &self.subprograms[index];
+            subprogram.global && subprogram.called && !subprogram.verified
+        }) {
+            self.explore_function(index)?;
+            if self.log.enabled() {
+                let name = &self.subprograms[index].name;
+                let line = format!("Func#{index} ('{name}') is safe for any args that match its prototype");
+                self.log.line(&line);
+            }
+            self.subprograms[index].verified = true;
+        }
+        Ok(())
+    }
+
+    fn finish_statistics(&mut self) {
+        self.statistics.longest_mark_read = self.explored.longest_mark_read;
+        self.statistics.stack_depths = self.subprograms.iter().map(|subprogram| subprogram.stack_depth).collect();
+    }
+
+    fn log_statistics(&mut self) {
+        if !self.log.enabled() {
+            return;
+        }
+        let statistics = &self.statistics;
+        let line = format!(
+            "processed {} insns (limit {}) max_states_per_insn {} total_states {} peak_states {} mark_read {}",
+            statistics.insns_processed,
+            crate::kernel::limits::PROCESSED_INSNS,
+            statistics.max_states_per_insn,
+            statistics.total_states,
+            statistics.peak_states,
+            statistics.longest_mark_read,
+        );
+        self.log.line(&line);
+    }
+
+    /// The object's name, for messages.
+    #[must_use]
+    pub fn object_name(&self) -> Arc<str> {
+        self.object.name.as_str().into()
+    }
+}
