@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use crate::btf::{Btf, BtfError};
+use crate::kernel::Profile;
 use crate::machine::{End, Machine, MachineOptions, SetError, SetupError};
 use crate::object::{LoadOptions, Object, ObjectError};
 use crate::report::run::{ProgramRun, RunReport, RunVerdict};
@@ -35,7 +36,7 @@ pub struct Args {
     /// Run the whole sequence of programs that many times
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub repeat: u32,
-    /// Kernel types (BTF file) that the object is relocated against
+    /// Kernel types (BTF file) that the object is relocated against; without it those built in
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
     /// Process id of the task in which the programs run
@@ -107,7 +108,7 @@ pub enum RunError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// A global variable cannot be set.
-    #[error("--set {0}")]
+    #[error("--set: {0}")]
     Set(#[from] SetError),
     /// No program was named and there is not just one.
     #[error("name a program with --prog; {object} has {available}")]
@@ -138,8 +139,11 @@ fn parse_number(text: &str) -> Result<u64, String> {
 /// # Errors
 /// [`RunError`] for wrong use or bad input; the exit code for it is 2.
 pub fn run(args: &Args) -> Result<ExitCode, RunError> {
-    let kernel_types = args.btf.as_deref().map(read_btf).transpose()?;
-    let object = read_object(&args.object, kernel_types.as_deref())?;
+    let kernel_types = match &args.btf {
+        Some(path) => read_btf(path)?,
+        None => Profile::embedded().btf,
+    };
+    let object = read_object(&args.object, &kernel_types)?;
     let programs = chosen(args, &object)?;
     let options = MachineOptions {
         cpus: args.cpus,
@@ -148,7 +152,7 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
         tid: args.pid,
         seed: args.seed,
         arguments: args.arguments.clone(),
-        kernel_types,
+        kernel_types: Some(kernel_types),
         ..MachineOptions::default()
     };
     let mut machine = Machine::new(Arc::new(object), options)?;
@@ -178,12 +182,12 @@ fn read_btf(path: &Path) -> Result<Arc<Btf>, RunError> {
     Ok(Arc::new(btf))
 }
 
-fn read_object(path: &Path, kernel_btf: Option<&Btf>) -> Result<Object, RunError> {
+fn read_object(path: &Path, kernel_btf: &Btf) -> Result<Object, RunError> {
     let bytes = read(path)?;
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = file.strip_suffix(".o").unwrap_or(&file);
     let name = name.strip_suffix(".bpf").unwrap_or(name);
-    Object::parse(name, &bytes, &LoadOptions { kernel_btf, ..LoadOptions::default() })
+    Object::parse(name, &bytes, &LoadOptions { kernel_btf: Some(kernel_btf), ..LoadOptions::default() })
         .map_err(|error| RunError::Object { path: path.to_owned(), error })
 }
 
