@@ -4,8 +4,9 @@
 //! ```text
 //! RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 //!   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table" \
-//!   cargo run --release --bin load_object -- -max_len=65536 corpus/load_object ../tests/objects
+//!   cargo run --release --target x86_64-unknown-linux-gnu --bin load_object -- -max_len=65536 corpus/load_object ../tests/objects
 //! ```
+//! The explicit target keeps the flags away from build scripts.
 
 #![no_main]
 

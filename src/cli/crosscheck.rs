@@ -11,7 +11,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use indicatif::ProgressBar;
 
-use crate::crosscheck::compare::{self, OurVerdict, Overall};
+use super::target::{TargetError, kernel_of_image, parse_object};
+use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
 use crate::crosscheck::compare_run::{self, RunDifference};
 use crate::crosscheck::protocol::{
     GlobalSetting, GlobalValue, RunStep, TestRunRequest, TestRunResult, Trigger, Verdict,
@@ -19,6 +20,7 @@ use crate::crosscheck::protocol::{
 use crate::crosscheck::{
     BootOptions, Cache, CrosscheckError, Judge, KernelImage, KernelVerdict, LoadJob, LoadOptions, ObjectOutcome, guest,
 };
+use crate::verifier::{ObjectVerifier, Options, Verdict as own, Verification};
 
 /// Ask a real kernel under QEMU about programs, and compare its verdicts with ours.
 ///
@@ -219,14 +221,32 @@ fn comparison(
     })
 }
 
-/// What our own verifier says about the programs of an object, for this kernel: THE PLACE TO CONNECT THE VERIFIER.
-///
-/// Until then there is nothing to compare with, and the command says so.
-fn our_verdicts(_job: &LoadJob, _image: &KernelImage) -> Result<Vec<OurVerdict>, CrosscheckError> {
-    Err(CrosscheckError::Missing {
-        what: "our own verifier".into(),
-        remedy: "use --kernel-only until it is connected".into(),
-    })
+/// What our own verifier says about the programs of an object, for this kernel.
+fn our_verdicts(job: &LoadJob, image: &KernelImage) -> Result<Vec<OurVerdict>, CrosscheckError> {
+    let missing = |error: TargetError| CrosscheckError::Missing {
+        what: error.to_string(),
+        remedy: "use --kernel-only to ask the kernel alone".into(),
+    };
+    let kernel = kernel_of_image(image).map_err(missing)?;
+    let object = parse_object(Path::new(&job.name), &job.bytes, &kernel).map_err(missing)?;
+    let verifier = ObjectVerifier::new(&object, &kernel.profile, Options::default());
+    let programs = object.programs.iter().filter(|one| job.programs.is_empty() || job.programs.contains(&one.name));
+    Ok(programs.map(|program| our_verdict(&verifier.verify(program))).collect())
+}
+
+fn our_verdict(verification: &Verification) -> OurVerdict {
+    let (verdict, reason, errno) = match &verification.verdict {
+        own::Accept => (OurDecision::Accept, String::new(), 0),
+        own::Reject(rejection) => (OurDecision::Reject, rejection.rule.to_string(), rejection.rule.errno().number()),
+        own::Unsupported(what) => (OurDecision::Unsupported, what.clone(), 0),
+    };
+    OurVerdict {
+        program: verification.program.clone(),
+        verdict,
+        reason,
+        errno,
+        insns_processed: Some(u64::from(verification.statistics.insns_processed)),
+    }
 }
 
 /// What our own machine makes of the same run: THE PLACE TO CONNECT THE MACHINE.

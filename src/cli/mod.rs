@@ -1,6 +1,5 @@
 //! The command line: arguments, progress and exit codes.
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -8,6 +7,8 @@ use clap::{Parser, Subcommand};
 pub mod crosscheck;
 pub mod kernel;
 pub mod run;
+pub mod target;
+pub mod verify;
 
 #[derive(Debug, Parser)]
 #[command(name = "kptrsim", version, about)]
@@ -18,7 +19,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run programs of an object on simulated CPUs
+    Verify(verify::Args),
     Run(run::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
@@ -27,10 +28,11 @@ enum Command {
 /// Runs the command line and returns the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome: Result<ExitCode, Box<dyn Error>> = match Cli::parse().command {
-        Command::Run(args) => run::run(&args).map_err(Into::into),
-        Command::Crosscheck(args) => crosscheck::run(&args).map_err(Into::into),
-        Command::Kernel(args) => kernel::run(&args).map_err(Into::into),
+    let outcome = match Cli::parse().command {
+        Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
+        Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
+        Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
+        Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("kptrsim: {error}");

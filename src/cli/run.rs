@@ -1,24 +1,25 @@
 //! `kptrsim run`: executes programs of an object on simulated CPUs and shows what came of it.
 
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use thiserror::Error;
 
-use crate::btf::{Btf, BtfError};
-use crate::kernel::Profile;
+use super::target::{KernelArgs, TargetError, load_object};
 use crate::machine::{End, Machine, MachineOptions, SetError, SetupError};
-use crate::object::{LoadOptions, Object, ObjectError};
+use crate::object::Object;
 use crate::report::run::{ProgramRun, RunReport, RunVerdict};
 
-/// Arguments of `kptrsim run`.
+/// Run programs of an object on simulated CPUs and show what came of it.
+///
+/// Exits with 0 when all is well, 1 when a fault or a leak was found, 2 for wrong use or bad input, 3 when the run needs
+/// something that is not modelled or reached a limit.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Object file that clang compiled for BPF
+    /// BPF object; a `.c` file is compiled with the clang that is found
     #[arg(value_name = "OBJ")]
     pub object: PathBuf,
     /// Program to run; several run in the order given and share maps
@@ -36,9 +37,9 @@ pub struct Args {
     /// Run the whole sequence of programs that many times
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub repeat: u32,
-    /// Kernel types (BTF file) that the object is relocated against; without it those built in
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    /// Kernel that the object is relocated against.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
     /// Process id of the task in which the programs run
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub pid: u32,
@@ -80,30 +81,9 @@ pub enum GracePeriods {
 /// Why a run cannot be made.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// A file cannot be read.
-    #[error("cannot read {path}: {error}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The object cannot be loaded.
-    #[error("{path}: {error}")]
-    Object {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: ObjectError,
-    },
-    /// The file of kernel types cannot be used.
-    #[error("{path}: {error}")]
-    Btf {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: BtfError,
-    },
+    /// There is no such object or kernel.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The machine cannot be set up so.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -139,11 +119,8 @@ fn parse_number(text: &str) -> Result<u64, String> {
 /// # Errors
 /// [`RunError`] for wrong use or bad input; the exit code for it is 2.
 pub fn run(args: &Args) -> Result<ExitCode, RunError> {
-    let kernel_types = match &args.btf {
-        Some(path) => read_btf(path)?,
-        None => Profile::embedded().btf,
-    };
-    let object = read_object(&args.object, &kernel_types)?;
+    let kernel = args.kernel.kernel()?;
+    let object = load_object(&args.object, &kernel)?;
     let programs = chosen(args, &object)?;
     let options = MachineOptions {
         cpus: args.cpus,
@@ -152,7 +129,7 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
         tid: args.pid,
         seed: args.seed,
         arguments: args.arguments.clone(),
-        kernel_types: Some(kernel_types),
+        kernel_types: Some(kernel.profile.btf),
         ..MachineOptions::default()
     };
     let mut machine = Machine::new(Arc::new(object), options)?;
@@ -171,24 +148,6 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
         RunVerdict::Found => ExitCode::from(1),
         RunVerdict::Undecided => ExitCode::from(3),
     })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, RunError> {
-    fs::read(path).map_err(|error| RunError::Read { path: path.to_owned(), error })
-}
-
-fn read_btf(path: &Path) -> Result<Arc<Btf>, RunError> {
-    let btf = Btf::parse(&read(path)?).map_err(|error| RunError::Btf { path: path.to_owned(), error })?;
-    Ok(Arc::new(btf))
-}
-
-fn read_object(path: &Path, kernel_btf: &Btf) -> Result<Object, RunError> {
-    let bytes = read(path)?;
-    let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name = file.strip_suffix(".o").unwrap_or(&file);
-    let name = name.strip_suffix(".bpf").unwrap_or(name);
-    Object::parse(name, &bytes, &LoadOptions { kernel_btf: Some(kernel_btf), ..LoadOptions::default() })
-        .map_err(|error| RunError::Object { path: path.to_owned(), error })
 }
 
 /// The programs to run: those named, or the only one that there is.

@@ -74,7 +74,7 @@ struct Wide {
 impl Relocator<'_> {
     fn relocate(&mut self, code: &mut Code<'_>, section: usize, entry: ElfRelocation) -> Result<(), ObjectError> {
         let bad = |what: String| ObjectError::relocation(self.elf.section_name(section), entry.offset, what);
-        if entry.offset % 8 != 0 {
+        if !entry.offset.is_multiple_of(8) {
             return Err(bad("the place is not the start of an instruction".into()));
         }
         let slot = usize::try_from(entry.offset / 8).map_err(|_| bad("the place is outside".into()))?;
@@ -138,7 +138,7 @@ impl Relocator<'_> {
             let section = self.elf.section_name(symbol.section);
             return Err(format!("the called '{}' is in section {section}, not in .text", symbol.name));
         }
-        if symbol.value % 8 != 0 {
+        if !symbol.value.is_multiple_of(8) {
             return Err(format!("the called '{}' does not start at an instruction", symbol.name));
         }
         self.record(at, FunctionRef::Call(symbol.value))
@@ -163,7 +163,7 @@ impl Relocator<'_> {
             return Err(format!("'{}' is in no section; is it an uninitialised common variable?", symbol.name));
         }
         if Some(section) == code.text && is_function(symbol) {
-            if symbol.value % 8 != 0 || insn.imm % 8 != 0 {
+            if !symbol.value.is_multiple_of(8) || insn.imm % 8 != 0 {
                 return Err(format!("the address of '{}' is not that of an instruction", symbol.name));
             }
             if let Some(slot) = code.slot_mut(at.0, at.1) {

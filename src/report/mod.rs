@@ -1,7 +1,9 @@
 //! What people and tools read: text with source lines, and JSON.
 //!
-//! [`run`] reports what a run on the machine showed. [`place`] and [`value`] put places and memory into words.
+//! One file for each thing that is reported: [`verify`] and [`run`]. [`place`] and [`value`] put places and memory into
+//! words. Nothing here decides anything.
 
 pub mod place;
 pub mod run;
 pub mod value;
+pub mod verify;

@@ -5,17 +5,19 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::domain::Scalar;
 use super::explored::Explored;
 use super::log::Log;
-use super::maps::MapInfo;
+use super::maps::{Fields, MapInfo};
 use super::options::Options;
 use super::precision::{Backtrack, HistoryEntry};
 use super::rule::Rule;
 use super::state::{Frame, Live, State};
 use super::statistics::Statistics;
 use super::value::{Number, Pointer, Target, TypeRef, TypeSpace, Value};
-use crate::btf::{Btf, Type};
+use crate::btf::{Btf, Type, TypeId};
 use crate::isa::{DecodeError, Insn, RawInsn, Register};
 use crate::kernel::Profile;
 use crate::object::{Object, Program};
@@ -92,7 +94,7 @@ pub struct Subprogram {
     /// Name, empty if unknown.
     pub name: String,
     /// Its type in the program's BTF.
-    pub type_id: Option<crate::btf::TypeId>,
+    pub type_id: Option<TypeId>,
     /// Checked on its own, its callers see only its prototype?
     pub global: bool,
     /// Was it called from a path that was explored?
@@ -146,6 +148,8 @@ pub struct Verifier<'a> {
     pub options: &'a Options,
     /// The object's maps, as the kernel would see them.
     pub maps: &'a [MapInfo],
+    /// Structs of the program that have special fields.
+    pub local_fields: &'a FxHashMap<TypeId, Fields>,
     /// The program's types.
     pub btf: Option<Arc<Btf>>,
     /// The decoded slots; an error is reported only where a path reaches it, as the kernel does.

@@ -181,7 +181,7 @@ impl Verifier<'_> {
         if ty.space != TypeSpace::Program {
             return None;
         }
-        self.options.local_fields.get(&ty.id)
+        self.local_fields.get(&ty.id)
     }
 
     /// Does the pointer lead to something that has a `bpf_spin_lock`?

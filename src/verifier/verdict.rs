@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::env::{Check, InsnFacts, Stop, Subprogram, Verifier, unsupported};
 use super::explored::Explored;
 use super::log::Log;
-use super::maps::{MapInfo, local_structs, maps_of};
+use rustc_hash::FxHashMap;
+
+use super::maps::{Fields, MapInfo, local_structs, maps_of};
 use super::options::Options;
 use super::precision::Backtrack;
 use super::rule::Rule;
@@ -70,6 +72,7 @@ pub struct ObjectVerifier<'a> {
     profile: &'a Profile,
     options: Options,
     maps: Vec<MapInfo>,
+    local_fields: FxHashMap<TypeId, Fields>,
 }
 
 impl<'a> ObjectVerifier<'a> {
@@ -78,7 +81,7 @@ impl<'a> ObjectVerifier<'a> {
     pub fn new(object: &'a Object, profile: &'a Profile, options: Options) -> ObjectVerifier<'a> {
         let maps = maps_of(object, profile);
         let local_fields = local_structs(object.btf.as_ref(), profile);
-        ObjectVerifier { object, profile, options: Options { local_fields, ..options }, maps }
+        ObjectVerifier { object, profile, options, maps, local_fields }
     }
 
     /// Verifies one program, alone, as if it were the only one to be loaded.
@@ -122,6 +125,7 @@ impl<'a> ObjectVerifier<'a> {
             profile: self.profile,
             options: &self.options,
             maps: &self.maps,
+            local_fields: &self.local_fields,
             btf: self.object.btf.clone(),
             facts: vec![InsnFacts::default(); slots],
             insns,

@@ -1,0 +1,265 @@
+//! What several commands need: the kernel to judge for, and the object to judge, from what the user named.
+//!
+//! Start at [`KernelArgs`] and [`load_object`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args as ClapArgs;
+use thiserror::Error;
+
+use crate::btf::{Btf, BtfError};
+use crate::crosscheck::{Cache, CrosscheckError, KernelImage};
+use crate::kernel::{Profile, Tables, TablesError};
+use crate::object::{LoadOptions, Object, ObjectError};
+
+/// Compilers that are tried, in this order, for a source file.
+const COMPILERS: [&str; 6] = ["clang-19", "clang", "clang-20", "clang-18", "clang-17", "clang-21"];
+
+/// The headers that programs include, so that clang alone compiles them.
+const HEADERS: [(&str, &str); 2] = [
+    ("kptrsim.h", include_str!("../../kfuncs/include/kptrsim.h")),
+    ("kptrsim_helpers.h", include_str!("../../kfuncs/include/kptrsim_helpers.h")),
+];
+
+/// Why there is nothing to judge, or no kernel to judge for.
+#[derive(Debug, Error)]
+pub enum TargetError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The object is not one that can be loaded.
+    #[error("{path}: {source}")]
+    Object {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ObjectError,
+    },
+    /// The kernel's types cannot be read.
+    #[error("{path}: {source}")]
+    Btf {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BtfError,
+    },
+    /// The user's kfunc files are wrong.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    /// A kernel was asked for that is not in the cache.
+    #[error(transparent)]
+    Kernel(#[from] CrosscheckError),
+    /// The kernel in the cache has no types beside it.
+    #[error("kernel {0} has no BTF in the cache; fetch it again with `kptrsim kernel fetch {0}`")]
+    NoBtf(String),
+    /// No compiler for a source file.
+    #[error("{0} is a source file and no clang was found; install clang-19, or give the compiled object")]
+    NoClang(PathBuf),
+    /// The compiler refused the source file.
+    #[error("{compiler} cannot compile {path}:\n{messages}")]
+    Compile {
+        /// The compiler.
+        compiler: String,
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        messages: String,
+    },
+    /// The object has no program of that name.
+    #[error("{object} has no program {name}; it has {known}")]
+    NoProgram {
+        /// The object.
+        object: String,
+        /// The name.
+        name: String,
+        /// The names that it has.
+        known: String,
+    },
+}
+
+/// Which kernel to judge for.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct KernelArgs {
+    /// The kernel's types: a BTF file such as /sys/kernel/btf/vmlinux. Without them the built-in tables are used, which
+    /// know the types of common programs.
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+    /// A fetched kernel to judge for, by its build or the start of it (see `kptrsim kernel list`).
+    #[arg(long, value_name = "BUILD", conflicts_with = "btf")]
+    pub kernel: Option<String>,
+    /// A folder of kfunc descriptions of your own (TOML; see kfuncs/README.md).
+    #[arg(long, value_name = "DIR")]
+    pub kfuncs: Option<PathBuf>,
+}
+
+/// A kernel to judge for, and what programs' `.kconfig` variables are there.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Types and tables.
+    pub profile: Profile,
+    /// Its build configuration, if at hand.
+    pub config: Option<String>,
+}
+
+impl KernelArgs {
+    /// The kernel that was named, or the built-in one.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or no such kernel is in the cache.
+    pub fn kernel(&self) -> Result<Kernel, TargetError> {
+        let profile = match &self.kfuncs {
+            Some(folder) => Profile::with_tables(Tables::with_files(folder)?),
+            None => Profile::embedded(),
+        };
+        if let Some(path) = &self.btf {
+            let build = build_of_btf(path);
+            return Ok(Kernel { profile: profile.with_btf(build, read_btf(path)?), config: None });
+        }
+        match &self.kernel {
+            Some(build) => from_cache(profile, build),
+            None => Ok(Kernel { profile, config: None }),
+        }
+    }
+}
+
+/// The kernel that a boot image is of, with its types where they are at hand.
+///
+/// # Errors
+/// If a file beside the image cannot be read.
+pub fn kernel_of_image(image: &KernelImage) -> Result<Kernel, TargetError> {
+    with_image(Profile::embedded(), image)
+}
+
+fn from_cache(profile: Profile, build: &str) -> Result<Kernel, TargetError> {
+    let kernels = Cache::of_user()?.kernels()?;
+    let Some(image) = kernels.iter().find(|image| image.release.starts_with(build)) else {
+        let known: Vec<&str> = kernels.iter().map(|image| image.release.as_str()).collect();
+        return Err(CrosscheckError::Missing {
+            what: format!("kernel {build} in the cache (there: {})", known.join(", ")),
+            remedy: format!("fetch it with `kptrsim kernel fetch {build}`"),
+        }
+        .into());
+    };
+    if image.btf.is_none() {
+        return Err(TargetError::NoBtf(image.release.clone()));
+    }
+    with_image(profile, image)
+}
+
+fn with_image(profile: Profile, image: &KernelImage) -> Result<Kernel, TargetError> {
+    let config = match &image.config {
+        Some(path) => Some(String::from_utf8_lossy(&read(path)?).into_owned()),
+        None => None,
+    };
+    let profile = match &image.btf {
+        Some(path) => profile.with_btf(image.release.clone(), read_btf(path)?),
+        None => profile,
+    };
+    Ok(Kernel { profile, config })
+}
+
+/// A BTF file says nothing of its build; the running kernel's does by where it is.
+fn build_of_btf(path: &Path) -> String {
+    if path.starts_with("/sys/kernel/btf")
+        && let Ok(release) = fs::read_to_string("/proc/sys/kernel/osrelease")
+    {
+        return release.trim().to_owned();
+    }
+    path.display().to_string()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TargetError> {
+    fs::read(path).map_err(|source| TargetError::Read { path: path.to_owned(), source })
+}
+
+fn read_btf(path: &Path) -> Result<Btf, TargetError> {
+    Btf::parse(&read(path)?).map_err(|source| TargetError::Btf { path: path.to_owned(), source })
+}
+
+/// Loads an object, compiling it first if it is a C file.
+///
+/// # Errors
+/// If it cannot be read, compiled or loaded.
+pub fn load_object(path: &Path, kernel: &Kernel) -> Result<Object, TargetError> {
+    let bytes = if path.extension().is_some_and(|extension| extension == "c") { compile(path)? } else { read(path)? };
+    parse_object(path, &bytes, kernel)
+}
+
+/// Loads an object's bytes.
+///
+/// # Errors
+/// If they are no object that can be loaded.
+pub fn parse_object(path: &Path, bytes: &[u8], kernel: &Kernel) -> Result<Object, TargetError> {
+    let options = LoadOptions {
+        kernel_btf: kernel.profile.has_kernel_btf().then_some(&*kernel.profile.btf),
+        kernel_config: kernel.config.as_deref(),
+        ..LoadOptions::default()
+    };
+    Object::parse(&object_name(path), bytes, &options)
+        .map_err(|source| TargetError::Object { path: path.to_owned(), source })
+}
+
+/// What an object is called: its file name without `.o`, `.bpf.o` or `.bpf.c`.
+fn object_name(path: &Path) -> String {
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    [".bpf.o", ".bpf.c", ".o", ".c"]
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending))
+        .map_or(name.clone(), str::to_owned)
+}
+
+/// Compiles a BPF C file with the clang that is found; the project's header is on its include path.
+///
+/// # Errors
+/// If there is no clang, or it refuses the file.
+pub fn compile(path: &Path) -> Result<Vec<u8>, TargetError> {
+    let folder = std::env::temp_dir().join(format!("kptrsim-{}-{}", std::process::id(), fresh_number()));
+    let failed = |source| TargetError::Read { path: folder.clone(), source };
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let result = compile_in(&folder, path);
+    let _ = fs::remove_dir_all(&folder);
+    result
+}
+
+fn fresh_number() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn compile_in(folder: &Path, path: &Path) -> Result<Vec<u8>, TargetError> {
+    read(path)?;
+    for (name, text) in HEADERS {
+        let file = folder.join(name);
+        fs::write(&file, text).map_err(|source| TargetError::Read { path: file, source })?;
+    }
+    let output = folder.join("out.bpf.o");
+    for compiler in COMPILERS {
+        let run = Command::new(compiler)
+            .args(["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"])
+            .arg("-I")
+            .arg(folder)
+            .arg("-c")
+            .arg(path)
+            .arg("-o")
+            .arg(&output)
+            .output();
+        let Ok(run) = run else { continue };
+        if !run.status.success() {
+            return Err(TargetError::Compile {
+                compiler: compiler.to_owned(),
+                path: path.to_owned(),
+                messages: String::from_utf8_lossy(&run.stderr).into_owned(),
+            });
+        }
+        return read(&output);
+    }
+    Err(TargetError::NoClang(path.to_owned()))
+}

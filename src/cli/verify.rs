@@ -1,0 +1,156 @@
+//! `kptrsim verify`: a verdict for each program of the named objects.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::target::{KernelArgs, TargetError, load_object};
+use crate::object::{Object, Program};
+use crate::report::verify as report;
+use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict, Verification};
+
+/// Decide what the Linux verifier would decide, and say why.
+///
+/// Exits with 0 when all programs are accepted, 1 when one is rejected, 2 when an object cannot be loaded, 3 when the
+/// rest is accepted but a program needs something that is not modelled.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// BPF objects; a `.c` file is compiled with the clang that is found.
+    #[arg(required = true, value_name = "OBJ")]
+    objects: Vec<PathBuf>,
+    /// A program to verify; may be repeated. All when absent.
+    #[arg(long, value_name = "NAME")]
+    prog: Vec<String>,
+    #[command(flatten)]
+    kernel: KernelArgs,
+    /// Print the verifier's log as the kernel prints it: 1 the path of a rejection, 2 all paths.
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=2))]
+    log_level: Option<u8>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// How verdicts are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a program a line.
+    Json,
+}
+
+/// What all verdicts together come to.
+#[derive(Default)]
+struct Tally {
+    accepted: usize,
+    rejected: usize,
+    unsupported: usize,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the kernel or an object that was named cannot be had.
+pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
+    let kernel = args.kernel.kernel()?;
+    let mut tally = Tally::default();
+    let mut failed = false;
+    for path in &args.objects {
+        let object = match load_object(path, &kernel) {
+            Ok(object) => object,
+            Err(error) if args.objects.len() > 1 => {
+                eprintln!("kptrsim: {error}");
+                failed = true;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let options = Options { log_level: level(args.log_level), ..Options::default() };
+        let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
+        for program in chosen(&object, &args.prog)? {
+            let verification = verifier.verify(program);
+            tally.count(&verification);
+            print(args, &path.display().to_string(), &kernel.profile.build, &verification)?;
+        }
+    }
+    if args.format == Format::Text {
+        print_summary(&tally)?;
+    }
+    Ok(match (failed, tally.rejected, tally.unsupported) {
+        (true, ..) => ExitCode::from(2),
+        (_, 1.., _) => ExitCode::from(1),
+        (_, _, 1..) => ExitCode::from(3),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+impl Tally {
+    fn count(&mut self, verification: &Verification) {
+        match verification.verdict {
+            Verdict::Accept => self.accepted += 1,
+            Verdict::Reject(_) => self.rejected += 1,
+            Verdict::Unsupported(_) => self.unsupported += 1,
+        }
+    }
+}
+
+fn level(number: Option<u8>) -> LogLevel {
+    match number {
+        None | Some(0) => LogLevel::Silent,
+        Some(1) => LogLevel::Basic,
+        Some(_) => LogLevel::Detailed,
+    }
+}
+
+/// The named programs of an object in the order of the names, or all of them.
+///
+/// # Errors
+/// If it has no program of a name.
+pub fn chosen<'a>(object: &'a Object, names: &[String]) -> Result<Vec<&'a Program>, TargetError> {
+    if names.is_empty() {
+        return Ok(object.programs.iter().collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            object.programs.iter().find(|program| program.name == *name).ok_or_else(|| TargetError::NoProgram {
+                object: object.name.clone(),
+                name: name.clone(),
+                known: object.programs.iter().map(|program| program.name.as_str()).collect::<Vec<_>>().join(", "),
+            })
+        })
+        .collect()
+}
+
+fn print(args: &Args, object: &str, build: &str, verification: &Verification) -> Result<(), TargetError> {
+    let mut out = io::stdout().lock();
+    let result = match args.format {
+        Format::Json => serde_json::to_string(&report::json(object, build, verification))
+            .map_err(io::Error::from)
+            .and_then(|line| writeln!(out, "{line}")),
+        Format::Text => {
+            let colour = io::stdout().is_terminal();
+            write!(out, "{}", report::text(object, verification, colour))
+        }
+    };
+    stdout(result)
+}
+
+fn print_summary(tally: &Tally) -> Result<(), TargetError> {
+    let total = tally.accepted + tally.rejected + tally.unsupported;
+    let plural = if total == 1 { "" } else { "s" };
+    stdout(writeln!(
+        io::stdout(),
+        "{total} program{plural}: {} accepted, {} rejected, {} unsupported",
+        tally.accepted,
+        tally.rejected,
+        tally.unsupported
+    ))
+}
+
+fn stdout(result: io::Result<()>) -> Result<(), TargetError> {
+    result.map_err(|source| TargetError::Read { path: "standard output".into(), source })
+}
