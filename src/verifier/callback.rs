@@ -38,6 +38,7 @@ impl Verifier<'_> {
         state.callback_unroll_depth += 1;
         state.frames[caller].callback_depth += 1;
         self.state.frame_mut().callback_depth = 0;
+        self.log.touch_all();
         Ok(())
     }
 

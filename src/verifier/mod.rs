@@ -28,6 +28,7 @@ pub mod kfunc_arguments;
 pub mod liveness;
 pub mod log;
 pub mod log_state;
+pub mod log_value;
 pub mod maps;
 pub mod memory;
 pub mod object_access;
