@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 pub mod crosscheck;
 pub mod kernel;
+pub mod run;
 pub mod target;
 pub mod verify;
 
@@ -19,6 +20,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Verify(verify::Args),
+    Run(run::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -28,6 +30,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
+        Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
     };

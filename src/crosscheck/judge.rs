@@ -113,7 +113,7 @@ impl Machine for Vm {
 
 /// A kernel to ask. Boots when first needed, and again when a machine has died.
 pub struct Judge<M = Vm> {
-    boot: Box<dyn FnMut() -> Result<M, CrosscheckError>>,
+    boot: Box<dyn FnMut() -> Result<M, CrosscheckError> + Send>,
     machine: Option<M>,
     /// How many objects may be under way at once.
     side_by_side: usize,
@@ -158,7 +158,7 @@ impl Judge<Vm> {
 impl<M: Machine> Judge<M> {
     /// A judge that boots its machines so, and has at most that many objects under way at once.
     #[must_use]
-    pub fn with_machines(boot: Box<dyn FnMut() -> Result<M, CrosscheckError>>, side_by_side: usize) -> Judge<M> {
+    pub fn with_machines(boot: Box<dyn FnMut() -> Result<M, CrosscheckError> + Send>, side_by_side: usize) -> Judge<M> {
         Judge { boot, machine: None, side_by_side: side_by_side.max(1) }
     }
 
@@ -301,8 +301,8 @@ fn load_request(job: &LoadJob, options: &LoadOptions) -> RequestBody {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -335,10 +335,10 @@ mod tests {
     }
 
     fn ask(objects: &[&str], options: &LoadOptions) -> (Vec<(String, Vec<String>)>, usize) {
-        let boots = Rc::new(Cell::new(0));
-        let counted = Rc::clone(&boots);
+        let boots = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&boots);
         let boot = move || {
-            counted.set(counted.get() + 1);
+            counted.fetch_add(1, Ordering::Relaxed);
             Ok(FakeMachine { replies: VecDeque::new(), next_id: 0, poisoned: false })
         };
         let mut judge = Judge::with_machines(Box::new(boot), 3);
@@ -354,7 +354,7 @@ mod tests {
             })
             .expect("a machine that always boots");
         outcomes.sort();
-        (outcomes, boots.get())
+        (outcomes, boots.load(Ordering::Relaxed))
     }
 
     #[test]

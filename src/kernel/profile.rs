@@ -222,6 +222,35 @@ impl Profile {
             .any(|one| one.name == function && one.flags.contains(super::kfunc::KfuncFlags::SLEEPABLE))
     }
 
+    /// May programs of that kind change maps of sockets (`may_update_sockmap`, `kernel/bpf/verifier.c`)? `None` if the
+    /// map's type and the helper have no such rule.
+    #[must_use]
+    pub fn may_update_sockmap(
+        &self,
+        map_type: MapType,
+        helper: u32,
+        program: ProgramType,
+        attach: Option<AttachType>,
+    ) -> Option<bool> {
+        let name = self.helper_name(helper)?;
+        let ruled = self.tables().map_helpers(map_type)?.or_rules.iter().any(|rule| rule == "may_update_sockmap");
+        if !ruled || !matches!(name, "bpf_map_update_elem" | "bpf_map_delete_elem") {
+            return None;
+        }
+        Some(match program {
+            ProgramType::Tracing => attach == Some(AttachType::TraceIter),
+            ProgramType::SockOps => name == "bpf_map_delete_elem",
+            ProgramType::SocketFilter
+            | ProgramType::SchedCls
+            | ProgramType::SchedAct
+            | ProgramType::Xdp
+            | ProgramType::SkReuseport
+            | ProgramType::FlowDissector
+            | ProgramType::SkLookup => true,
+            _ => false,
+        })
+    }
+
     /// Is it a variable of which each CPU has a copy?
     #[must_use]
     pub fn is_percpu_variable(&self, id: TypeId) -> bool {

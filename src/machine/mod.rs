@@ -1,1 +1,42 @@
-//! machine
+//! The concrete half: memory, per-CPU areas, CPUs, RCU, maps, and what helpers and kfuncs do.
+//!
+//! A [`Machine`] holds one object's maps and programs. [`Machine::step`] executes one instruction of one CPU and
+//! leaves a [`StepReport`] of what it touched; [`Machine::run`] steps a CPU until its program ends. Every access is
+//! checked against memory's story ([`memory`]), every hand-over of a reference against the ledger ([`ownership`]), and
+//! whatever breaks a rule ends the run as a [`Fault`] with the places that explain it.
+//!
+//! The same programs, input and schedule give the same bytes: nothing here asks the real clock, a random source or the
+//! order of a hash table. Nothing here decides what a program may do before it runs: that is the verifier's half, and
+//! neither imports the other. Start reading at [`Machine`], then [`memory::Memory`].
+
+pub mod alu;
+mod code;
+mod cpu;
+mod event;
+mod execute;
+mod fault;
+mod globals;
+mod maps;
+pub mod memory;
+pub mod models;
+pub mod ownership;
+pub mod rcu;
+mod region;
+mod resolve;
+mod setup;
+mod stepper;
+mod story;
+pub mod types;
+mod world;
+
+pub use code::LoadedProgram;
+pub use cpu::{MAX_FRAMES, STACK_SIZE};
+pub use event::{Access, AccessKind, Event, Outcome, StepReport};
+pub use fault::{Attempt, End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
+pub use globals::SetError;
+pub use maps::{MapFamily, MapState};
+pub use region::{Life, Region, RegionKind};
+pub use setup::{MAX_CPUS, MachineOptions, SetupError};
+pub use stepper::{Leak, Machine, UnwrittenNote};
+pub use story::{Moment, Place, RegionId};
+pub use world::CGROUP_ID;

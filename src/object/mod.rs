@@ -27,4 +27,5 @@ pub use model::{
     AttachKind, Extern, ExternKind, Function, GlobalSection, LineInfo, Map, MapDefinition, Object, Program, Section,
     Unresolved,
 };
+pub use relocate::RAW_REFERENCE;
 pub use sections::{SLEEPABLE, XDP_HAS_FRAGS};

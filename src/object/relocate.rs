@@ -16,6 +16,9 @@ use super::error::ObjectError;
 use super::externs::{ExternRef, Externs};
 use super::maps::Maps;
 
+/// Set in the immediate of an instruction that names a map, variable or kernel function by a number of its own; no
+/// index into the object's tables is that large.
+pub const RAW_REFERENCE: i32 = i32::MIN;
 /// Opcode of a call.
 pub(super) const CALL: u8 = 0x85;
 /// Map types that can hold maps: arrays and hashes of maps.
@@ -47,6 +50,9 @@ pub(super) fn relocate_code(
 ) -> Result<(FunctionRefs, ConfigRefs), ObjectError> {
     let mut relocator = Relocator { elf, maps, externs, functions: FxHashMap::default(), configs: Vec::new() };
     let sections: Vec<usize> = code.slots.keys().copied().collect();
+    for &section in &sections {
+        mark_raw_references(code, section);
+    }
     for section in sections {
         let Some(entries) = elf.sections.get(section) else { continue };
         for &entry in &entries.relocations {
@@ -54,6 +60,22 @@ pub(super) fn relocate_code(
         }
     }
     Ok((relocator.functions, relocator.configs))
+}
+
+/// A descriptor or BTF id that the code itself holds, without a relocation, must not be taken for an index.
+fn mark_raw_references(code: &mut Code<'_>, section: usize) {
+    let count = code.slots.get(&section).map_or(0, |slots| slots.len());
+    for slot in 0..count {
+        if let Some(insn) = code.slot_mut(section, slot) {
+            let is_reference = match insn.opcode {
+                CALL => insn.src == opcode::PSEUDO_KFUNC_CALL,
+                _ => insn.is_wide() && !matches!(insn.src, 0 | opcode::PSEUDO_FUNC),
+            };
+            if is_reference {
+                insn.imm |= RAW_REFERENCE;
+            }
+        }
+    }
 }
 
 struct Relocator<'a> {

@@ -1,5 +1,9 @@
 //! What people and tools read: text with source lines, and JSON.
 //!
-//! One file for each thing that is reported. Nothing here decides anything.
+//! One file for each thing that is reported: [`verify`] and [`run`]. [`place`] and [`value`] put places and memory into
+//! words. Nothing here decides anything.
 
+pub mod place;
+pub mod run;
+pub mod value;
 pub mod verify;

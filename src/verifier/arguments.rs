@@ -384,7 +384,9 @@ impl Verifier<'_> {
             }
             ArgKind::PtrToMem => match arg.size {
                 Some(size) if arg.flags.contains(TypeFlags::MEM_FIXED_SIZE) => {
-                    self.check_helper_memory(register, size, writes(arg), false, fill, call)
+                    let aligned = arg.flags.contains(TypeFlags::MEM_ALIGNED);
+                    self.check_helper_memory(register, size, writes(arg), false, fill, call)?;
+                    if aligned { self.check_aligned(register, size) } else { Ok(()) }
                 }
                 _ => Ok(()),
             },

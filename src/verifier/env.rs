@@ -65,6 +65,8 @@ pub struct InsnFacts {
     pub calls_callback: bool,
     /// The call here is an iterator's `next`.
     pub iterator_next: bool,
+    /// Pairs of spills and fills around the call here that the kernel removes.
+    pub fastcall_pairs: u8,
     /// Part of a spill around a call that the kernel may remove.
     pub fastcall_pattern: bool,
     /// Kind of pointer that the access here was made through.

@@ -487,11 +487,17 @@ impl Verifier<'_> {
     }
 
     /// The map's type and the helper go together (`check_map_func_compatibility`).
-    fn check_map_allows(&self, call: &Call) -> Check {
+    fn check_map_allows(&mut self, call: &Call) -> Check {
         let Some(map_ref) = call.map else { return Ok(()) };
         let map = self.map(map_ref)?;
         if self.profile.map_allows_helper(map.map_type, call.id) {
             return Ok(());
+        }
+        let program = self.program_type().unwrap_or(crate::kernel::ProgramType::Unspec);
+        match self.profile.may_update_sockmap(map.map_type, call.id, program, self.attach_type()) {
+            Some(true) => return Ok(()),
+            Some(false) => self.say_text("cannot update sockmap in this context"),
+            None => {}
         }
         reject(Rule::MapTypeNotForHelper {
             map_type: map.map_type.number(),

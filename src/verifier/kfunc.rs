@@ -12,7 +12,7 @@ use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value
 use crate::btf::{Parameter, Type, TypeId};
 use crate::isa::Register;
 use crate::kernel::KfuncFlags;
-use crate::kernel::limits::PERCPU_OBJECT_BYTES;
+use crate::kernel::limits::{PERCPU_OBJECT_BYTES, REGISTER_ARGUMENTS};
 
 /// Kfuncs that the verifier knows by name (`special_kfunc_list`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,9 @@ const SPECIAL: [(&str, Special); 27] = [
     ("bpf_session_cookie", Special::SessionCookie),
 ];
 
+/// Helper number that libbpf calls in place of a weak kfunc that the kernel lacks, plus the extern's number.
+const MISSING_KFUNC: i32 = 2_002_000_000;
+
 /// A kernel function, as a call of it is checked.
 #[derive(Clone, Debug)]
 pub struct Function {
@@ -131,6 +134,16 @@ impl Verifier<'_> {
         }
     }
 
+    /// The registers that a call overwrites, as a mask, and whether the kernel inlines the call.
+    #[must_use]
+    pub fn kfunc_clobbers(&self, index: u32) -> Option<(u32, bool)> {
+        let function = self.kfunc(index).ok()?.ok()?;
+        let result = u32::from(function.returns != TypeId::VOID);
+        let arguments = ((1u32 << function.parameters.len().min(REGISTER_ARGUMENTS)) - 1) << 1;
+        let inlined = matches!(function.special, Some(Special::CastToKernelContext | Special::ReadOnlyCast));
+        Some((result | arguments, inlined))
+    }
+
     /// Does the kfunc belong to lists and trees, so that it may be called under their lock?
     #[must_use]
     pub fn is_graph_kfunc(&self, index: u32) -> bool {
@@ -150,7 +163,20 @@ impl Verifier<'_> {
         };
         let name = external.name.split("___").next().unwrap_or(&external.name);
         let btf = &self.profile.btf;
+        if external.weak && name != external.name {
+            return unsupported(format!(
+                "a call of weak extern {}, which may fit the kernel's {name} or not",
+                external.name
+            ));
+        }
         let Some(id) = btf.find_function(name) else {
+            if external.weak && self.profile.has_kernel_btf() {
+                // libbpf puts a call of a helper that does not exist in its place.
+                return reject(Rule::InvalidHelper {
+                    name: "unknown".to_owned(),
+                    id: MISSING_KFUNC + external.number as i32,
+                });
+            }
             return unsupported(format!("a call of kfunc {name}, which is not in the kernel's BTF or the tables"));
         };
         let Type::Function { prototype, .. } = btf.ty(id) else { return unsupported("a kfunc that is no function") };

@@ -261,7 +261,7 @@ fn map_info(index: u32, name: &str, definition: &MapDefinition, btf: Option<&Arc
         value_size: definition.value_size,
         max_entries: definition.max_entries,
         flags: definition.flags,
-        has_btf: found.is_some(),
+        has_btf: has_types && btf.is_some(),
         fields,
         looked_up,
     }

@@ -356,6 +356,14 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    /// Memory that a helper accesses as one number must be aligned to its size.
+    pub fn check_aligned(&self, register: Register, size: u32) -> Check {
+        let Some(pointer) = self.state.value(register).as_pointer() else { return Ok(()) };
+        let access =
+            Access { base: register, offset: 0, size, mode: Mode::Read, register: None, signed: false, atomic: true };
+        self.check_alignment(pointer, &access)
+    }
+
     /// x86 allows unaligned accesses, except to the stack (`check_ptr_alignment`).
     fn check_alignment(&self, pointer: &Pointer, access: &Access) -> Check {
         let name = match pointer.target {

@@ -26,6 +26,8 @@ pub enum Errno {
     Fault,
     /// `EPROTO`.
     Protocol,
+    /// `EBADF`.
+    BadDescriptor,
     /// `ENOTSUPP`, which the kernel does not translate for user space.
     NotSupported,
 }
@@ -40,6 +42,7 @@ impl Errno {
             Errno::TooBig => 7,
             Errno::Fault => 14,
             Errno::Protocol => 71,
+            Errno::BadDescriptor => 9,
             Errno::NotSupported => 524,
         }
     }
@@ -141,6 +144,12 @@ rules! {
     TooManySubprograms "too-many-subprograms" TooBig "too many subprograms";
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
+    NotAMap { descriptor: i32 } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
+    TracingWithGraph "tracing-with-graph" Invalid "tracing progs cannot use bpf_{{list_head,rb_root}} yet";
+    TracingWithField { field: &'static str } "tracing-with-field" Invalid "tracing progs cannot use {field} yet";
+    SocketFilterWithLock "socket-filter-with-lock" Invalid "socket filter progs cannot use bpf_spin_lock yet";
+    StructOpsMapInProgram "struct-ops-map-in-program" Invalid "bpf_struct_ops map cannot be used in prog";
+    MapNotForSleepable "map-not-for-sleepable" Invalid "Sleepable programs can only use array, hash, ringbuf and local storage maps";
     // Registers and arithmetic
     ReadUninitialised { register: Register } "read-uninitialised" Access "{register:#} !read_ok";
     WriteFramePointer "write-frame-pointer" Access "frame pointer is read only";
@@ -185,8 +194,8 @@ rules! {
     ArgumentNotStruct { name: String, index: usize } "argument-not-struct" Access "func '{name}' arg{index} type is not a struct";
     // Stack
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
-    OutsideStack { what: &'static str, register: Register, offset: i32, size: u32 } "outside-stack" Access "invalid{what} stack {register:#} off={offset} size={size}";
-    VariableOutsideStack { what: &'static str, register: Register, variable: Tnum, offset: i32, size: u32 } "variable-outside-stack" Access "invalid variable-offset{what} stack {register:#} var_off={variable} off={offset} size={size}";
+    OutsideStack { what: &'static str, register: Register, offset: i32, size: u32, errno: Errno } "outside-stack" Access "invalid{what} stack {register:#} off={offset} size={size}";
+    VariableOutsideStack { what: &'static str, register: Register, variable: Tnum, offset: i32, size: u32, errno: Errno } "variable-outside-stack" Access "invalid variable-offset{what} stack {register:#} var_off={variable} off={offset} size={size}";
     SpillSize "spill-size" Access "invalid size of register spill";
     FillSize "fill-size" Access "invalid size of register fill";
     SpillStackPointerToCaller "spill-stack-pointer-to-caller" Invalid "cannot spill pointers to stack into stack frame of the caller";
@@ -358,7 +367,10 @@ impl Rule {
     pub fn errno(&self) -> Errno {
         match self {
             // These pass on what the check inside them failed with.
-            Rule::MemoryAndSize { errno, .. } | Rule::InvalidArgumentsToGlobal { errno, .. } => *errno,
+            Rule::MemoryAndSize { errno, .. }
+            | Rule::InvalidArgumentsToGlobal { errno, .. }
+            | Rule::OutsideStack { errno, .. }
+            | Rule::VariableOutsideStack { errno, .. } => *errno,
             other => other.table_errno(),
         }
     }

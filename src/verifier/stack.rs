@@ -5,7 +5,7 @@
 
 use super::env::{Check, Verifier, reject, unsupported};
 use super::memory::{Access, Mode, Source};
-use super::rule::Rule;
+use super::rule::{Errno, Rule};
 use super::state::{ByteKind, Cell, Frame, Live, SLOT_BYTES, slot_of};
 use super::value::{DynptrKind, Number, Pointer, Target, Value};
 use crate::isa::{Insn, Operand, Register};
@@ -56,9 +56,14 @@ impl Verifier<'_> {
             }
         };
         if min < -i64::from(STACK_BYTES) || min > -1 || max > 0 {
+            // Below the frame or above it the kernel denies access; across its end it calls the argument invalid.
+            let errno = if min < -i64::from(STACK_BYTES) || min > -1 { Errno::Access } else { Errno::Invalid };
             return reject(match known {
-                Some(_) => Rule::OutsideStack { what, register: access.base, offset: access.offset, size: access.size },
+                Some(_) => {
+                    Rule::OutsideStack { errno, what, register: access.base, offset: access.offset, size: access.size }
+                }
                 None => Rule::VariableOutsideStack {
+                    errno,
                     what,
                     register: access.base,
                     variable: pointer.variable.var_off,
@@ -429,6 +434,7 @@ impl Verifier<'_> {
         subprogram.fastcall_stack_offset = i32::MIN;
         for facts in &mut self.facts[subprogram.start..subprogram.end] {
             facts.fastcall_pattern = false;
+            facts.fastcall_pairs = 0;
         }
     }
 

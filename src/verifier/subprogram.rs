@@ -7,7 +7,7 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::explore::Next;
 use super::memory::Mode;
 use super::prune::widen;
-use super::rule::{ReturnBounds, Rule};
+use super::rule::{Errno, ReturnBounds, Rule};
 use super::stack::Fill;
 use super::state::{Frame, FrameKind, Live};
 use super::value::{Attributes, Number, Pointer, Target, Value};
@@ -15,6 +15,10 @@ use crate::btf::{Type, TypeId};
 use crate::isa::Register;
 use crate::kernel::ArgKind;
 use crate::kernel::limits::{CALL_FRAMES, REGISTER_ARGUMENTS};
+
+/// Types that stand for the context of one kind of tracing program or another (`btf_is_prog_ctx_type`).
+const TRACING_CONTEXTS: [&str; 5] =
+    ["pt_regs", "user_pt_regs", "bpf_user_pt_regs_t", "bpf_perf_event_data", "bpf_raw_tracepoint_args"];
 
 /// What a global function's parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +71,18 @@ impl Verifier<'_> {
             self.say_text("global function calls are not allowed with preemption disabled,");
             return reject(Rule::UseStaticFunction);
         }
-        let arguments = self.arguments_of(index)?;
-        if let Err(stop) = self.check_call_arguments(&arguments) {
+        let checked = self.arguments_of(index).and_then(|arguments| self.check_call_arguments(&arguments));
+        if let Err(stop) = checked {
             return match stop {
                 super::env::Stop::Reject(rule) => {
                     self.say(&rule);
-                    reject(Rule::InvalidArgumentsToGlobal { index, name, errno: rule.errno() })
+                    let errno = match *rule {
+                        Rule::NegativeOffset { .. } | Rule::ModifiedPointer { .. } | Rule::VariableOffset { .. } => {
+                            rule.errno()
+                        }
+                        _ => Errno::Invalid,
+                    };
+                    reject(Rule::InvalidArgumentsToGlobal { index, name, errno })
                 }
                 other => Err(other),
             };
@@ -177,10 +187,16 @@ impl Verifier<'_> {
         match btf.ty(btf.resolve(ty)) {
             Type::Int { .. } | Type::Enum { .. } => Ok(Argument::Scalar),
             Type::Pointer { target } => {
+                let alias = btf.ty(*target).name();
                 let target = btf.resolve(*target);
                 let target_name = btf.ty(target).name();
                 if self.is_context_struct(target_name) {
                     return Ok(Argument::Context);
+                }
+                if TRACING_CONTEXTS.contains(&target_name) || TRACING_CONTEXTS.contains(&alias) {
+                    return unsupported(format!(
+                        "a context passed to global function {name}() as {alias}{target_name}"
+                    ));
                 }
                 if matches!(target_name, "bpf_dynptr" | "bpf_dynptr_kern") {
                     return unsupported(format!("a dynptr passed to global function {name}()"));

@@ -156,9 +156,13 @@ impl Verifier<'_> {
         self.set_up_subprograms()?;
         self.check_jumps_stay_inside()?;
         self.check_attach_target()?;
+        self.check_references()?;
+        self.check_exception_callback()?;
+        self.mark_fastcall_patterns();
         self.check_control_flow()?;
         self.explore_function(0)?;
         self.explore_global_functions()?;
+        self.remove_fastcall_spills();
         self.check_stack_depth()
     }
 
@@ -174,16 +178,18 @@ impl Verifier<'_> {
             self.insn = unresolved.insn;
             return unsupported(format!("a CO-RE relocation that needs the kernel's BTF ({})", unresolved.what));
         }
-        let mut insn = 0;
-        while insn < self.insns.len() {
-            use crate::isa::DecodeError as E;
-            if let Err(error @ (E::UnknownOpcode(_) | E::BrokenWideLoad | E::UnknownWideLoad)) = self.insns[insn] {
-                self.insn = insn;
-                return super::env::reject(Rule::Undecodable { error });
-            }
-            insn += if self.raw(insn).is_wide() { 2 } else { 1 };
-        }
         Ok(())
+    }
+
+    /// An exception callback is named by a tag on the program's function.
+    fn check_exception_callback(&self) -> Check {
+        let Some(btf) = &self.btf else { return Ok(()) };
+        let entry = self.subprograms.first().and_then(|subprogram| subprogram.type_id);
+        let tagged = btf.iter().any(|(_, ty)| match ty {
+            Type::DeclTag { name, target, .. } => Some(*target) == entry && name.starts_with("exception_callback:"),
+            _ => false,
+        });
+        if tagged { unsupported("an exception callback of the program's own") } else { Ok(()) }
     }
 
     fn set_up_subprograms(&mut self) -> Check {

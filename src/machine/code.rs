@@ -1,0 +1,297 @@
+//! A program as the machine runs it: decoded once, each slot a fixed-size operation.
+
+use std::sync::Arc;
+
+use crate::isa::{
+    AluOp, AtomicOp, CallTarget, Endian, ImmediateSource, Insn, JumpOp, Operand, Register, Size, Width, decode,
+};
+use crate::object::Program;
+
+use super::models::Model;
+
+/// First address of the functions that callbacks are named by; nothing can be read there.
+pub(super) const CODE_BASE: u64 = 0xffff_ffff_a000_0000;
+const CODE_STRIDE: u64 = 1 << 24;
+/// `BPF_PROG_TYPE_EXT`.
+const EXTENSION: u32 = 28;
+
+/// What an operation does. The operands are in [`Op`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    Alu64(AluOp),
+    Alu32(AluOp),
+    MoveSignExtended(Width, Size),
+    ByteSwap(Endian, Size),
+    LoadImmediate,
+    Load(Size),
+    LoadSigned(Size),
+    Store(Size),
+    Atomic(Size, AtomicOp),
+    Jump,
+    Jump64(JumpOp),
+    Jump32(JumpOp),
+    MayGoto,
+    /// A function of the program; `target` is its first slot.
+    CallLocal,
+    /// A helper or kfunc; `imm` is an index into [`LoadedProgram::calls`].
+    Call,
+    Exit,
+    /// Not executable; `imm` is an index into [`LoadedProgram::broken`].
+    Broken,
+}
+
+/// One slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Op {
+    pub code: Code,
+    pub dst: u8,
+    pub src: u8,
+    /// The second operand is `imm`, not `src`.
+    pub immediate: bool,
+    /// Memory offset in bytes.
+    pub offset: i16,
+    /// Registers that must hold something.
+    pub reads: u16,
+    /// Registers that hold something afterwards.
+    pub writes: u16,
+    /// Slot that a jump or call goes to.
+    pub target: u32,
+    pub imm: u64,
+}
+
+/// A helper or kfunc that a program calls.
+#[derive(Clone, Debug)]
+pub(super) struct CallSite {
+    pub name: Arc<str>,
+    pub kfunc: bool,
+    pub model: Option<&'static Model>,
+}
+
+/// Why a slot cannot be executed.
+#[derive(Clone, Debug)]
+pub(super) enum Broken {
+    /// It is no instruction.
+    Invalid(String),
+    /// It is one that the machine does not model.
+    Unsupported(String),
+}
+
+/// A program, ready to run.
+#[derive(Clone, Debug)]
+pub struct LoadedProgram {
+    /// The program as loaded from the object.
+    pub(super) source: Program,
+    pub(super) index: u32,
+    pub(super) ops: Vec<Op>,
+    pub(super) calls: Vec<CallSite>,
+    pub(super) broken: Vec<Broken>,
+}
+
+impl LoadedProgram {
+    /// The program as loaded from the object.
+    #[must_use]
+    pub fn source(&self) -> &Program {
+        &self.source
+    }
+
+    /// The address by which a callback that starts at `slot` is named.
+    pub(super) fn function_address(index: u32, slot: u32) -> u64 {
+        CODE_BASE + u64::from(index) * CODE_STRIDE + u64::from(slot) * 8
+    }
+
+    /// The slot of a callback of this program, or `None` if the address names none.
+    pub(super) fn function_slot(&self, address: u64) -> Option<u32> {
+        let distance = address.checked_sub(Self::function_address(self.index, 0))?;
+        let slot = distance / 8;
+        let starts = |start: usize| start as u64 == slot;
+        let known = distance.is_multiple_of(8) && self.source.functions.iter().any(|f| starts(f.start));
+        known.then_some(slot as u32)
+    }
+}
+
+/// What a wide load's immediate stands for, and which code a call runs: asked while a program is loaded.
+pub(super) trait Resolve {
+    /// The value of the immediate, or why there is none.
+    fn immediate(&mut self, source: ImmediateSource) -> Result<u64, String>;
+    /// The helper or kfunc that is called.
+    fn call(&mut self, target: CallTarget) -> CallSite;
+}
+
+/// Decodes a program. Slots that are no instruction become operations that fault when they are reached.
+pub(super) fn load(index: u32, source: &Program, resolve: &mut dyn Resolve) -> LoadedProgram {
+    let mut program =
+        LoadedProgram { source: source.clone(), index, ops: Vec::new(), calls: Vec::new(), broken: Vec::new() };
+    let mut second_half = false;
+    for (slot, &raw) in source.insns.iter().enumerate() {
+        let op = if second_half {
+            second_half = false;
+            program.broken(Broken::Invalid("the second half of a wide load".to_owned()))
+        } else if let Some(unresolved) = source.unresolved_at(slot) {
+            second_half = raw.is_wide();
+            program.unsupported(format!("this needs {}", unresolved.what))
+        } else {
+            match decode(raw, source.insns.get(slot + 1).copied()) {
+                Ok(insn) => {
+                    second_half = insn.slots() == 2;
+                    program.lower(slot, insn, resolve)
+                }
+                Err(error) => program.broken(Broken::Invalid(error.to_string())),
+            }
+        };
+        program.ops.push(op);
+    }
+    if source.section.program_type == EXTENSION {
+        let what = "the arguments of a function that this program replaces";
+        let entry = program.unsupported(what);
+        if let Some(first) = program.ops.first_mut() {
+            *first = entry;
+        }
+    }
+    program
+}
+
+fn bit(register: Register) -> u16 {
+    1 << register.index()
+}
+
+fn blank(code: Code) -> Op {
+    Op { code, dst: 0, src: 0, immediate: false, offset: 0, reads: 0, writes: 0, target: 0, imm: 0 }
+}
+
+impl Op {
+    fn operand(mut self, operand: Operand) -> Op {
+        match operand {
+            Operand::Register(register) => {
+                self.src = register.index() as u8;
+                self.reads |= bit(register);
+            }
+            Operand::Immediate(imm) => {
+                self.immediate = true;
+                self.imm = i64::from(imm) as u64;
+            }
+        }
+        self
+    }
+
+    fn reading(mut self, register: Register) -> Op {
+        self.src = register.index() as u8;
+        self.reads |= bit(register);
+        self
+    }
+
+    fn writing(mut self, register: Register) -> Op {
+        self.dst = register.index() as u8;
+        self.writes |= bit(register);
+        self
+    }
+
+    fn at(mut self, slot: usize, offset: i32) -> Op {
+        // A target outside the program is past its end, where `fetch` reports it.
+        self.target = (slot as i64 + 1 + i64::from(offset)).try_into().unwrap_or(u32::MAX);
+        self
+    }
+}
+
+impl LoadedProgram {
+    fn broken(&mut self, why: Broken) -> Op {
+        self.broken.push(why);
+        Op { imm: self.broken.len() as u64 - 1, ..blank(Code::Broken) }
+    }
+
+    fn unsupported(&mut self, what: impl Into<String>) -> Op {
+        self.broken(Broken::Unsupported(what.into()))
+    }
+
+    fn lower(&mut self, slot: usize, insn: Insn, resolve: &mut dyn Resolve) -> Op {
+        if writes_frame_pointer(insn) {
+            return self.broken(Broken::Invalid("frame pointer is read only".to_owned()));
+        }
+        match insn {
+            Insn::Alu { width, op, dst, src } => {
+                let code = if width == Width::W64 { Code::Alu64(op) } else { Code::Alu32(op) };
+                let mut lowered = blank(code).operand(src).writing(dst);
+                if op != AluOp::Mov {
+                    lowered.reads |= bit(dst);
+                }
+                lowered
+            }
+            Insn::MoveSignExtended { width, from, dst, src } => {
+                blank(Code::MoveSignExtended(width, from)).reading(src).writing(dst)
+            }
+            Insn::AddressSpaceCast { .. } => self.unsupported("addr_space_cast (arenas)"),
+            Insn::ByteSwap { dst, endian, size } => {
+                let mut lowered = blank(Code::ByteSwap(endian, size)).writing(dst);
+                lowered.reads |= bit(dst);
+                lowered
+            }
+            Insn::LoadImmediate { dst, source } => self.lower_wide(slot, dst, source, resolve),
+            Insn::Load { size, signed, dst, src, offset } => {
+                let code = if signed { Code::LoadSigned(size) } else { Code::Load(size) };
+                Op { offset, ..blank(code).reading(src).writing(dst) }
+            }
+            Insn::Store { size, dst, offset, src } => {
+                let mut lowered = Op { offset, ..blank(Code::Store(size)).operand(src) };
+                lowered.dst = dst.index() as u8;
+                lowered.reads |= bit(dst);
+                lowered
+            }
+            Insn::Atomic { size, op, dst, src, offset } => {
+                let mut lowered = Op { offset, ..blank(Code::Atomic(size, op)).reading(src) };
+                lowered.dst = dst.index() as u8;
+                lowered.reads |= bit(dst);
+                if op == AtomicOp::CompareExchange {
+                    lowered.reads |= bit(Register::R0);
+                }
+                lowered.writes |= op.fetched_into(src).map_or(0, bit);
+                lowered
+            }
+            Insn::LoadPacket { .. } => self.unsupported("legacy packet loads (LD_ABS, LD_IND)"),
+            Insn::Jump { offset } => blank(Code::Jump).at(slot, offset),
+            Insn::JumpIf { width, op, dst, src, offset } => {
+                let code = if width == Width::W64 { Code::Jump64(op) } else { Code::Jump32(op) };
+                let mut lowered = blank(code).operand(src).at(slot, offset.into());
+                lowered.dst = dst.index() as u8;
+                lowered.reads |= bit(dst);
+                lowered
+            }
+            Insn::MayGoto { offset } => blank(Code::MayGoto).at(slot, offset.into()),
+            Insn::Call(CallTarget::Subprogram(offset)) => blank(Code::CallLocal).at(slot, offset),
+            Insn::Call(target) => {
+                let site = resolve.call(target);
+                let arguments = site.model.map_or(0, |model| model.arguments);
+                self.calls.push(site);
+                // Registers r1 to rN.
+                let reads = ((1u16 << arguments) - 1) << 1;
+                Op { imm: self.calls.len() as u64 - 1, reads, ..blank(Code::Call) }
+            }
+            Insn::Exit => blank(Code::Exit),
+        }
+    }
+
+    fn lower_wide(&mut self, slot: usize, dst: Register, source: ImmediateSource, resolve: &mut dyn Resolve) -> Op {
+        let value = match source {
+            ImmediateSource::Function(offset) => {
+                let start = slot as i64 + 1 + i64::from(offset);
+                Ok(Self::function_address(self.index, start.try_into().unwrap_or(u32::MAX)))
+            }
+            source => resolve.immediate(source),
+        };
+        match value {
+            Ok(imm) => Op { imm, immediate: true, ..blank(Code::LoadImmediate).writing(dst) },
+            Err(what) => self.unsupported(what),
+        }
+    }
+}
+
+fn writes_frame_pointer(insn: Insn) -> bool {
+    let written = match insn {
+        Insn::Alu { dst, .. }
+        | Insn::MoveSignExtended { dst, .. }
+        | Insn::ByteSwap { dst, .. }
+        | Insn::LoadImmediate { dst, .. }
+        | Insn::Load { dst, .. } => Some(dst),
+        Insn::Atomic { op, src, .. } => op.fetched_into(src),
+        _ => None,
+    };
+    written == Some(Register::R10)
+}

@@ -1,0 +1,175 @@
+//! A simulated CPU: the program that it runs, its registers and its call frames.
+
+use std::sync::Arc;
+
+use super::code::LoadedProgram;
+use super::fault::{FaultKind, Trap};
+use super::memory::{Contents, Memory};
+use super::models::Continuation;
+use super::region::RegionKind;
+use super::story::{Place, RegionId};
+
+/// Frames of calls that a program may have, its entry included (`MAX_CALL_FRAMES`).
+pub const MAX_FRAMES: usize = 8;
+/// Bytes of stack in a frame (`MAX_BPF_STACK`).
+pub const STACK_SIZE: u32 = 512;
+/// Times that the `may_goto`s of one frame continue before they leave their loop (`BPF_MAX_LOOPS`).
+const MAY_GOTO_BUDGET: u32 = 8 * 1024 * 1024;
+
+/// What happens with a frame's result.
+#[derive(Clone, Debug)]
+pub(super) enum Then {
+    /// It is the program's.
+    Finish,
+    /// The calling function goes on.
+    Return,
+    /// The helper that called back decides.
+    Resume(Continuation),
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    /// Slot at which the caller goes on.
+    pub return_to: u32,
+    /// Slot of the call itself, for backtraces.
+    pub called_from: u32,
+    /// The caller's `r6` to `r10`.
+    saved: [u64; 5],
+    /// Which of the caller's registers held something.
+    saved_known: u16,
+    /// Times that `may_goto` still continues.
+    pub may_goto: u32,
+    pub then: Then,
+}
+
+/// A program that runs.
+#[derive(Clone, Debug)]
+pub(super) struct Execution {
+    pub program: Arc<LoadedProgram>,
+    /// `r0` to `r10`; the rest is unused and makes indexing by a masked number free of checks.
+    pub registers: [u64; 16],
+    /// Bit N: `rN` holds something.
+    pub known: u16,
+    /// The slot to execute next.
+    pub pc: u32,
+    pub frames: Vec<Frame>,
+    /// Sections that the program itself has opened with `bpf_rcu_read_lock`.
+    pub rcu_sections: u32,
+    /// Sections that the program itself has opened with `bpf_preempt_disable`.
+    pub preempt_sections: u32,
+    /// The lock that it holds, as a region and an offset.
+    pub lock: Option<(RegionId, u32)>,
+}
+
+/// A simulated CPU.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cpu {
+    pub execution: Option<Execution>,
+    /// Stack memory by depth of call, made when first needed.
+    stacks: Vec<RegionId>,
+}
+
+const CALLEE_SAVED: u16 = 0b111_1100_0000;
+const ARGUMENTS: u16 = 0b11_1110;
+
+impl Execution {
+    /// A program at its first instruction, whose entry frame is not open yet.
+    pub fn new(program: Arc<LoadedProgram>) -> Execution {
+        Execution {
+            program,
+            registers: [0; 16],
+            known: 0,
+            pc: 0,
+            frames: Vec::with_capacity(MAX_FRAMES),
+            rcu_sections: 0,
+            preempt_sections: 0,
+            lock: None,
+        }
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place { program: self.program.index, insn: self.pc }
+    }
+
+    /// The calls that led here, innermost first.
+    pub fn callers(&self) -> Vec<Place> {
+        let open = self.frames.iter().skip(1).rev();
+        open.map(|frame| Place { program: self.program.index, insn: frame.called_from }).collect()
+    }
+
+    /// Sets `r0` after a call and forgets the argument registers.
+    pub fn finish_call(&mut self, value: Option<u64>) {
+        self.known &= !(ARGUMENTS | 1);
+        if let Some(value) = value {
+            self.registers[0] = value;
+            self.known |= 1;
+        }
+    }
+
+    /// Closes the innermost frame, restores the caller's registers and says what comes next.
+    pub fn pop(&mut self, memory: &mut Memory, stacks: &[RegionId]) -> Option<Frame> {
+        let frame = self.frames.pop()?;
+        if let Some(&stack) = stacks.get(self.frames.len()) {
+            memory.close_frame(stack);
+        }
+        self.registers[6..11].copy_from_slice(&frame.saved);
+        self.known = frame.saved_known;
+        self.pc = frame.return_to;
+        Some(frame)
+    }
+}
+
+impl Cpu {
+    /// The stack memory of this CPU by depth.
+    pub fn stacks(&self) -> &[RegionId] {
+        &self.stacks
+    }
+
+    /// Opens a frame for a function at `target`: the arguments stay in `r1` to `r5`.
+    ///
+    /// # Errors
+    /// A fault past [`MAX_FRAMES`], or the limit of memory.
+    pub fn push(
+        &mut self,
+        cpu: u32,
+        memory: &mut Memory,
+        target: u32,
+        return_to: u32,
+        then: Then,
+    ) -> Result<(), Box<Trap>> {
+        let Some(execution) = &mut self.execution else { return Ok(()) };
+        let depth = execution.frames.len();
+        if depth >= MAX_FRAMES {
+            return Err(Trap::fault(FaultKind::CallDepth));
+        }
+        let stack = match self.stacks.get(depth) {
+            Some(&stack) => {
+                memory.open_frame(stack);
+                stack
+            }
+            None => {
+                let kind = RegionKind::Stack { cpu, frame: depth as u32 };
+                let stack = memory.allocate(kind, STACK_SIZE, Contents::Unwritten, None)?;
+                self.stacks.push(stack);
+                stack
+            }
+        };
+        let mut saved = [0; 5];
+        saved.copy_from_slice(&execution.registers[6..11]);
+        let called_from = execution.pc;
+        execution.frames.push(Frame {
+            return_to,
+            called_from,
+            saved,
+            saved_known: execution.known & CALLEE_SAVED,
+            may_goto: MAY_GOTO_BUDGET,
+            then,
+        });
+        execution.registers[10] = memory.base(stack) + u64::from(STACK_SIZE);
+        execution.known = (execution.known & ARGUMENTS) | 1 << 10;
+        execution.pc = target;
+        Ok(())
+    }
+}

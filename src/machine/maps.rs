@@ -1,0 +1,393 @@
+//! Maps: where their values are, and what lookup, update and delete do.
+//!
+//! A value is a region of its own, made when it is first needed, so that an access past one element is out of bounds
+//! and not in the next one. Per-CPU maps have one region a CPU. Results and error numbers follow
+//! `kernel/bpf/arraymap.c`, `hashtab.c` and `bpf_local_storage.c`, Linux 6.12.
+//!
+//! LRU maps behave as plain ones until they are full; then the kernel evicts by a rule that is not modelled. Elements
+//! of hash maps that were deleted wait for a grace period here, while the kernel may hand them to another key at once.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::btf::fields::SpecialFields;
+use crate::object::Map;
+
+use super::fault::{FaultKind, Trap};
+use super::memory::Contents;
+use super::rcu::GracePeriod;
+use super::region::RegionKind;
+use super::stepper::Machine;
+use super::story::{Moment, RegionId};
+
+/// Error numbers that maps and kfuncs return, negative.
+pub(super) mod errno {
+    pub const ENOENT: i64 = -2;
+    pub const E2BIG: i64 = -7;
+    pub const EFAULT: i64 = -14;
+    pub const EEXIST: i64 = -17;
+    pub const EINVAL: i64 = -22;
+}
+
+/// Update only if the key is new.
+const BPF_NOEXIST: u64 = 1;
+/// Update only if the key is there.
+const BPF_EXIST: u64 = 2;
+/// Update under the value's spin lock.
+const BPF_F_LOCK: u64 = 4;
+/// Programs may not write to the map.
+const BPF_F_RDONLY_PROG: u32 = 1 << 7;
+
+/// The families of map types that are modelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapFamily {
+    /// `BPF_MAP_TYPE_ARRAY` and per-CPU; globals are such an array with one value.
+    Array,
+    /// `BPF_MAP_TYPE_HASH`, LRU and per-CPU.
+    Hash,
+    /// Storage attached to a task, cgroup, socket or inode.
+    LocalStorage,
+    /// Not modelled.
+    Other,
+}
+
+/// What a map type number stands for: its family, whether it has a copy a CPU, and whether it evicts.
+fn family(map_type: u32) -> (MapFamily, bool, bool) {
+    match map_type {
+        1 => (MapFamily::Hash, false, false),
+        2 => (MapFamily::Array, false, false),
+        5 => (MapFamily::Hash, true, false),
+        6 => (MapFamily::Array, true, false),
+        9 => (MapFamily::Hash, false, true),
+        10 => (MapFamily::Hash, true, true),
+        24 | 28 | 29 | 32 => (MapFamily::LocalStorage, false, false),
+        _ => (MapFamily::Other, false, false),
+    }
+}
+
+/// A map while programs run.
+#[derive(Clone, Debug)]
+pub struct MapState {
+    /// Its name.
+    pub name: String,
+    /// `BPF_MAP_TYPE_*` number.
+    pub map_type: u32,
+    /// Its family.
+    pub family: MapFamily,
+    /// Is there one copy of each value a CPU?
+    pub per_cpu: bool,
+    evicts: bool,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    read_only: bool,
+    /// The region that the map's own address names.
+    pub(super) handle: RegionId,
+    /// Special fields of the value: updates leave them alone.
+    pub(super) specials: SpecialFields,
+    array: FxHashMap<u32, RegionId>,
+    hash: BTreeMap<Box<[u8]>, RegionId>,
+    storage: BTreeMap<RegionId, RegionId>,
+    next_element: u64,
+}
+
+impl MapState {
+    /// A map without elements.
+    pub(super) fn new(map: &Map, handle: RegionId, specials: SpecialFields) -> MapState {
+        let definition = &map.definition;
+        let (family, per_cpu, evicts) = family(definition.map_type);
+        MapState {
+            name: map.name.clone(),
+            map_type: definition.map_type,
+            family,
+            per_cpu,
+            evicts,
+            key_size: definition.key_size,
+            value_size: definition.value_size,
+            max_entries: definition.max_entries,
+            read_only: definition.flags & BPF_F_RDONLY_PROG != 0
+                || map.globals.as_ref().is_some_and(|globals| globals.read_only),
+            handle,
+            specials,
+            array: FxHashMap::default(),
+            hash: BTreeMap::new(),
+            storage: BTreeMap::new(),
+            next_element: 0,
+        }
+    }
+
+    /// Elements that exist, by key and in the order of keys, with the region of the (first CPU's) value. An array's
+    /// elements exist once they were looked up; the others are zero. For local storage the key is empty.
+    #[must_use]
+    pub fn elements(&self) -> Vec<(Vec<u8>, RegionId)> {
+        let mut array: Vec<_> = self.array.iter().map(|(&index, &region)| (index, region)).collect();
+        array.sort_unstable();
+        let array = array.into_iter().map(|(index, region)| (index.to_le_bytes().to_vec(), region));
+        let hash = self.hash.iter().map(|(key, &region)| (key.to_vec(), region));
+        array.chain(hash).chain(self.storage.values().map(|&region| (Vec::new(), region))).collect()
+    }
+
+    /// Size of a key in bytes.
+    #[must_use]
+    pub fn key_size(&self) -> u32 {
+        self.key_size
+    }
+
+    /// Size of a value in bytes.
+    #[must_use]
+    pub fn value_size(&self) -> u32 {
+        self.value_size
+    }
+
+    /// Most elements that it can hold.
+    #[must_use]
+    pub fn max_entries(&self) -> u32 {
+        self.max_entries
+    }
+
+    fn unsupported(&self, what: &str) -> Box<Trap> {
+        Trap::unsupported(format!("{what} on map {} of type {}", self.name, self.map_type))
+    }
+}
+
+fn index_of(key: &[u8]) -> u32 {
+    key.first_chunk().map_or(u32::MAX, |bytes| u32::from_le_bytes(*bytes))
+}
+
+impl Machine {
+    /// The map whose address it is.
+    ///
+    /// # Errors
+    /// A fault if the address is no map's.
+    pub(super) fn map_at(&self, callee: &'static str, address: u64) -> Result<u32, Box<Trap>> {
+        match self.memory.at(address) {
+            Some(spot) if spot.offset == 0 => match self.memory.region(spot.region).kind {
+                RegionKind::Map { map } => Ok(map),
+                _ => Err(Trap::argument(callee, "the first argument is no map")),
+            },
+            _ => Err(Trap::argument(callee, "the first argument is no map")),
+        }
+    }
+
+    fn new_value(&mut self, map: u32, at: Option<Moment>) -> Result<RegionId, Box<Trap>> {
+        let cpus = self.cpu_count();
+        let state = &mut self.maps[map as usize];
+        let element = state.next_element;
+        state.next_element += 1;
+        self.new_value_of(map, element, at, cpus)
+    }
+
+    fn new_value_of(&mut self, map: u32, element: u64, at: Option<Moment>, cpus: u32) -> Result<RegionId, Box<Trap>> {
+        let state = &self.maps[map as usize];
+        let (size, per_cpu, read_only) = (state.value_size, state.per_cpu, state.read_only);
+        let mut first = None;
+        for cpu in 0..if per_cpu { cpus } else { 1 } {
+            let kind = RegionKind::MapValue { map, element, cpu: per_cpu.then_some(cpu) };
+            let region = self.memory.allocate(kind, size, Contents::Zero, at)?;
+            if read_only {
+                self.memory.freeze(region);
+            }
+            first.get_or_insert(region);
+        }
+        first.ok_or_else(|| Trap::unsupported("a machine without CPUs"))
+    }
+
+    /// The region of an array's element, made if it is the first use; `None` past the end.
+    pub(super) fn array_element(&mut self, map: u32, index: u32) -> Result<Option<RegionId>, Box<Trap>> {
+        let state = &self.maps[map as usize];
+        if index >= state.max_entries {
+            return Ok(None);
+        }
+        if let Some(&region) = state.array.get(&index) {
+            return Ok(Some(region));
+        }
+        let region = self.new_value_of(map, index.into(), None, self.cpu_count())?;
+        self.maps[map as usize].array.insert(index, region);
+        Ok(Some(region))
+    }
+
+    /// The value's region for a key, in per-CPU maps that of the given CPU; `None` if there is none.
+    pub(super) fn map_lookup(&mut self, map: u32, key: &[u8], cpu: u32) -> Result<Option<RegionId>, Box<Trap>> {
+        let state = &self.maps[map as usize];
+        let first = match state.family {
+            MapFamily::Array => self.array_element(map, index_of(key))?,
+            MapFamily::Hash => state.hash.get(key).copied(),
+            _ => return Err(state.unsupported("lookup")),
+        };
+        let copy = if self.maps[map as usize].per_cpu { cpu } else { 0 };
+        Ok(first.map(|region| RegionId(region.0 + copy)))
+    }
+
+    /// Writes a value; the result is zero or a negative error number.
+    pub(super) fn map_update(
+        &mut self,
+        map: u32,
+        key: &[u8],
+        value: &[u8],
+        flags: u64,
+        at: Moment,
+    ) -> Result<i64, Box<Trap>> {
+        let state = &self.maps[map as usize];
+        if flags & !BPF_F_LOCK > BPF_EXIST {
+            return Ok(errno::EINVAL);
+        }
+        if flags & BPF_F_LOCK != 0 {
+            return Err(state.unsupported("update with BPF_F_LOCK"));
+        }
+        match state.family {
+            MapFamily::Array => self.array_update(map, index_of(key), value, flags, at),
+            MapFamily::Hash => self.hash_update(map, key, value, flags, at),
+            _ => Err(state.unsupported("update")),
+        }
+    }
+
+    fn array_update(&mut self, map: u32, index: u32, value: &[u8], flags: u64, at: Moment) -> Result<i64, Box<Trap>> {
+        let Some(first) = self.array_element(map, index)? else { return Ok(errno::E2BIG) };
+        if flags & BPF_NOEXIST != 0 {
+            return Ok(errno::EEXIST);
+        }
+        let region = self.own_copy(map, first, at.cpu);
+        self.copy_value(map, region, value);
+        // As the kernel does, the update drops what the value's kptrs held.
+        self.drop_contents(region, at)?;
+        Ok(0)
+    }
+
+    fn hash_update(&mut self, map: u32, key: &[u8], value: &[u8], flags: u64, at: Moment) -> Result<i64, Box<Trap>> {
+        let state = &self.maps[map as usize];
+        let old = state.hash.get(key).copied();
+        match old {
+            Some(_) if flags == BPF_NOEXIST => return Ok(errno::EEXIST),
+            None if flags == BPF_EXIST => return Ok(errno::ENOENT),
+            None if state.hash.len() >= state.max_entries as usize => {
+                return if state.evicts { Err(state.unsupported("eviction from the full")) } else { Ok(errno::E2BIG) };
+            }
+            _ => {}
+        }
+        if let Some(first) = old
+            && state.per_cpu
+        {
+            let region = self.own_copy(map, first, at.cpu);
+            self.copy_value(map, region, value);
+            return Ok(0);
+        }
+        // A plain hash replaces the element, so that readers of the old one never see it change.
+        let first = self.new_value(map, Some(at))?;
+        let region = self.own_copy(map, first, at.cpu);
+        self.copy_value(map, region, value);
+        if let Some(old) = self.maps[map as usize].hash.insert(key.into(), first) {
+            self.retire_element(map, old, at)?;
+        }
+        Ok(0)
+    }
+
+    /// Deletes an element; the result is zero or a negative error number.
+    pub(super) fn map_delete(&mut self, map: u32, key: &[u8], at: Moment) -> Result<i64, Box<Trap>> {
+        let state = &mut self.maps[map as usize];
+        match state.family {
+            MapFamily::Array => Ok(errno::EINVAL),
+            MapFamily::Hash => match state.hash.remove(key) {
+                Some(old) => self.retire_element(map, old, at).map(|()| 0),
+                None => Ok(errno::ENOENT),
+            },
+            _ => Err(state.unsupported("delete")),
+        }
+    }
+
+    /// Frees an element that nothing finds any more; its kptrs are dropped at once (`check_and_free_fields`).
+    fn retire_element(&mut self, map: u32, first: RegionId, at: Moment) -> Result<(), Box<Trap>> {
+        let copies = if self.maps[map as usize].per_cpu { self.cpu_count() } else { 1 };
+        for region in (first.0..first.0 + copies).map(RegionId) {
+            self.drop_contents(region, at)?;
+            self.free_after_grace_period(region, GracePeriod::Rcu, at);
+        }
+        Ok(())
+    }
+
+    fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {
+        RegionId(first.0 + if self.maps[map as usize].per_cpu { cpu } else { 0 })
+    }
+
+    /// Copies a value but for its special fields (`copy_map_value`).
+    fn copy_value(&mut self, map: u32, region: RegionId, value: &[u8]) {
+        let specials: Vec<_> =
+            self.maps[map as usize].specials.fields.iter().map(|field| (field.offset, field.size)).collect();
+        let mut from = 0;
+        for (offset, size) in specials.into_iter().chain([(value.len() as u32, 0)]) {
+            if let Some(part) = value.get(from as usize..offset as usize) {
+                self.memory.poke(region, from, part);
+            }
+            from = offset + size;
+        }
+    }
+
+    /// The storage that a map attaches to an owner, made from `initial` (or zero) if `create` asks for it.
+    pub(super) fn storage_get(
+        &mut self,
+        map: u32,
+        owner: RegionId,
+        initial: Option<&[u8]>,
+        create: bool,
+        at: Moment,
+    ) -> Result<Option<RegionId>, Box<Trap>> {
+        let state = &self.maps[map as usize];
+        if state.family != MapFamily::LocalStorage {
+            return Err(state.unsupported("local storage"));
+        }
+        if let Some(&region) = state.storage.get(&owner) {
+            return Ok(Some(region));
+        }
+        if !create {
+            return Ok(None);
+        }
+        let region = self.new_value(map, Some(at))?;
+        if let Some(initial) = initial {
+            self.copy_value(map, region, initial);
+        }
+        self.maps[map as usize].storage.insert(owner, region);
+        Ok(Some(region))
+    }
+
+    /// Deletes an owner's storage; the result is zero or a negative error number.
+    pub(super) fn storage_delete(&mut self, map: u32, owner: RegionId, at: Moment) -> Result<i64, Box<Trap>> {
+        let state = &mut self.maps[map as usize];
+        if state.family != MapFamily::LocalStorage {
+            return Err(state.unsupported("local storage"));
+        }
+        match state.storage.remove(&owner) {
+            Some(region) => {
+                self.free_after_grace_period(region, GracePeriod::RcuTasksTrace, at);
+                Ok(0)
+            }
+            None => Ok(errno::ENOENT),
+        }
+    }
+
+    /// The address of a map's value at an offset, as a wide load names it.
+    pub(super) fn direct_value(&mut self, map: u32, offset: u32) -> Result<u64, String> {
+        let state = self.maps.get(map as usize).ok_or_else(|| format!("map {map}, which the object does not have"))?;
+        if state.family != MapFamily::Array || state.per_cpu {
+            return Err(format!("direct access to map {} of type {}", state.name, state.map_type));
+        }
+        match self.array_element(map, 0) {
+            Ok(Some(region)) => Ok(self.memory.base(region) + u64::from(offset)),
+            Ok(None) => Err("direct access to a map without values".to_owned()),
+            Err(_) => Err("more memory than the limit allows".to_owned()),
+        }
+    }
+
+    /// A fault if something else than a kernel object is used as an owner of storage.
+    pub(super) fn storage_owner(&self, callee: &'static str, address: u64) -> Result<RegionId, Box<Trap>> {
+        match self.memory.at(address) {
+            Some(spot) if matches!(self.memory.region(spot.region).kind, RegionKind::KernelObject { .. }) => {
+                Ok(spot.region)
+            }
+            Some(spot) => Err(Trap::about(
+                FaultKind::BadArgument { callee, what: "the owner of the storage is no kernel object".to_owned() },
+                spot.region,
+            )),
+            None => Err(Trap::argument(callee, "the owner of the storage is no kernel object")),
+        }
+    }
+}

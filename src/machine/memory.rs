@@ -1,0 +1,507 @@
+//! Simulated memory: regions at kernel-like addresses, and the check that every access passes.
+//!
+//! An address is `BASE + slot * 64 KiB + offset`. A region owns whole slots and starts in the middle of its first, so
+//! that an access a little outside, on either side, still falls into the region's own slots and the fault can tell
+//! that region's story. Looking up an address is therefore an index into [`Memory::slots`] and a bounds check.
+//! Addresses are never given out twice; the bytes behind them are, once the region's grace period has ended.
+//!
+//! All bytes live in one vector and which of them were written in one bit set, so that a clone of a machine copies
+//! two flat buffers.
+
+use std::collections::BTreeMap;
+
+use super::fault::{Attempt, FaultKind, Limit, Trap};
+use super::rcu::{ReadSide, Waiting};
+use super::region::{Life, Region, RegionKind};
+use super::story::{Moment, RegionId};
+
+/// First address of simulated memory: where x86-64 maps all of physical memory.
+pub const BASE: u64 = 0xffff_8880_0000_0000;
+const SLOT_BITS: u32 = 16;
+const SLOT_SIZE: u64 = 1 << SLOT_BITS;
+/// Bytes of a region's first slot before its start, and at least as many after its end.
+const GUARD: u64 = SLOT_SIZE / 2;
+/// Accesses below this address are reported as NULL dereferences.
+const NULL_END: u64 = 0x1_0000;
+
+/// Properties that keep an access off the fast path.
+mod flag {
+    pub const READ_ONLY: u8 = 1;
+    pub const TRACKED: u8 = 2;
+    pub const WAITING: u8 = 4;
+    pub const FREED: u8 = 8;
+    pub const OPAQUE: u8 = 16;
+    pub const SPARSE: u8 = 32;
+    pub const DEAD: u8 = 64;
+    pub const ZEROED: u8 = 128;
+}
+
+/// What the bytes of a new region are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Zero, and as good as written: map values, contexts.
+    Zero,
+    /// Zero, but nothing wrote them: objects of the BPF allocator. A fresh unit is zero (`__alloc` in
+    /// `kernel/bpf/memalloc.c` asks for zeroed memory, and per-CPU memory always is); one that the allocator hands out
+    /// again keeps its old bytes, since nothing clears it. Reading them is noted, not a fault.
+    Recycled,
+    /// Nothing wrote them, and reading them is a fault: stack.
+    Unwritten,
+    /// Only what the machine itself wrote may be read: structs of the kernel.
+    Sparse,
+    /// There are none.
+    Opaque,
+}
+
+/// The part of a region that every access reads.
+#[derive(Clone, Copy, Debug)]
+struct Hot {
+    base: u64,
+    start: u32,
+    len: u32,
+    flags: u8,
+}
+
+/// Where an access landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Which region.
+    pub region: RegionId,
+    /// Byte offset in it.
+    pub offset: u32,
+}
+
+/// A read of object bytes that no program wrote (see [`Contents::Recycled`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnwrittenRead {
+    /// Where it was read.
+    pub spot: Spot,
+    /// Bytes read.
+    pub size: u32,
+}
+
+/// All of simulated memory.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    bytes: Vec<u8>,
+    written: Vec<u64>,
+    hot: Vec<Hot>,
+    regions: Vec<Region>,
+    slots: Vec<u32>,
+    free_spans: BTreeMap<u32, Vec<u32>>,
+    limit: u64,
+    /// The last read of bytes that nothing wrote, for the machine to note and clear.
+    pub(super) unwritten_read: Option<UnwrittenRead>,
+}
+
+impl Memory {
+    /// Empty memory that will hold at most `limit` bytes (at most 4 GiB are possible).
+    #[must_use]
+    pub fn new(limit: u64) -> Memory {
+        Memory {
+            bytes: Vec::new(),
+            written: Vec::new(),
+            hot: Vec::new(),
+            regions: Vec::new(),
+            // The first slot stays empty, so that `BASE` itself is no region's address.
+            slots: vec![u32::MAX],
+            free_spans: BTreeMap::new(),
+            limit: limit.min(u64::from(u32::MAX) - 63),
+            unwritten_read: None,
+        }
+    }
+
+    /// Makes a region. `allocated` is where a program asked for it.
+    ///
+    /// # Errors
+    /// [`Trap::Limit`] past the limit given to [`Memory::new`].
+    pub fn allocate(
+        &mut self,
+        kind: RegionKind,
+        len: u32,
+        contents: Contents,
+        allocated: Option<Moment>,
+    ) -> Result<RegionId, Box<Trap>> {
+        let opaque = contents == Contents::Opaque;
+        let start = if opaque { 0 } else { self.take_span(len)? };
+        let slot_count = (GUARD + u64::from(len) + GUARD).div_ceil(SLOT_SIZE);
+        // The tables count too: a program that only allocates must meet the limit as well.
+        let tables = (self.hot.len() as u64 + 1) * 128 + (self.slots.len() as u64 + slot_count) * 4;
+        if tables > self.limit {
+            return Err(Box::new(Trap::Limit(Limit::Memory(self.limit))));
+        }
+        let id = RegionId(self.hot.len() as u32);
+        let base = BASE + ((self.slots.len() as u64) << SLOT_BITS) + GUARD;
+        self.slots.resize(self.slots.len() + slot_count as usize, id.0);
+        let flags = match contents {
+            Contents::Zero => 0,
+            Contents::Recycled => flag::TRACKED | flag::ZEROED,
+            Contents::Unwritten => flag::TRACKED,
+            Contents::Sparse => flag::TRACKED | flag::SPARSE,
+            Contents::Opaque => flag::OPAQUE,
+        };
+        self.hot.push(Hot { base, start, len, flags });
+        self.regions.push(Region { kind, life: Life::Live, allocated, freed: None, reclaimed: None });
+        if flags & flag::TRACKED != 0 {
+            self.forget_written(id);
+        }
+        Ok(id)
+    }
+
+    fn take_span(&mut self, len: u32) -> Result<u32, Box<Trap>> {
+        let rounded = u64::from(len).next_multiple_of(64).max(64);
+        if let Some(start) = self.free_spans.get_mut(&(rounded as u32)).and_then(Vec::pop) {
+            self.bytes[start as usize..start as usize + rounded as usize].fill(0);
+            return Ok(start);
+        }
+        let start = self.bytes.len() as u64;
+        if start + rounded > self.limit {
+            return Err(Box::new(Trap::Limit(Limit::Memory(self.limit))));
+        }
+        self.bytes.resize((start + rounded) as usize, 0);
+        self.written.resize(self.bytes.len() / 64, 0);
+        Ok(start as u32)
+    }
+
+    /// What is known of a region.
+    #[must_use]
+    pub fn region(&self, id: RegionId) -> &Region {
+        &self.regions[id.index()]
+    }
+
+    /// All regions, in the order in which they were made.
+    pub fn regions(&self) -> impl Iterator<Item = (RegionId, &Region)> {
+        self.regions.iter().enumerate().map(|(index, region)| (RegionId(index as u32), region))
+    }
+
+    /// First address of a region.
+    #[must_use]
+    pub fn base(&self, id: RegionId) -> u64 {
+        self.hot[id.index()].base
+    }
+
+    /// Size of a region in bytes.
+    #[must_use]
+    pub fn len(&self, id: RegionId) -> u32 {
+        self.hot[id.index()].len
+    }
+
+    /// Is there no region yet?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hot.is_empty()
+    }
+
+    /// The region into whose slots an address falls, and the (possibly negative or too large) offset from its start.
+    #[must_use]
+    pub fn near(&self, address: u64) -> Option<(RegionId, i64)> {
+        let slot = usize::try_from(address.wrapping_sub(BASE) >> SLOT_BITS).ok()?;
+        let id = *self.slots.get(slot)?;
+        let hot = self.hot.get(id as usize)?;
+        Some((RegionId(id), address.wrapping_sub(hot.base) as i64))
+    }
+
+    /// The region that an address points into (or to its very end).
+    #[must_use]
+    pub fn at(&self, address: u64) -> Option<Spot> {
+        let (region, offset) = self.near(address)?;
+        let offset = u32::try_from(offset).ok().filter(|&offset| offset <= self.len(region))?;
+        Some(Spot { region, offset })
+    }
+
+    /// Checks an access and says where it lands.
+    ///
+    /// # Errors
+    /// [`Trap::Fault`] with the region concerned, or [`Trap::Unmodelled`] for a kernel struct's unknown field.
+    #[inline]
+    pub fn check(&mut self, address: u64, size: u32, write: bool, reader: &ReadSide) -> Result<Spot, Box<Trap>> {
+        let slot = (address.wrapping_sub(BASE) >> SLOT_BITS) as usize;
+        if let Some(&id) = self.slots.get(slot)
+            && let Some(hot) = self.hot.get(id as usize)
+        {
+            let offset = address.wrapping_sub(hot.base);
+            if offset < u64::from(hot.len) && u64::from(size) <= u64::from(hot.len) - offset {
+                let spot = Spot { region: RegionId(id), offset: offset as u32 };
+                if hot.flags == 0 {
+                    return Ok(spot);
+                }
+                return self.check_flags(*hot, spot, address, size, write, reader);
+            }
+        }
+        Err(self.outside(address, size, write))
+    }
+
+    #[inline]
+    fn check_flags(
+        &mut self,
+        hot: Hot,
+        spot: Spot,
+        address: u64,
+        size: u32,
+        write: bool,
+        reader: &ReadSide,
+    ) -> Result<Spot, Box<Trap>> {
+        // Live stack and object memory: the written bits decide.
+        if hot.flags & !(flag::TRACKED | flag::ZEROED) == 0 {
+            let position = hot.start + spot.offset;
+            if write {
+                self.set_written(position, size);
+                return Ok(spot);
+            }
+            if self.all_written(position, size) {
+                return Ok(spot);
+            }
+        }
+        self.check_slowly(hot, spot, address, size, write, reader)
+    }
+
+    #[cold]
+    fn check_slowly(
+        &mut self,
+        hot: Hot,
+        spot: Spot,
+        address: u64,
+        size: u32,
+        write: bool,
+        reader: &ReadSide,
+    ) -> Result<Spot, Box<Trap>> {
+        let access = Attempt { address, size, write };
+        let fault = |kind| Box::new(Trap::Fault { kind, access: Some(access), region: Some(spot.region) });
+        let has = |bit| hot.flags & bit != 0;
+        if has(flag::FREED) {
+            return Err(fault(FaultKind::UseAfterFree));
+        }
+        if has(flag::OPAQUE) {
+            return Err(match &self.regions[spot.region.index()].kind {
+                RegionKind::PerCpuObject { .. } => fault(FaultKind::PerCpuPointer),
+                RegionKind::KernelVariable { name } => {
+                    Trap::unsupported(format!("contents of the kernel variable {name}"))
+                }
+                _ => fault(FaultKind::NotMemory),
+            });
+        }
+        if has(flag::DEAD) {
+            return Err(fault(FaultKind::DeadFrame));
+        }
+        if let Life::Waiting(waiting) = self.regions[spot.region.index()].life
+            && !reader.protects(waiting)
+        {
+            return Err(fault(FaultKind::UseWithoutRcu));
+        }
+        if write && matches!(self.regions[spot.region.index()].kind, RegionKind::Context) {
+            return Err(Box::new(Trap::Unmodelled { region: spot.region, offset: spot.offset }));
+        }
+        if write && (has(flag::READ_ONLY) || has(flag::SPARSE)) {
+            return Err(fault(FaultKind::ReadOnly));
+        }
+        if has(flag::TRACKED) {
+            let position = hot.start + spot.offset;
+            if write {
+                self.set_written(position, size);
+            } else if !self.all_written(position, size) {
+                if has(flag::SPARSE) {
+                    return Err(Box::new(Trap::Unmodelled { region: spot.region, offset: spot.offset }));
+                }
+                // A struct that is copied brings its padding along, so that only a read of nothing but
+                // unwritten bytes is certainly wrong.
+                if !has(flag::ZEROED) && !self.any_written(position, size) {
+                    return Err(fault(FaultKind::NeverWritten));
+                }
+                self.unwritten_read = Some(UnwrittenRead { spot, size });
+            }
+        }
+        Ok(spot)
+    }
+
+    #[cold]
+    fn outside(&self, address: u64, size: u32, write: bool) -> Box<Trap> {
+        let access = Some(Attempt { address, size, write });
+        if address < NULL_END || address.wrapping_add(u64::from(size)) < NULL_END {
+            return Box::new(Trap::Fault { kind: FaultKind::Null, access, region: None });
+        }
+        match self.near(address) {
+            Some((region, _)) => {
+                let hot = self.hot[region.index()];
+                let described = &self.regions[region.index()].kind;
+                let percpu = matches!(described, RegionKind::PerCpuObject { .. });
+                if !write && matches!(described, RegionKind::Map { .. }) {
+                    return Trap::unsupported("fields of struct bpf_map");
+                }
+                let kind = match hot.flags {
+                    flags if flags & flag::FREED != 0 => FaultKind::UseAfterFree,
+                    flags if flags & flag::OPAQUE != 0 && percpu => FaultKind::PerCpuPointer,
+                    flags if flags & flag::OPAQUE != 0 => FaultKind::NotMemory,
+                    _ => FaultKind::OutOfBounds,
+                };
+                Box::new(Trap::Fault { kind, access, region: Some(region) })
+            }
+            None => Box::new(Trap::Fault { kind: FaultKind::Wild, access, region: None }),
+        }
+    }
+
+    /// Loads `N` (1, 2, 4 or 8) bytes as a little-endian number.
+    ///
+    /// # Errors
+    /// As [`Memory::check`].
+    #[inline]
+    pub fn load<const N: usize>(&mut self, address: u64, reader: &ReadSide) -> Result<(u64, Spot), Box<Trap>> {
+        let spot = self.check(address, N as u32, false, reader)?;
+        Ok((self.number::<N>(spot), spot))
+    }
+
+    /// Stores the low `N` (1, 2, 4 or 8) bytes of a number, little-endian.
+    ///
+    /// # Errors
+    /// As [`Memory::check`].
+    #[inline]
+    pub fn store<const N: usize>(&mut self, address: u64, value: u64, reader: &ReadSide) -> Result<Spot, Box<Trap>> {
+        let spot = self.check(address, N as u32, true, reader)?;
+        self.set_number::<N>(spot, value);
+        Ok(spot)
+    }
+
+    /// The number at a spot that was checked.
+    #[inline]
+    pub(super) fn number<const N: usize>(&self, spot: Spot) -> u64 {
+        let at = self.hot[spot.region.index()].start as usize + spot.offset as usize;
+        let mut buffer = [0; 8];
+        if let Some(bytes) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<N>) {
+            buffer[..N].copy_from_slice(bytes);
+        }
+        u64::from_le_bytes(buffer)
+    }
+
+    /// Writes a number to a spot that was checked.
+    #[inline]
+    pub(super) fn set_number<const N: usize>(&mut self, spot: Spot, value: u64) {
+        let at = self.hot[spot.region.index()].start as usize + spot.offset as usize;
+        if let Some(bytes) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<N>) {
+            bytes.copy_from_slice(&value.to_le_bytes()[..N]);
+        }
+    }
+
+    /// A region's bytes, unchecked: for the machine itself and for reports. Empty for regions without bytes.
+    #[must_use]
+    pub fn peek(&self, id: RegionId) -> &[u8] {
+        let hot = self.hot[id.index()];
+        if hot.flags & (flag::OPAQUE | flag::FREED) != 0 {
+            return &[];
+        }
+        &self.bytes[hot.start as usize..hot.start as usize + hot.len as usize]
+    }
+
+    /// Writes bytes into a region, unchecked but for its size; they count as written. What goes past its end is
+    /// left out.
+    pub fn poke(&mut self, id: RegionId, offset: u32, bytes: &[u8]) {
+        let hot = self.hot[id.index()];
+        if hot.flags & (flag::OPAQUE | flag::FREED) != 0 || offset >= hot.len {
+            return;
+        }
+        let count = bytes.len().min((hot.len - offset) as usize);
+        let at = hot.start as usize + offset as usize;
+        self.bytes[at..at + count].copy_from_slice(&bytes[..count]);
+        if hot.flags & flag::TRACKED != 0 {
+            self.set_written(hot.start + offset, count as u32);
+        }
+    }
+
+    /// Was that byte of a region ever written? True where it is not recorded.
+    #[must_use]
+    pub fn is_written(&self, id: RegionId, offset: u32) -> bool {
+        let hot = self.hot[id.index()];
+        hot.flags & flag::TRACKED == 0 || (offset < hot.len && self.all_written(hot.start + offset, 1))
+    }
+
+    /// Makes a region read-only for programs.
+    pub fn freeze(&mut self, id: RegionId) {
+        self.hot[id.index()].flags |= flag::READ_ONLY;
+    }
+
+    /// Marks a region as freed and waiting.
+    pub fn retire(&mut self, id: RegionId, waiting: Waiting, at: Moment) {
+        self.hot[id.index()].flags |= flag::WAITING;
+        let region = &mut self.regions[id.index()];
+        region.life = Life::Waiting(waiting);
+        region.freed.get_or_insert(at);
+    }
+
+    /// Ends a region's life: every later access is a use after free, and its bytes may serve another region.
+    pub fn reclaim(&mut self, id: RegionId, step: u64) {
+        let hot = &mut self.hot[id.index()];
+        if hot.flags & flag::FREED != 0 {
+            return;
+        }
+        if hot.flags & flag::OPAQUE == 0 {
+            let rounded = hot.len.next_multiple_of(64).max(64);
+            self.free_spans.entry(rounded).or_default().push(hot.start);
+        }
+        hot.flags |= flag::FREED;
+        let region = &mut self.regions[id.index()];
+        region.life = Life::Freed;
+        region.reclaimed = Some(step);
+    }
+
+    /// Closes a stack frame: later accesses are faults until it is opened again.
+    #[inline]
+    pub(super) fn close_frame(&mut self, id: RegionId) {
+        self.hot[id.index()].flags |= flag::DEAD;
+    }
+
+    /// Opens a stack frame, with nothing written.
+    #[inline]
+    pub(super) fn open_frame(&mut self, id: RegionId) {
+        self.hot[id.index()].flags &= !flag::DEAD;
+        self.forget_written(id);
+    }
+
+    fn forget_written(&mut self, id: RegionId) {
+        let hot = self.hot[id.index()];
+        let first = hot.start as usize / 64;
+        let words = (hot.len as usize).div_ceil(64);
+        self.written[first..first + words].fill(0);
+    }
+
+    /// The bits of a word for `size` bytes from `position`, and how many of the bytes they are.
+    #[inline]
+    fn mask(position: u32, size: u32) -> (u64, u32) {
+        let bit = position & 63;
+        let count = size.min(64 - bit);
+        let ones = if count == 64 { u64::MAX } else { (1 << count) - 1 };
+        (ones << bit, count)
+    }
+
+    #[inline]
+    fn set_written(&mut self, mut position: u32, mut size: u32) {
+        while size > 0 {
+            let (mask, count) = Self::mask(position, size);
+            self.written[position as usize / 64] |= mask;
+            position += count;
+            size -= count;
+        }
+    }
+
+    #[inline]
+    fn all_written(&self, mut position: u32, mut size: u32) -> bool {
+        while size > 0 {
+            let (mask, count) = Self::mask(position, size);
+            if self.written[position as usize / 64] & mask != mask {
+                return false;
+            }
+            position += count;
+            size -= count;
+        }
+        true
+    }
+
+    fn any_written(&self, mut position: u32, mut size: u32) -> bool {
+        while size > 0 {
+            let (mask, count) = Self::mask(position, size);
+            if self.written[position as usize / 64] & mask != 0 {
+                return true;
+            }
+            position += count;
+            size -= count;
+        }
+        false
+    }
+}

@@ -1,0 +1,105 @@
+//! The call that a model serves: its arguments, and the machine as a model may use it.
+
+use crate::machine::cpu::Execution;
+use crate::machine::event::{Access, AccessKind, Event};
+use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::memory::Spot;
+use crate::machine::region::RegionKind;
+use crate::machine::stepper::Machine;
+use crate::machine::story::{Moment, RegionId};
+
+/// One call of a helper or kfunc.
+pub(in crate::machine) struct Call<'m> {
+    pub machine: &'m mut Machine,
+    pub name: &'static str,
+    pub cpu: u32,
+    pub args: [u64; 5],
+    pub at: Moment,
+}
+
+/// Most bytes that a helper reads or writes at once; the kernel's own bound on most sizes is 2^29.
+const MAX_BYTES: u64 = 1 << 29;
+
+impl Call<'_> {
+    /// The low 32 bits of an argument.
+    pub fn arg32(&self, index: usize) -> u32 {
+        self.args[index] as u32
+    }
+
+    /// A fault about this call's arguments.
+    pub fn bad<T>(&self, what: impl Into<String>) -> Result<T, Box<Trap>> {
+        Err(Trap::argument(self.name, what))
+    }
+
+    /// The program that made the call.
+    pub fn execution(&mut self) -> Result<&mut Execution, Box<Trap>> {
+        let execution = self.machine.cpus.get_mut(self.cpu as usize).and_then(|cpu| cpu.execution.as_mut());
+        execution.ok_or_else(|| Trap::fault(FaultKind::RanOff))
+    }
+
+    /// Checks an access and reports it.
+    pub fn touch(&mut self, address: u64, size: u32, kind: AccessKind) -> Result<Spot, Box<Trap>> {
+        let reader = self.machine.rcu.reader(self.cpu);
+        let spot = self.machine.memory.check(address, size, kind != AccessKind::Read, &reader)?;
+        self.machine.report.accesses.push(Access { region: spot.region, offset: spot.offset, size, kind });
+        Ok(spot)
+    }
+
+    /// Reads bytes of the program's memory.
+    pub fn read(&mut self, address: u64, size: u64) -> Result<Vec<u8>, Box<Trap>> {
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        if size > MAX_BYTES {
+            return self.bad(format!("a size of {size} bytes"));
+        }
+        let spot = self.touch(address, size as u32, AccessKind::Read)?;
+        let at = spot.offset as usize;
+        Ok(self.machine.memory.peek(spot.region).get(at..at + size as usize).unwrap_or_default().to_vec())
+    }
+
+    /// Writes bytes to the program's memory.
+    pub fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Box<Trap>> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let spot = self.touch(address, bytes.len() as u32, AccessKind::Write)?;
+        self.machine.memory.poke(spot.region, spot.offset, bytes);
+        Ok(())
+    }
+
+    /// Reads a string that ends with a zero byte, of at most `limit` bytes without it.
+    pub fn read_string(&mut self, address: u64, limit: usize) -> Result<Vec<u8>, Box<Trap>> {
+        let mut text = Vec::new();
+        while text.len() < limit {
+            match self.read(address.wrapping_add(text.len() as u64), 1)?.first() {
+                None | Some(0) => break,
+                Some(&byte) => text.push(byte),
+            }
+        }
+        Ok(text)
+    }
+
+    /// The region that an argument points to the start of.
+    pub fn region(&self, address: u64) -> Result<RegionId, Box<Trap>> {
+        match self.machine.memory.at(address) {
+            Some(spot) => Ok(spot.region),
+            None if address == 0 => self.bad("NULL where an object is wanted"),
+            None => self.bad(format!("{address:#x} is no object")),
+        }
+    }
+
+    /// A new reference for the program that calls.
+    pub fn acquire(&mut self, region: RegionId) {
+        self.machine.ledger.acquire(self.cpu, region, self.at);
+        self.machine.report.events.push(Event::Ownership(region));
+    }
+
+    /// The name of the kernel struct that a region is, if it is one.
+    pub fn kernel_struct(&self, region: RegionId) -> Option<&str> {
+        match &self.machine.memory.region(region).kind {
+            RegionKind::KernelObject { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+}

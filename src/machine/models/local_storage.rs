@@ -1,0 +1,47 @@
+//! Storage attached to cgroups, tasks, sockets and inodes.
+
+use crate::machine::maps::errno;
+
+use super::{Answer, Call, Model, Modelled, helper};
+
+pub(super) static MODELS: &[Model] = &[
+    helper("bpf_cgrp_storage_get", 4, get),
+    helper("bpf_cgrp_storage_delete", 2, delete),
+    helper("bpf_task_storage_get", 4, get),
+    helper("bpf_task_storage_delete", 2, delete),
+    helper("bpf_sk_storage_get", 4, get),
+    helper("bpf_sk_storage_delete", 2, delete),
+    helper("bpf_inode_storage_get", 4, get),
+    helper("bpf_inode_storage_delete", 2, delete),
+];
+
+/// Make the storage if there is none (`BPF_LOCAL_STORAGE_GET_F_CREATE`).
+const CREATE: u64 = 1;
+
+fn get(call: &mut Call<'_>) -> Modelled {
+    let map = call.machine.map_at(call.name, call.args[0])?;
+    let [_, owner, initial, flags, _] = call.args;
+    if flags & !CREATE != 0 || owner == 0 {
+        return Ok(Answer::Value(0));
+    }
+    let owner = call.machine.storage_owner(call.name, owner)?;
+    let initial = if initial == 0 {
+        None
+    } else {
+        let size = call.machine.maps[map as usize].value_size();
+        Some(call.read(initial, size.into())?)
+    };
+    let at = call.at;
+    let value = call.machine.storage_get(map, owner, initial.as_deref(), flags & CREATE != 0, at)?;
+    Ok(Answer::Value(value.map_or(0, |region| call.machine.memory.base(region))))
+}
+
+fn delete(call: &mut Call<'_>) -> Modelled {
+    let map = call.machine.map_at(call.name, call.args[0])?;
+    if call.args[1] == 0 {
+        return Ok(Answer::Value(errno::EINVAL as u64));
+    }
+    let owner = call.machine.storage_owner(call.name, call.args[1])?;
+    let result = call.machine.storage_delete(map, owner, call.at)?;
+    Ok(Answer::Value(result as u64))
+}

@@ -1,0 +1,44 @@
+//! Spin locks in map values and objects.
+
+use crate::machine::event::{AccessKind, Event};
+use crate::machine::fault::{FaultKind, Trap};
+
+use super::{Answer, Call, Model, Modelled, helper};
+
+pub(super) static MODELS: &[Model] = &[helper("bpf_spin_lock", 1, lock), helper("bpf_spin_unlock", 1, unlock)];
+
+fn lock(call: &mut Call<'_>) -> Modelled {
+    let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
+    let place = (spot.region, spot.offset);
+    match call.machine.world.locks.get(&place) {
+        Some(&holder) if holder == call.cpu => return Err(Trap::about(FaultKind::Deadlock, spot.region)),
+        Some(_) => return Ok(Answer::Blocked),
+        None => {}
+    }
+    let cpu = call.cpu;
+    let execution = call.execution()?;
+    if execution.lock.is_some() {
+        return Err(Trap::about(FaultKind::Unbalanced("a second bpf_spin_lock while one is held"), spot.region));
+    }
+    execution.lock = Some(place);
+    call.machine.world.locks.insert(place, cpu);
+    call.machine.memory.poke(spot.region, spot.offset, &1u32.to_le_bytes());
+    call.machine.rcu.lock(cpu);
+    call.machine.report.events.push(Event::Lock { region: spot.region, offset: spot.offset });
+    Ok(Answer::Nothing)
+}
+
+fn unlock(call: &mut Call<'_>) -> Modelled {
+    let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
+    let place = (spot.region, spot.offset);
+    let execution = call.execution()?;
+    if execution.lock != Some(place) {
+        return Err(Trap::about(FaultKind::Unbalanced("bpf_spin_unlock of a lock that is not held"), spot.region));
+    }
+    execution.lock = None;
+    call.machine.world.locks.remove(&place);
+    call.machine.memory.poke(spot.region, spot.offset, &0u32.to_le_bytes());
+    call.machine.rcu.unlock(call.cpu);
+    call.machine.report.events.push(Event::Unlock { region: spot.region, offset: spot.offset });
+    Ok(Answer::Nothing)
+}

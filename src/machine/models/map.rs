@@ -1,0 +1,163 @@
+//! Maps: lookup, update, delete, and visiting each element.
+
+use crate::machine::event::{Access, AccessKind};
+use crate::machine::fault::Trap;
+use crate::machine::maps::{MapFamily, errno};
+use crate::machine::memory::Contents;
+use crate::machine::region::RegionKind;
+use crate::machine::story::RegionId;
+
+use super::{Answer, Call, Continuation, Model, Modelled, helper};
+
+pub(super) static MODELS: &[Model] = &[
+    helper("bpf_map_lookup_elem", 2, lookup),
+    helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu),
+    helper("bpf_map_update_elem", 4, update),
+    helper("bpf_map_delete_elem", 2, delete),
+    helper("bpf_for_each_map_elem", 4, for_each),
+];
+
+/// The map and the key that the first two arguments name.
+fn map_and_key(call: &mut Call<'_>) -> Result<(u32, Vec<u8>), Box<Trap>> {
+    let map = call.machine.map_at(call.name, call.args[0])?;
+    let size = call.machine.maps[map as usize].key_size();
+    Ok((map, call.read(call.args[1], size.into())?))
+}
+
+fn address(call: &Call<'_>, value: Option<RegionId>) -> Modelled {
+    Ok(Answer::Value(value.map_or(0, |region| call.machine.memory.base(region))))
+}
+
+/// Finding and changing elements orders CPUs in ways that the reduction of schedules has to see: each is an access to
+/// the map itself.
+fn touch_map(call: &mut Call<'_>, map: u32, kind: AccessKind) {
+    let region = call.machine.maps[map as usize].handle;
+    call.machine.report.accesses.push(Access { region, offset: 0, size: 0, kind });
+}
+
+fn lookup(call: &mut Call<'_>) -> Modelled {
+    let (map, key) = map_and_key(call)?;
+    touch_map(call, map, AccessKind::Read);
+    let value = call.machine.map_lookup(map, &key, call.cpu)?;
+    address(call, value)
+}
+
+fn lookup_percpu(call: &mut Call<'_>) -> Modelled {
+    let (map, key) = map_and_key(call)?;
+    let cpu = call.arg32(2);
+    let state = &call.machine.maps[map as usize];
+    if !state.per_cpu {
+        return Err(Trap::unsupported(format!(
+            "bpf_map_lookup_percpu_elem on map {} of type {}",
+            state.name, state.map_type
+        )));
+    }
+    if cpu >= call.machine.cpu_count() {
+        return Ok(Answer::Value(0));
+    }
+    touch_map(call, map, AccessKind::Read);
+    let value = call.machine.map_lookup(map, &key, cpu)?;
+    address(call, value)
+}
+
+fn update(call: &mut Call<'_>) -> Modelled {
+    let (map, key) = map_and_key(call)?;
+    let size = call.machine.maps[map as usize].value_size();
+    let value = call.read(call.args[2], size.into())?;
+    touch_map(call, map, AccessKind::Atomic);
+    let (flags, at) = (call.args[3], call.at);
+    let result = call.machine.map_update(map, &key, &value, flags, at)?;
+    if result == 0
+        && let Some(region) = call.machine.map_lookup(map, &key, call.cpu)?
+    {
+        let written = Access { region, offset: 0, size, kind: AccessKind::Write };
+        call.machine.report.accesses.push(written);
+    }
+    Ok(Answer::Value(result as u64))
+}
+
+fn delete(call: &mut Call<'_>) -> Modelled {
+    let (map, key) = map_and_key(call)?;
+    touch_map(call, map, AccessKind::Atomic);
+    let result = call.machine.map_delete(map, &key, call.at)?;
+    Ok(Answer::Value(result as u64))
+}
+
+/// `bpf_for_each_map_elem` between two elements.
+///
+/// A hash map's elements are those that were there at the start and still are when their turn comes; the kernel's
+/// order is by hash, ours by key.
+#[derive(Clone, Debug)]
+pub(in crate::machine) struct ForEach {
+    map: u32,
+    function: u64,
+    context: u64,
+    /// Keys still to visit, last first; for arrays empty.
+    keys: Vec<Box<[u8]>>,
+    /// Next index of an array.
+    index: u32,
+    /// Where the callback sees the key.
+    key_region: RegionId,
+    visited: u64,
+}
+
+fn for_each(call: &mut Call<'_>) -> Modelled {
+    let map = call.machine.map_at(call.name, call.args[0])?;
+    let [_, function, context, flags, _] = call.args;
+    if flags != 0 {
+        return Ok(Answer::Value(errno::EINVAL as u64));
+    }
+    let state = &call.machine.maps[map as usize];
+    let keys = match state.family {
+        MapFamily::Array => Vec::new(),
+        MapFamily::Hash => state.elements().into_iter().rev().map(|(key, _)| key.into_boxed_slice()).collect(),
+        _ => return Err(Trap::unsupported(format!("{} on map {} of type {}", call.name, state.name, state.map_type))),
+    };
+    let size = state.key_size();
+    touch_map(call, map, AccessKind::Read);
+    let key_region = call.machine.memory.allocate(RegionKind::MapKey { map }, size, Contents::Zero, Some(call.at))?;
+    call.machine.memory.freeze(key_region);
+    let walk = ForEach { map, function, context, keys, index: 0, key_region, visited: 0 };
+    Box::new(walk).next(call)
+}
+
+/// A key, and the region of its value.
+type Element = (Box<[u8]>, RegionId);
+
+impl ForEach {
+    /// Goes on with what the callback returned.
+    pub fn resume(self: Box<Self>, call: &mut Call<'_>, result: u64) -> Modelled {
+        if result != 0 { self.finish(call) } else { self.next(call) }
+    }
+
+    fn finish(&self, call: &mut Call<'_>) -> Modelled {
+        let step = call.machine.steps;
+        call.machine.memory.reclaim(self.key_region, step);
+        Ok(Answer::Value(self.visited))
+    }
+
+    fn next(mut self: Box<Self>, call: &mut Call<'_>) -> Modelled {
+        let Some((key, value)) = self.next_element(call)? else { return self.finish(call) };
+        call.machine.memory.poke(self.key_region, 0, &key);
+        self.visited += 1;
+        let memory = &call.machine.memory;
+        let map = memory.base(call.machine.maps[self.map as usize].handle);
+        let args = [map, memory.base(self.key_region), memory.base(value), self.context, 0];
+        Ok(Answer::CallBack { function: self.function, args, then: Continuation::ForEach(self) })
+    }
+
+    fn next_element(&mut self, call: &mut Call<'_>) -> Result<Option<Element>, Box<Trap>> {
+        if call.machine.maps[self.map as usize].family == MapFamily::Array {
+            let key: Box<[u8]> = Box::new(self.index.to_le_bytes());
+            self.index += 1;
+            let value = call.machine.map_lookup(self.map, &key, call.cpu)?;
+            return Ok(value.map(|value| (key, value)));
+        }
+        while let Some(key) = self.keys.pop() {
+            if let Some(value) = call.machine.map_lookup(self.map, &key, call.cpu)? {
+                return Ok(Some((key, value)));
+            }
+        }
+        Ok(None)
+    }
+}

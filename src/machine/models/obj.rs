@@ -1,0 +1,119 @@
+//! Objects of the program: making, dropping, sharing, and exchanging them with kptr fields.
+
+use crate::btf::fields::FieldKind;
+use crate::machine::event::{AccessKind, Event};
+use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::memory::Contents;
+use crate::machine::ownership::{Field, Holder};
+use crate::machine::region::RegionKind;
+use crate::machine::story::RegionId;
+
+use super::{Answer, Call, Model, Modelled, kfunc};
+
+pub(super) static MODELS: &[Model] = &[
+    kfunc("bpf_obj_new_impl", 1, new),
+    kfunc("bpf_obj_drop_impl", 1, drop_object),
+    kfunc("bpf_refcount_acquire_impl", 1, refcount_acquire),
+];
+
+/// Largest object (`BPF_MEM_ALLOC_SIZE_MAX`, less the allocator's own word).
+const MAX_SIZE: u32 = 4096 - 8;
+
+fn new(call: &mut Call<'_>) -> Modelled {
+    let (type_id, size) = call.machine.local_type(call.name, call.args[0])?;
+    if size > MAX_SIZE {
+        // The allocator has no bucket of that size.
+        return Ok(Answer::Value(0));
+    }
+    let region = call.machine.allocate(RegionKind::Object { type_id }, size, Contents::Recycled, call.at)?;
+    // Special fields are initialised whatever the memory held before (`bpf_obj_init`).
+    let specials = crate::machine::types::special_fields(call.machine.object.btf.as_deref(), type_id);
+    for field in specials.fields {
+        call.machine.memory.poke(region, field.offset, &vec![0; field.size as usize]);
+    }
+    call.acquire(region);
+    Ok(Answer::Value(call.machine.memory.base(region)))
+}
+
+fn drop_object(call: &mut Call<'_>) -> Modelled {
+    let region = call.region(call.args[0])?;
+    if !matches!(call.machine.memory.region(region).kind, RegionKind::Object { .. }) {
+        return Err(Trap::about(
+            FaultKind::BadArgument { callee: call.name, what: "this is no object of bpf_obj_new".to_owned() },
+            region,
+        ));
+    }
+    call.machine.release(region, Holder::Cpu(call.cpu), call.at)?;
+    Ok(Answer::Nothing)
+}
+
+fn refcount_acquire(call: &mut Call<'_>) -> Modelled {
+    let pointer = call.args[0];
+    let region = call.region(pointer)?;
+    if call.machine.ledger.count(region) == 0 {
+        // The count is zero already: the object waits for a grace period.
+        let reader = call.machine.rcu.reader(call.cpu);
+        call.machine.memory.check(pointer, 1, false, &reader)?;
+        return Ok(Answer::Value(0));
+    }
+    call.acquire(region);
+    Ok(Answer::Value(pointer))
+}
+
+/// `bpf_kptr_xchg`: one atomic exchange of a field with a pointer that the program owns; what was in the field is the
+/// program's afterwards.
+pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
+    let (field, new) = (call.args[0], call.args[1]);
+    if !field.is_multiple_of(8) {
+        return Err(Trap::fault(FaultKind::Misaligned));
+    }
+    let spot = call.touch(field, 8, AccessKind::Atomic)?;
+    let place = (spot.region, spot.offset);
+    let given = if new == 0 { None } else { Some(call.region(new)?) };
+    if let Some(given) = given
+        && !call.machine.ledger.holds(call.cpu, given)
+    {
+        return Err(call.machine.not_owned(given));
+    }
+    if let Some(wrong) = mismatch(call, place, given) {
+        return Err(Trap::about(
+            FaultKind::BadArgument { callee: call.name, what: wrong },
+            given.unwrap_or(spot.region),
+        ));
+    }
+    let old = call.machine.memory.number::<8>(spot);
+    if let Some(held) = call.machine.ledger.in_field(place)
+        && call.machine.memory.at(old).is_some_and(|at| at.region == held)
+    {
+        call.machine.ledger.transfer(held, Holder::Field(place), Holder::Cpu(call.cpu));
+        call.machine.report.events.push(Event::Ownership(held));
+    }
+    if let Some(given) = given {
+        call.machine.ledger.transfer(given, Holder::Cpu(call.cpu), Holder::Field(place));
+        call.machine.report.events.push(Event::Ownership(given));
+    }
+    call.machine.memory.set_number::<8>(spot, new);
+    Ok(Answer::Value(old))
+}
+
+/// Why a pointer may not go into a field: the field is no kptr, or one for something else.
+fn mismatch(call: &Call<'_>, (region, offset): Field, given: Option<RegionId>) -> Option<String> {
+    let btf = call.machine.object.btf.as_deref()?;
+    let fields = call.machine.special_fields(region)?;
+    let Some(field) = fields.at(offset).filter(|field| field.kind.is_kptr()) else {
+        return Some("the first argument is no kptr field".to_owned());
+    };
+    let (target, given) = (field.kptr?, given?);
+    let wanted = btf.ty(btf.resolve(target)).name().to_owned();
+    let (percpu, found) = match &call.machine.memory.region(given).kind {
+        RegionKind::PerCpuObject { type_id } => (true, btf.ty(btf.resolve(*type_id)).name().to_owned()),
+        RegionKind::Object { type_id } => (false, btf.ty(btf.resolve(*type_id)).name().to_owned()),
+        RegionKind::KernelObject { name, .. } => (false, name.to_string()),
+        _ => return Some("the second argument is no object".to_owned()),
+    };
+    let words = |percpu: bool, name: &str| format!("{}struct {name}", if percpu { "per-CPU " } else { "" });
+    let field_is_percpu = field.kind == FieldKind::KptrPercpu;
+    ((field_is_percpu, &wanted) != (percpu, &found)).then(|| {
+        format!("a pointer to {} goes into a field for {}", words(percpu, &found), words(field_is_percpu, &wanted))
+    })
+}

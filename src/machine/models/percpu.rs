@@ -1,0 +1,101 @@
+//! Per-CPU objects: making, dropping, and reaching one CPU's copy.
+//!
+//! The pointer that `bpf_percpu_obj_new` returns names all copies and can be passed on, not followed: in the kernel
+//! it points to a little box in which the allocator keeps the per-CPU address. A fresh copy is zero; a copy that the
+//! allocator hands out again holds what its last user left (`kernel/bpf/memalloc.c`), so that reading bytes nobody
+//! wrote is noted.
+
+use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::memory::Contents;
+use crate::machine::ownership::Holder;
+use crate::machine::rcu::ReadSide;
+use crate::machine::region::{Life, RegionKind};
+use crate::machine::story::RegionId;
+use crate::machine::types;
+
+use super::{Answer, Call, Model, Modelled, helper, kfunc};
+
+pub(super) static MODELS: &[Model] = &[
+    kfunc("bpf_percpu_obj_new_impl", 1, new),
+    kfunc("bpf_percpu_obj_drop_impl", 1, drop_object),
+    helper("bpf_this_cpu_ptr", 1, this_cpu_ptr),
+    helper("bpf_per_cpu_ptr", 2, per_cpu_ptr),
+    helper("bpf_kptr_xchg", 2, super::obj::exchange),
+];
+
+/// Largest per-CPU object (`BPF_GLOBAL_PERCPU_MA_MAX_SIZE`).
+const MAX_SIZE: u32 = 512;
+
+fn new(call: &mut Call<'_>) -> Modelled {
+    let (type_id, size) = call.machine.local_type(call.name, call.args[0])?;
+    if size > MAX_SIZE {
+        return call.bad(format!("{size} bytes, where at most {MAX_SIZE} are possible"));
+    }
+    let btf = call.machine.object.btf.clone();
+    if !types::special_fields(btf.as_deref(), type_id).is_empty() {
+        return call.bad("a per-CPU object must not have special fields");
+    }
+    let at = call.at;
+    let handle = call.machine.allocate(RegionKind::PerCpuObject { type_id }, size, Contents::Opaque, at)?;
+    for cpu in 0..call.machine.cpu_count() {
+        let kind = RegionKind::PerCpuCopy { of: handle, cpu, type_id };
+        call.machine.allocate(kind, size, Contents::Recycled, at)?;
+    }
+    call.acquire(handle);
+    Ok(Answer::Value(call.machine.memory.base(handle)))
+}
+
+fn drop_object(call: &mut Call<'_>) -> Modelled {
+    let region = call.region(call.args[0])?;
+    if !matches!(call.machine.memory.region(region).kind, RegionKind::PerCpuObject { .. }) {
+        return Err(Trap::about(
+            FaultKind::BadArgument { callee: call.name, what: "this is no per-CPU object".to_owned() },
+            region,
+        ));
+    }
+    call.machine.release(region, Holder::Cpu(call.cpu), call.at)?;
+    Ok(Answer::Nothing)
+}
+
+fn this_cpu_ptr(call: &mut Call<'_>) -> Modelled {
+    copy_of(call, call.cpu)
+}
+
+fn per_cpu_ptr(call: &mut Call<'_>) -> Modelled {
+    let cpu = call.arg32(1);
+    if cpu >= call.machine.cpu_count() {
+        return Ok(Answer::Value(0));
+    }
+    copy_of(call, cpu)
+}
+
+/// The address of a CPU's copy. That the pointer itself is still good is checked here, since the kernel reads the
+/// box behind it.
+fn copy_of(call: &mut Call<'_>, cpu: u32) -> Modelled {
+    let pointer = call.args[0];
+    let Some(spot) = call.machine.memory.at(pointer) else { return call.bad("the pointer is no per-CPU pointer") };
+    let described = call.machine.memory.region(spot.region);
+    match &described.kind {
+        RegionKind::PerCpuObject { .. } => {
+            check_life(described.life, &call.machine.rcu.reader(call.cpu), spot.region)?;
+            let copy = RegionId(spot.region.0 + 1 + cpu);
+            Ok(Answer::Value(call.machine.memory.base(copy) + u64::from(spot.offset)))
+        }
+        RegionKind::KernelVariable { name } => {
+            Err(Trap::unsupported(format!("contents of the per-CPU kernel variable {name}")))
+        }
+        _ => Err(Trap::about(
+            FaultKind::BadArgument { callee: call.name, what: "the pointer is no per-CPU pointer".to_owned() },
+            spot.region,
+        )),
+    }
+}
+
+fn check_life(life: Life, reader: &ReadSide, region: RegionId) -> Result<(), Box<Trap>> {
+    match life {
+        Life::Live => Ok(()),
+        Life::Waiting(waiting) if reader.protects(waiting) => Ok(()),
+        Life::Waiting(_) => Err(Trap::about(FaultKind::UseWithoutRcu, region)),
+        Life::Freed => Err(Trap::about(FaultKind::UseAfterFree, region)),
+    }
+}

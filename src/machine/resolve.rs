@@ -1,0 +1,60 @@
+//! What the wide loads and calls of a program name: addresses of maps and kernel variables, and models.
+
+use std::sync::Arc;
+
+use crate::isa::{CallTarget, ImmediateSource};
+use crate::kernel::Tables;
+use crate::object::ExternKind;
+
+use super::code::{CallSite, Resolve};
+use super::models;
+use super::stepper::Machine;
+
+impl Resolve for Machine {
+    fn immediate(&mut self, source: ImmediateSource) -> Result<u64, String> {
+        match source {
+            ImmediateSource::Value(value) => Ok(value),
+            ImmediateSource::Map(map) => match self.maps.get(map as usize) {
+                Some(state) => Ok(self.memory.base(state.handle)),
+                None => Err(format!("map {map}, which the object does not have")),
+            },
+            ImmediateSource::MapValue { map, offset } => self.direct_value(map, offset),
+            ImmediateSource::KernelVariable(index) => {
+                let object = Arc::clone(&self.object);
+                let Some(variable) = object.externs.get(index as usize) else {
+                    return Err(format!("extern {index}, which the object does not have"));
+                };
+                if variable.kind == ExternKind::Kfunc {
+                    // Only a test whether the kernel has it takes a kfunc's address.
+                    let exists = Tables::embedded().kfunc(bare_name(&variable.name)).is_some();
+                    if !exists {
+                        return Ok(0);
+                    }
+                }
+                self.world.variable(&mut self.memory, &variable.name).map_err(|_| "too much memory".to_owned())
+            }
+            ImmediateSource::Function(_) => Err("a function outside the program".to_owned()),
+        }
+    }
+
+    fn call(&mut self, target: CallTarget) -> CallSite {
+        let (name, kfunc): (Arc<str>, bool) = match target {
+            CallTarget::Helper(id) => {
+                let known = u32::try_from(id).ok().and_then(|id| Tables::embedded().helper(id));
+                (known.map_or_else(|| format!("number {id}").into(), |helper| helper.name.as_str().into()), false)
+            }
+            CallTarget::Kfunc(index) => match self.object.externs.get(index as usize) {
+                Some(kfunc) => (bare_name(&kfunc.name).into(), true),
+                None => (format!("number {index}").into(), true),
+            },
+            CallTarget::Subprogram(_) => ("function".into(), false),
+        };
+        let model = models::find(&name).filter(|model| model.kfunc == kfunc);
+        CallSite { name, kfunc, model }
+    }
+}
+
+/// An extern's name without the `___flavour` that libbpf ignores.
+fn bare_name(name: &str) -> &str {
+    name.find("___").map_or(name, |end| &name[..end])
+}

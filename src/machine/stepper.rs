@@ -1,0 +1,547 @@
+//! The machine: setting it up, starting programs on its CPUs, and stepping them.
+
+use std::sync::Arc;
+
+use crate::btf::fields::SpecialFields;
+use crate::btf::{Btf, TypeId};
+use crate::object::Object;
+
+use super::code::{self, LoadedProgram};
+use super::cpu::{Cpu, Execution, Then};
+use super::event::{Event, Outcome, StepReport};
+use super::execute::{Flow, execute};
+use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
+use super::maps::MapState;
+use super::memory::{Contents, Memory, UnwrittenRead};
+use super::models::{Answer, Call};
+use super::ownership::{Field, Holder, Ledger};
+use super::rcu::Rcu;
+use super::region::RegionKind;
+use super::setup::{MAX_CPUS, MachineOptions, SetupError};
+use super::story::{Moment, RegionId};
+use super::types;
+use super::world::{TRACING_CONTEXT, World};
+
+/// References that a program still held when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// What is leaked.
+    pub region: RegionId,
+    /// Where it was acquired.
+    pub acquired: Moment,
+    /// The CPU whose program ended.
+    pub cpu: u32,
+}
+
+/// A read of an object's bytes that no program wrote: zero on fresh memory, anything on memory used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnwrittenNote {
+    /// Where it was read.
+    pub at: Moment,
+    /// What was read.
+    pub read: UnwrittenRead,
+}
+
+/// A machine with programs, maps and CPUs. Cloning it takes a snapshot.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub(super) object: Arc<Object>,
+    pub(super) options: Arc<MachineOptions>,
+    pub(super) memory: Memory,
+    pub(super) rcu: Rcu,
+    pub(super) cpus: Vec<Cpu>,
+    pub(super) programs: Vec<Arc<LoadedProgram>>,
+    pub(super) maps: Vec<MapState>,
+    pub(super) ledger: Ledger,
+    pub(super) world: World,
+    pub(super) report: StepReport,
+    pub(super) steps: u64,
+    pub(super) printed: Vec<String>,
+    leaks: Vec<Leak>,
+    unwritten: Vec<UnwrittenNote>,
+}
+
+/// `BPF_PROG_TYPE_STRUCT_OPS`.
+const STRUCT_OPS: u32 = 27;
+/// Notes of one kind that are kept; a loop must not fill memory with them.
+const MAX_NOTES: usize = 64;
+
+impl Machine {
+    /// A machine with the object's maps, its globals at their initial values, and nothing running.
+    ///
+    /// # Errors
+    /// [`SetupError`] for a number of CPUs that is not possible, or maps that need too much memory.
+    pub fn new(object: Arc<Object>, options: MachineOptions) -> Result<Machine, SetupError> {
+        if options.cpus == 0 || options.cpus > MAX_CPUS {
+            return Err(SetupError::CpuCount(options.cpus));
+        }
+        let cpus = options.cpus;
+        let mut machine = Machine {
+            memory: Memory::new(options.max_memory),
+            rcu: Rcu::new(cpus),
+            cpus: vec![Cpu::default(); cpus as usize],
+            programs: Vec::new(),
+            maps: Vec::new(),
+            ledger: Ledger::new(cpus),
+            world: World::new(options.seed, cpus),
+            report: StepReport::new(),
+            steps: 0,
+            printed: Vec::new(),
+            leaks: Vec::new(),
+            unwritten: Vec::new(),
+            object: Arc::clone(&object),
+            options: Arc::new(options),
+        };
+        let too_big = |_| SetupError::Memory(object.name.clone());
+        for (index, map) in object.maps.iter().enumerate() {
+            let kind = RegionKind::Map { map: index as u32 };
+            let handle = machine.memory.allocate(kind, 0, Contents::Opaque, None).map_err(too_big)?;
+            let specials = types::special_fields(object.btf.as_deref(), map.definition.value_type);
+            machine.maps.push(MapState::new(map, handle, specials));
+            if let Some(globals) = &map.globals
+                && let Some(region) = machine.array_element(index as u32, 0).map_err(too_big)?
+            {
+                machine.memory.poke(region, 0, &globals.bytes);
+            }
+        }
+        Ok(machine)
+    }
+
+    /// Loads a program by the name of its entry function and returns its index. Loading it twice is the same program.
+    ///
+    /// # Errors
+    /// [`SetupError::NoSuchProgram`].
+    pub fn load(&mut self, name: &str) -> Result<u32, SetupError> {
+        if let Some(loaded) = self.programs.iter().find(|program| program.source.name == name) {
+            return Ok(loaded.index);
+        }
+        let object = Arc::clone(&self.object);
+        let Some(source) = object.programs.iter().find(|program| program.name == name) else {
+            let available: Vec<_> = object.programs.iter().map(|program| program.name.as_str()).collect();
+            return Err(SetupError::NoSuchProgram {
+                object: object.name.clone(),
+                name: name.to_owned(),
+                available: available.join(", "),
+            });
+        };
+        if let Some(refused) = &source.refused {
+            return Err(SetupError::Refused { name: name.to_owned(), why: refused.to_string() });
+        }
+        let index = self.programs.len() as u32;
+        let program = code::load(index, source, self);
+        self.programs.push(Arc::new(program));
+        Ok(index)
+    }
+
+    /// Starts a loaded program on a CPU that is idle.
+    ///
+    /// # Errors
+    /// [`SetupError`] if there is no such CPU or it is busy, and if memory for its stack is short.
+    pub fn start(&mut self, program: u32, cpu: u32) -> Result<(), SetupError> {
+        let cpus = self.cpu_count();
+        let too_big = |_| SetupError::Memory(self.object.name.clone());
+        let Some(state) = self.cpus.get_mut(cpu as usize) else { return Err(SetupError::NoSuchCpu { cpu, cpus }) };
+        if state.execution.is_some() {
+            return Err(SetupError::Busy(cpu));
+        }
+        let Some(loaded) = self.programs.get(program as usize) else {
+            return Err(SetupError::NoSuchProgram {
+                object: self.object.name.clone(),
+                name: format!("number {program}"),
+                available: format!("{} loaded ones", self.programs.len()),
+            });
+        };
+        let section = &loaded.source.section;
+        let (sleepable, program_type) = (section.sleepable, section.program_type);
+        state.execution = Some(Execution::new(Arc::clone(loaded)));
+        state.push(cpu, &mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
+        let context = self.world.context(&mut self.memory, &self.options, cpu, program_type).map_err(too_big)?;
+        if let Some(execution) = &mut state.execution {
+            execution.registers[1] = context;
+            execution.known |= 1 << 1;
+        }
+        if sleepable {
+            self.rcu.lock_trace(cpu);
+        } else {
+            self.rcu.lock(cpu);
+        }
+        Ok(())
+    }
+
+    /// Runs the program on a CPU until it ends.
+    ///
+    /// A lock that another CPU holds is never given back in such a run, so that waiting for one is a deadlock.
+    pub fn run(&mut self, cpu: u32) -> End {
+        loop {
+            match self.step(cpu) {
+                Ok(Outcome::Ran) => {}
+                Ok(Outcome::Returned(value)) => return End::Returned(value),
+                Ok(Outcome::Blocked) => return self.fail(cpu, *Trap::fault(FaultKind::Deadlock)),
+                Err(end) => return *end,
+            }
+        }
+    }
+
+    /// Executes one instruction of one CPU. What it touched is in [`Machine::report`] until the next step.
+    ///
+    /// # Errors
+    /// The [`End`] of the run, when the program cannot go on; the CPU is idle then. A CPU without a program, or one
+    /// that does not exist, has returned zero.
+    #[inline]
+    pub fn step(&mut self, cpu: u32) -> Result<Outcome, Box<End>> {
+        self.report.clear();
+        let reader = self.rcu.reader(cpu);
+        let Some(execution) = self.cpus.get_mut(cpu as usize).and_then(|state| state.execution.as_mut()) else {
+            return Ok(Outcome::Returned(0));
+        };
+        if self.steps >= self.options.max_insns {
+            let limit = Limit::Instructions(self.options.max_insns);
+            return Err(Box::new(self.fail(cpu, Trap::Limit(limit))));
+        }
+        self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
+        self.steps += 1;
+        let flow = execute(execution, &mut self.memory, &reader, &mut self.report);
+        if self.memory.unwritten_read.is_some() {
+            self.note_unwritten();
+        }
+        let outcome = match flow {
+            Ok(Flow::Next) => return Ok(Outcome::Ran),
+            Ok(Flow::CallLocal(target)) => self.call_local(cpu, target),
+            Ok(Flow::Call(site)) => self.call(cpu, site),
+            Ok(Flow::Exit) => self.exit(cpu),
+            Err(trap) => Err(trap),
+        };
+        outcome.map_err(|trap| Box::new(self.fail(cpu, *trap)))
+    }
+
+    #[cold]
+    fn note_unwritten(&mut self) {
+        if let Some(read) = self.memory.unwritten_read.take()
+            && self.unwritten.len() < MAX_NOTES
+        {
+            let at = self.report.at;
+            if !self.unwritten.iter().any(|note| note.at.place == at.place) {
+                self.unwritten.push(UnwrittenNote { at, read });
+            }
+        }
+    }
+
+    fn call_local(&mut self, cpu: u32, target: u32) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.cpus[cpu as usize];
+        let return_to = state.execution.as_ref().map_or(0, |execution| execution.pc + 1);
+        state.push(cpu, &mut self.memory, target, return_to, Then::Return)?;
+        Ok(Outcome::Ran)
+    }
+
+    fn call(&mut self, cpu: u32, site: usize) -> Result<Outcome, Box<Trap>> {
+        let Some(execution) = &self.cpus[cpu as usize].execution else { return Ok(Outcome::Returned(0)) };
+        let Some(site) = execution.program.calls.get(site) else { return Err(Trap::fault(FaultKind::RanOff)) };
+        let Some(model) = site.model else {
+            let what = if site.kfunc { "kfunc" } else { "helper" };
+            return Err(Trap::unsupported(format!("no model for {what} {}", site.name)));
+        };
+        let mut args = [0; 5];
+        args.copy_from_slice(&execution.registers[1..6]);
+        let at = self.report.at;
+        let answer = (model.run)(&mut Call { machine: self, name: model.name, cpu, args, at })?;
+        if self.memory.unwritten_read.is_some() {
+            self.note_unwritten();
+        }
+        self.answer(cpu, answer)
+    }
+
+    /// Carries out what a model answered.
+    fn answer(&mut self, cpu: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.cpus[cpu as usize];
+        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
+        match answer {
+            Answer::Value(value) => {
+                execution.finish_call(Some(value));
+                execution.pc += 1;
+            }
+            Answer::Nothing => {
+                execution.finish_call(None);
+                execution.pc += 1;
+            }
+            Answer::Blocked => return Ok(Outcome::Blocked),
+            Answer::CallBack { function, args, then } => {
+                let Some(target) = execution.program.function_slot(function) else {
+                    return Err(Trap::argument("callback", "the address is no function of the program"));
+                };
+                // The frame returns to the call itself, whose continuation then decides.
+                let return_to = execution.pc;
+                execution.registers[1..6].copy_from_slice(&args);
+                execution.known |= 0b11_1110;
+                state.push(cpu, &mut self.memory, target, return_to, Then::Resume(then))?;
+            }
+        }
+        Ok(Outcome::Ran)
+    }
+
+    fn exit(&mut self, cpu: u32) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.cpus[cpu as usize];
+        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
+        let value = (execution.known & 1 != 0).then_some(execution.registers[0]);
+        let innermost = execution.frames.last().map(|frame| &frame.then);
+        // Only a plain function and a member of a struct of callbacks may return nothing.
+        let is_struct_ops = execution.program.source.section.program_type == STRUCT_OPS;
+        let may_be_void = is_struct_ops || matches!(innermost, Some(Then::Return));
+        let Some(result) = value.or(may_be_void.then_some(0)) else {
+            return Err(Trap::fault(FaultKind::UninitialisedRegister(0)));
+        };
+        if execution.frames.len() == 1 {
+            check_balance(execution)?;
+        }
+        let mut stacks = [RegionId(0); super::cpu::MAX_FRAMES];
+        let known = state.stacks().len().min(stacks.len());
+        stacks[..known].copy_from_slice(&state.stacks()[..known]);
+        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
+        let Some(frame) = execution.pop(&mut self.memory, &stacks[..known]) else {
+            return Err(Trap::fault(FaultKind::RanOff));
+        };
+        match frame.then {
+            Then::Return => {
+                execution.finish_call(value);
+                Ok(Outcome::Ran)
+            }
+            Then::Resume(continuation) => {
+                let (at, args) = (self.report.at, [0; 5]);
+                let answer =
+                    continuation.resume(&mut Call { machine: self, name: "callback", cpu, args, at }, result)?;
+                self.answer(cpu, answer)
+            }
+            Then::Finish => {
+                self.stop(cpu, true);
+                Ok(Outcome::Returned(result))
+            }
+        }
+    }
+
+    /// Makes a CPU idle: its sections end, and what its program still held is lost. That is a leak if the program
+    /// came to its end.
+    fn stop(&mut self, cpu: u32, ended: bool) {
+        for region in self.ledger.held_by(cpu).to_vec() {
+            let acquired = self.ledger.acquired_at(region, Holder::Cpu(cpu)).unwrap_or(self.report.at);
+            self.ledger.transfer(region, Holder::Cpu(cpu), Holder::Lost);
+            if ended {
+                self.leaks.push(Leak { region, acquired, cpu });
+            }
+        }
+        let stacks = self.cpus[cpu as usize].stacks().to_vec();
+        for stack in stacks {
+            self.memory.close_frame(stack);
+        }
+        self.world.locks.retain(|_, &mut holder| holder != cpu);
+        self.rcu.leave(cpu);
+        self.cpus[cpu as usize].execution = None;
+    }
+
+    /// Turns a trap into the end of the run, with where and when, and makes the CPU idle.
+    #[cold]
+    fn fail(&mut self, cpu: u32, trap: Trap) -> End {
+        let state = self.cpus.get(cpu as usize).and_then(|state| state.execution.as_ref());
+        let callers = state.map_or(Vec::new(), Execution::callers);
+        let mut at = self.report.at;
+        if let (Trap::Limit(_), Some(execution)) = (&trap, state) {
+            at = Moment { place: execution.place(), cpu, step: self.steps };
+        }
+        self.stop(cpu, false);
+        match trap {
+            Trap::Fault { kind, access, region } => {
+                let story = region.map(|id| self.story(id));
+                End::Fault(Box::new(Fault { kind, at, access, story, callers }))
+            }
+            Trap::Unsupported(what) => End::Unsupported(Box::new(Unsupported { what, at, callers })),
+            Trap::Unmodelled { region, offset } => {
+                let what = self.unmodelled(region, offset);
+                End::Unsupported(Box::new(Unsupported { what, at, callers }))
+            }
+            Trap::Limit(limit) => End::Limit(limit, at),
+        }
+    }
+
+    /// The text for a read of something inside a kernel object or context that has no model.
+    fn unmodelled(&self, region: RegionId, offset: u32) -> String {
+        match &self.memory.region(region).kind {
+            RegionKind::KernelObject { name, type_id } => {
+                let field = self.kernel_types().and_then(|btf| types::field_at(btf, *type_id, offset));
+                match field {
+                    Some(path) => format!("field {path} of struct {name}, which is not modelled"),
+                    None => format!("byte {offset} of struct {name}, which is not modelled"),
+                }
+            }
+            _ if self.memory.len(region) == TRACING_CONTEXT => {
+                format!("argument {} of the traced function, which was not given (--arg)", offset / 8)
+            }
+            _ => format!("byte {offset} of the context, which is not modelled for this program type"),
+        }
+    }
+
+    /// Types of the kernel: those given, or else the object's own.
+    pub(super) fn kernel_types(&self) -> Option<&Btf> {
+        self.options.kernel_types.as_deref().or(self.object.btf.as_deref())
+    }
+
+    /// A region with its story so far.
+    #[must_use]
+    pub fn story(&self, id: RegionId) -> RegionStory {
+        RegionStory {
+            id,
+            base: self.memory.base(id),
+            size: self.memory.len(id),
+            region: self.memory.region(id).clone(),
+        }
+    }
+
+    /// What the last step touched.
+    #[must_use]
+    pub fn report(&self) -> &StepReport {
+        &self.report
+    }
+
+    /// The object that the machine runs.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// The options that it was made with.
+    #[must_use]
+    pub fn options(&self) -> &MachineOptions {
+        &self.options
+    }
+
+    /// Number of CPUs.
+    #[must_use]
+    pub fn cpu_count(&self) -> u32 {
+        self.cpus.len() as u32
+    }
+
+    /// Is a program running on that CPU?
+    #[must_use]
+    pub fn is_running(&self, cpu: u32) -> bool {
+        self.cpus.get(cpu as usize).is_some_and(|state| state.execution.is_some())
+    }
+
+    /// Programs that were loaded, by index.
+    #[must_use]
+    pub fn programs(&self) -> &[Arc<LoadedProgram>] {
+        &self.programs
+    }
+
+    /// Maps, as in the object.
+    #[must_use]
+    pub fn maps(&self) -> &[MapState] {
+        &self.maps
+    }
+
+    /// Memory.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Read-side sections and deferred frees.
+    #[must_use]
+    pub fn rcu(&self) -> &Rcu {
+        &self.rcu
+    }
+
+    /// Who holds what.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Steps done so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Lines that programs printed.
+    #[must_use]
+    pub fn printed(&self) -> &[String] {
+        &self.printed
+    }
+
+    /// References whose kptr field was overwritten, so that nothing finds the object any more: the object, the field,
+    /// and where the reference was acquired.
+    #[must_use]
+    pub fn overwritten(&self) -> Vec<(RegionId, Field, Moment)> {
+        let lost = |region: RegionId, (container, offset): Field| {
+            let bytes = self.memory.peek(container).get(offset as usize..).and_then(|bytes| bytes.first_chunk());
+            bytes
+                .is_some_and(|bytes| self.memory.at(u64::from_le_bytes(*bytes)).map(|spot| spot.region) != Some(region))
+        };
+        let references = self.ledger.iter().flat_map(|(region, all)| all.iter().map(move |one| (region, one)));
+        references
+            .filter_map(|(region, reference)| match reference.holder {
+                Holder::Field(field) if lost(region, field) => Some((region, field, reference.acquired)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// References that programs held when they ended, in order.
+    #[must_use]
+    pub fn leaks(&self) -> &[Leak] {
+        &self.leaks
+    }
+
+    /// Reads of object bytes that no program wrote, one for each instruction, at most 64.
+    #[must_use]
+    pub fn unwritten_reads(&self) -> &[UnwrittenNote] {
+        &self.unwritten
+    }
+
+    /// A value of a global's section or of another array of one, for `--set`.
+    pub(super) fn first_value(&mut self, map: u32) -> Option<RegionId> {
+        self.array_element(map, 0).ok().flatten()
+    }
+
+    /// Makes a region for something that a program allocates, and reports it.
+    pub(super) fn allocate(
+        &mut self,
+        kind: RegionKind,
+        len: u32,
+        contents: Contents,
+        at: Moment,
+    ) -> Result<RegionId, Box<Trap>> {
+        let region = self.memory.allocate(kind, len, contents, Some(at))?;
+        self.report.events.push(Event::Allocated(region));
+        Ok(region)
+    }
+
+    /// The special fields of what is in a region: a map's value or an object. `None` for other regions.
+    pub(super) fn special_fields(&self, region: RegionId) -> Option<SpecialFields> {
+        match self.memory.region(region).kind {
+            RegionKind::MapValue { map, .. } => self.maps.get(map as usize).map(|map| map.specials.clone()),
+            RegionKind::Object { type_id } => Some(types::special_fields(self.object.btf.as_deref(), type_id)),
+            _ => None,
+        }
+    }
+
+    /// Size of a local type of the object.
+    pub(super) fn local_type(&self, callee: &'static str, id: u64) -> Result<(TypeId, u32), Box<Trap>> {
+        let type_id = TypeId(u32::try_from(id).unwrap_or(u32::MAX));
+        let size = self.object.btf.as_deref().filter(|btf| btf.get(type_id).is_some_and(|ty| ty.composite().is_some()));
+        match size.and_then(|btf| btf.size_of(type_id)) {
+            Some(size) => Ok((type_id, size)),
+            None => Err(Trap::argument(callee, format!("{id} is no struct of the object"))),
+        }
+    }
+}
+
+fn check_balance(execution: &Execution) -> Result<(), Box<Trap>> {
+    let open = if execution.lock.is_some() {
+        "the program ends with a bpf_spin_lock held"
+    } else if execution.rcu_sections > 0 {
+        "the program ends inside a bpf_rcu_read_lock section"
+    } else if execution.preempt_sections > 0 {
+        "the program ends with preemption disabled"
+    } else {
+        return Ok(());
+    };
+    Err(Trap::fault(FaultKind::Unbalanced(open)))
+}

@@ -1,0 +1,189 @@
+//! What surrounds the programs: the current task and its cgroup, contexts, clocks, random numbers, locks.
+//!
+//! The task and the cgroup are structs of the given kernel types, of which the fields named in [`World::task`] can be
+//! read; any other is reported as not modelled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::btf::{Btf, TypeId};
+
+use super::fault::Trap;
+use super::memory::{Contents, Memory};
+use super::region::RegionKind;
+use super::setup::MachineOptions;
+use super::story::RegionId;
+use super::types;
+
+/// Id of the one cgroup that tasks are in, as `bpf_get_current_cgroup_id` gives it.
+pub const CGROUP_ID: u64 = 1;
+/// Arguments that a tracing program's context has room for (`MAX_BPF_FUNC_ARGS`).
+const TRACING_ARGUMENTS: u32 = 12;
+/// Size of such a context in bytes.
+pub(super) const TRACING_CONTEXT: u32 = TRACING_ARGUMENTS * 8;
+/// Size of a struct whose type is not known: its fields cannot be read, but it can be passed around.
+const UNKNOWN_SIZE: u32 = 4096;
+/// Size of a context of which nothing is modelled.
+const CONTEXT_SIZE: u32 = 1024;
+
+/// Surroundings of the programs.
+#[derive(Clone, Debug)]
+pub struct World {
+    task: Option<RegionId>,
+    cgroup: Option<RegionId>,
+    contexts: BTreeMap<(u32, bool), RegionId>,
+    variables: BTreeMap<String, RegionId>,
+    random: Vec<u64>,
+    /// Calls of clocks so far.
+    ticks: u64,
+    /// Who holds which spin lock: place of the lock and CPU.
+    pub(super) locks: BTreeMap<(RegionId, u32), u32>,
+}
+
+impl World {
+    /// Surroundings in which nothing was asked for yet.
+    #[must_use]
+    pub fn new(seed: u64, cpus: u32) -> World {
+        // Splitmix: close seeds and neighbouring CPUs must not give related numbers.
+        let mix = |value: u64| {
+            let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (value ^ (value >> 31)) | 1
+        };
+        let state = |cpu: u32| mix(seed.wrapping_add(u64::from(cpu) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        World {
+            task: None,
+            cgroup: None,
+            contexts: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            random: (0..cpus).map(state).collect(),
+            ticks: 0,
+            locks: BTreeMap::new(),
+        }
+    }
+
+    /// The next random number of a CPU (xorshift64*).
+    pub(super) fn random(&mut self, cpu: u32) -> u32 {
+        let Some(state) = self.random.get_mut(cpu as usize) else { return 0 };
+        *state ^= *state >> 12;
+        *state ^= *state << 25;
+        *state ^= *state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+    }
+
+    /// A clock in nanoseconds that grows by a microsecond each time it is read, from one second on.
+    pub(super) fn nanoseconds(&mut self) -> u64 {
+        self.ticks += 1;
+        1_000_000_000 + self.ticks * 1000
+    }
+
+    /// The address of a context for a program of that type on a CPU.
+    ///
+    /// Programs that are traced functions' (tracing, raw tracepoints, LSM) find the arguments given in the options;
+    /// one that was not given cannot be read. Contexts of other types exist, but nothing in them is modelled.
+    pub(super) fn context(
+        &mut self,
+        memory: &mut Memory,
+        options: &MachineOptions,
+        cpu: u32,
+        program_type: u32,
+    ) -> Result<u64, Box<Trap>> {
+        // BPF_PROG_TYPE_RAW_TRACEPOINT, its writable form, TRACING, LSM.
+        let tracing = matches!(program_type, 17 | 24 | 26 | 29);
+        if let Some(&region) = self.contexts.get(&(cpu, tracing)) {
+            return Ok(memory.base(region));
+        }
+        let region = if tracing {
+            let region = memory.allocate(RegionKind::Context, TRACING_CONTEXT, Contents::Sparse, None)?;
+            for (index, argument) in options.arguments.iter().take(TRACING_ARGUMENTS as usize).enumerate() {
+                memory.poke(region, index as u32 * 8, &argument.to_le_bytes());
+            }
+            region
+        } else {
+            memory.allocate(RegionKind::Context, CONTEXT_SIZE, Contents::Sparse, None)?
+        };
+        self.contexts.insert((cpu, tracing), region);
+        Ok(memory.base(region))
+    }
+
+    /// The address of a kernel variable, whose contents are not modelled.
+    pub(super) fn variable(&mut self, memory: &mut Memory, name: &str) -> Result<u64, Box<Trap>> {
+        if let Some(&region) = self.variables.get(name) {
+            return Ok(memory.base(region));
+        }
+        let kind = RegionKind::KernelVariable { name: name.into() };
+        let region = memory.allocate(kind, UNKNOWN_SIZE, Contents::Opaque, None)?;
+        self.variables.insert(name.to_owned(), region);
+        Ok(memory.base(region))
+    }
+
+    /// The current task: `pid`, `tgid`, `comm`, `group_leader`, `real_parent` and `parent` (itself), `cgroups`.
+    pub(super) fn task(
+        &mut self,
+        memory: &mut Memory,
+        btf: Option<&Btf>,
+        options: &MachineOptions,
+    ) -> Result<RegionId, Box<Trap>> {
+        if let Some(task) = self.task {
+            return Ok(task);
+        }
+        let cgroup = self.cgroup(memory, btf)?;
+        let mut css_set = KernelStruct::new(memory, btf, "css_set")?;
+        css_set.set("dfl_cgrp", &memory.base(cgroup).to_le_bytes(), memory);
+        let css_set = memory.base(css_set.region);
+        let mut task = KernelStruct::new(memory, btf, "task_struct")?;
+        let itself = memory.base(task.region);
+        let mut comm = [0; 16];
+        for (to, from) in comm.iter_mut().zip(options.comm.bytes().take(15)) {
+            *to = from;
+        }
+        task.set("pid", &options.tid.to_le_bytes(), memory);
+        task.set("tgid", &options.pid.to_le_bytes(), memory);
+        task.set("comm", &comm, memory);
+        task.set("cgroups", &css_set.to_le_bytes(), memory);
+        for relative in ["group_leader", "real_parent", "parent"] {
+            task.set(relative, &itself.to_le_bytes(), memory);
+        }
+        self.task = Some(task.region);
+        Ok(task.region)
+    }
+
+    /// The cgroup of the current task: `kn` with its `id`, and `level` 1.
+    pub(super) fn cgroup(&mut self, memory: &mut Memory, btf: Option<&Btf>) -> Result<RegionId, Box<Trap>> {
+        if let Some(cgroup) = self.cgroup {
+            return Ok(cgroup);
+        }
+        let mut node = KernelStruct::new(memory, btf, "kernfs_node")?;
+        node.set("id", &CGROUP_ID.to_le_bytes(), memory);
+        let node = memory.base(node.region);
+        let mut cgroup = KernelStruct::new(memory, btf, "cgroup")?;
+        cgroup.set("kn", &node.to_le_bytes(), memory);
+        cgroup.set("level", &1u32.to_le_bytes(), memory);
+        self.cgroup = Some(cgroup.region);
+        Ok(cgroup.region)
+    }
+}
+
+/// A kernel struct while its modelled fields are filled in.
+struct KernelStruct<'b> {
+    btf: Option<&'b Btf>,
+    type_id: TypeId,
+    region: RegionId,
+}
+
+impl<'b> KernelStruct<'b> {
+    fn new(memory: &mut Memory, btf: Option<&'b Btf>, name: &str) -> Result<KernelStruct<'b>, Box<Trap>> {
+        let type_id = btf.and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
+        let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(UNKNOWN_SIZE);
+        let kind = RegionKind::KernelObject { name: Arc::from(name), type_id };
+        let region = memory.allocate(kind, size, Contents::Sparse, None)?;
+        Ok(KernelStruct { btf, type_id, region })
+    }
+
+    /// Fills a field in, if the types have it.
+    fn set(&mut self, field: &str, bytes: &[u8], memory: &mut Memory) {
+        if let Some((offset, _)) = self.btf.and_then(|btf| types::member(btf, self.type_id, field)) {
+            memory.poke(self.region, offset, bytes);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What the instructions refer to, checked before any path is explored: opcodes, maps, and whether a map's fields may
+//! be used by such a program (`resolve_pseudo_ldimm64`, `check_map_prog_compatibility`, `kernel/bpf/verifier.c`,
+//! Linux 6.12).
+
+use super::env::{Check, Verifier, reject, unsupported};
+use super::maps::MapInfo;
+use super::rule::Rule;
+use crate::btf::fields::FieldKind;
+use crate::isa::{CallTarget, DecodeError, ImmediateSource, Insn};
+use crate::kernel::{MapType, ProgramType};
+use crate::object::RAW_REFERENCE;
+
+/// Map types that a program which may sleep can use.
+const FOR_SLEEPABLE: [MapType; 17] = [
+    MapType::Hash,
+    MapType::LruHash,
+    MapType::Array,
+    MapType::PercpuHash,
+    MapType::PercpuArray,
+    MapType::LruPercpuHash,
+    MapType::ArrayOfMaps,
+    MapType::HashOfMaps,
+    MapType::Ringbuf,
+    MapType::UserRingbuf,
+    MapType::InodeStorage,
+    MapType::SkStorage,
+    MapType::TaskStorage,
+    MapType::CgrpStorage,
+    MapType::Queue,
+    MapType::Stack,
+    MapType::Arena,
+];
+
+impl Verifier<'_> {
+    /// Checks all references of the program.
+    pub fn check_references(&mut self) -> Check {
+        let mut insn = 0;
+        while insn < self.insns.len() {
+            self.insn = insn;
+            match self.insns[insn] {
+                Err(
+                    error
+                    @ (DecodeError::UnknownOpcode(_) | DecodeError::BrokenWideLoad | DecodeError::UnknownWideLoad),
+                ) => return reject(Rule::Undecodable { error }),
+                Ok(Insn::LoadImmediate { source, .. }) => self.check_reference(source)?,
+                Ok(Insn::Call(CallTarget::Kfunc(index))) if is_raw(index) => {
+                    return unsupported("a call of a kernel function by its number");
+                }
+                _ => {}
+            }
+            insn += if self.raw(insn).is_wide() { 2 } else { 1 };
+        }
+        self.insn = 0;
+        Ok(())
+    }
+
+    fn check_reference(&self, source: ImmediateSource) -> Check {
+        match source {
+            ImmediateSource::Map(index) | ImmediateSource::MapValue { map: index, .. } => {
+                if is_raw(index) {
+                    return reject(Rule::NotAMap { descriptor: descriptor(index) });
+                }
+                let map_ref = super::value::MapRef { index, uid: 0 };
+                self.check_map_fits(self.map(map_ref)?)
+            }
+            ImmediateSource::KernelVariable(index) if is_raw(index) => {
+                unsupported("the address of a kernel variable by its number")
+            }
+            ImmediateSource::Value(_) | ImmediateSource::Function(_) | ImmediateSource::KernelVariable(_) => Ok(()),
+        }
+    }
+
+    fn check_map_fits(&self, map: &MapInfo) -> Check {
+        let program = self.program_type();
+        let tracing = matches!(
+            program,
+            Some(
+                ProgramType::Kprobe
+                    | ProgramType::Tracepoint
+                    | ProgramType::PerfEvent
+                    | ProgramType::RawTracepoint
+                    | ProgramType::RawTracepointWritable
+            )
+        );
+        let has = |kind| map.fields.as_ref().is_some_and(|fields| fields.find(kind).is_some());
+        if tracing && (has(FieldKind::ListHead) || has(FieldKind::RbRoot)) {
+            return reject(Rule::TracingWithGraph);
+        }
+        if has(FieldKind::SpinLock) && program == Some(ProgramType::SocketFilter) {
+            return reject(Rule::SocketFilterWithLock);
+        }
+        for (kind, field) in
+            [(FieldKind::SpinLock, "bpf_spin_lock"), (FieldKind::Timer, "bpf_timer"), (FieldKind::WorkQueue, "bpf_wq")]
+        {
+            if tracing && has(kind) {
+                return reject(Rule::TracingWithField { field });
+            }
+        }
+        if map.map_type == MapType::StructOps {
+            return reject(Rule::StructOpsMapInProgram);
+        }
+        if self.program.section.sleepable && !FOR_SLEEPABLE.contains(&map.map_type) {
+            return reject(Rule::MapNotForSleepable);
+        }
+        Ok(())
+    }
+}
+
+fn is_raw(index: u32) -> bool {
+    index & RAW_REFERENCE as u32 != 0
+}
+
+/// The number as the code has it; its highest bit but one is its sign.
+fn descriptor(index: u32) -> i32 {
+    ((index << 1) as i32) >> 1
+}

@@ -1,0 +1,7 @@
+//! The machine from outside: instructions, memory faults, RCU, ownership, maps and globals.
+
+mod build;
+mod instructions;
+mod memory;
+mod ownership;
+mod programs;
