@@ -198,7 +198,8 @@ pub fn load_object(path: &Path, kernel: &Kernel) -> Result<Object, TargetError> 
 /// If they are no object that can be loaded.
 pub fn parse_object(path: &Path, bytes: &[u8], kernel: &Kernel) -> Result<Object, TargetError> {
     let options = LoadOptions {
-        kernel_btf: kernel.profile.has_kernel_btf().then_some(&*kernel.profile.btf),
+        kernel_btf: Some(&kernel.profile.btf),
+        kernel_btf_complete: kernel.profile.has_kernel_btf(),
         kernel_config: kernel.config.as_deref(),
         ..LoadOptions::default()
     };

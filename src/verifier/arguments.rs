@@ -236,14 +236,19 @@ impl Verifier<'_> {
             return Ok(());
         }
         let attributes = pointer.attributes;
-        if attributes.percpu && !attributes.allocated {
+        if [ALLOCATED, Attributes { percpu: true, ..ALLOCATED }].contains(&attributes) {
+            return match call.id {
+                helper_id::KPTR_XCHG if register == Register::R2 => self.check_exchanged(call, register),
+                helper_id::KPTR_XCHG | helper_id::SPIN_LOCK | helper_id::SPIN_UNLOCK => Ok(()),
+                _ => reject(Rule::AllocatedToHelper),
+            };
+        }
+        if (Attributes { trust: Trust::Plain, ..attributes }) == PERCPU && attributes.trust != Trust::Untrusted {
             return Ok(());
         }
-        if attributes.allocated {
-            if call.id == helper_id::KPTR_XCHG && register == Register::R2 {
-                return self.check_exchanged(call, register);
-            }
-            return Ok(());
+        let without_null = Attributes { nullable: false, ..attributes };
+        if ![NONE, TRUSTED, RCU].contains(&without_null) {
+            return reject(Rule::UnfitObject);
         }
         if attributes.nullable && (!arg.flags.contains(TypeFlags::PTR_MAYBE_NULL) || releases) {
             return reject(Rule::NullableToHelper { register });

@@ -25,7 +25,7 @@ impl Verifier<'_> {
         }
         let known_owner = attributes.non_owning || attributes.trust == Trust::Rcu || pointer.reference != 0;
         if attributes.allocated && !known_owner {
-            return unsupported("an allocated object without a reference, borrow or non-owning mark");
+            return reject(Rule::OwnerUnknown);
         }
         let offset = access.offset as u32;
         self.check_special_fields(attributes, ty, offset, access.size)?;

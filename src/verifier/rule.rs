@@ -271,6 +271,9 @@ rules! {
     SleepableHelperWithoutPreemption { name: String, id: i32 } "sleepable-helper-without-preemption" Invalid "sleepable helper {name}#{id} in non-preemptible region";
     // References
     UnreleasedReference { id: u32, acquired_at: u32 } "unreleased-reference" Invalid "Unreleased reference id={id} alloc_insn={acquired_at}";
+    OwnerUnknown "owner-unknown" Fault "verifier internal error: ref_obj_id for allocated object must be non-zero";
+    UnfitObject "unfit-object" Fault "verifier internal error: invalid PTR_TO_BTF_ID register for type match";
+    AllocatedToHelper "allocated-to-helper" Fault "verifier internal error: unimplemented handling of MEM_ALLOC";
     NotReferenced { register: Register } "not-referenced" Invalid "{register:#} must be referenced when passed to release function";
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
     HelperReferenceNotAcquired { name: String, id: i32 } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
@@ -303,6 +306,8 @@ rules! {
     LocalStorageFlags "local-storage-flags" Invalid "get_local_storage() doesn't support non-zero flags";
     MapTypeNotForHelper { map_type: u32, name: String, id: i32 } "map-type-not-for-helper" Invalid "cannot pass map_type {map_type} into func {name}#{id}";
     // Kernel functions
+    KfuncNeedsGpl "kfunc-needs-gpl" Invalid "cannot call kernel function from non-GPL compatible program";
+    ThrowFromCallback { insn: usize, index: usize } "throw-from-callback" Invalid "bpf_throw kfunc (insn {insn}) cannot be called from callback subprog {index}";
     KfuncNotAllowed { name: String } "kfunc-not-allowed" Access "calling kernel function {name} is not allowed";
     KfuncMightSleep { name: String } "kfunc-might-sleep" Access "program must be sleepable to call sleepable kfunc {name}";
     TooManyKfuncArguments { name: String, count: usize } "too-many-kfunc-arguments" Invalid "Function {name} has {count} > 5 args";

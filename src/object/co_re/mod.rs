@@ -36,7 +36,7 @@ pub(super) fn relocate(
     code: &mut Code<'_>,
     btf: &Btf,
     ext: &Ext,
-    kernel: Option<&Btf>,
+    kernel: Option<(&Btf, bool)>,
     unresolved: &mut UnresolvedSlots,
 ) -> Result<Faults, ObjectError> {
     let mut relocator = Relocator { btf, kernel, candidates: FxHashMap::default() };
@@ -86,7 +86,8 @@ enum Outcome {
 
 struct Relocator<'a> {
     btf: &'a Btf,
-    kernel: Option<&'a Btf>,
+    /// The kernel's types, and whether they are all of them.
+    kernel: Option<(&'a Btf, bool)>,
     /// Kernel types of the same essential name and kind that still qualify, by the object's type.
     candidates: FxHashMap<TypeId, Vec<TypeId>>,
 }
@@ -99,26 +100,35 @@ impl Relocator<'_> {
             .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))?;
         let result = if kind == Kind::TypeIdLocal {
             value::Relocated::local_type_id(record.type_id)
-        } else if let Some(kernel) = self.kernel {
-            self.resolve(kernel, &local, kind, record.type_id)
-                .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))?
         } else {
-            let what = format!("the kernel's types: {}", describe(self.btf, record, kind));
-            return Ok(Outcome::NeedsKernel(Arc::from(what)));
+            let resolved = match self.kernel {
+                Some((kernel, complete)) => self
+                    .resolve(kernel, &local, kind, record.type_id)
+                    .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))
+                    .map(|found| found.or_else(|| complete.then(|| value::relocated(kind, (self.btf, &local), None))))?
+                    .filter(|_| complete || kind.is_field())
+                    .transpose()?,
+                None => None,
+            };
+            let Some(resolved) = resolved else {
+                let what = format!("the kernel's types: {}", describe(self.btf, record, kind));
+                return Ok(Outcome::NeedsKernel(Arc::from(what)));
+            };
+            resolved
         };
         let (first, second) = patch::patch(first, second, &result)
             .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))?;
         Ok(Outcome::Patched(first, second))
     }
 
-    /// Matches against every candidate; all that match must agree (`bpf_core_calc_relo_insn`).
+    /// Matches against every candidate; all that match must agree (`bpf_core_calc_relo_insn`). `None`: none matches.
     fn resolve(
         &mut self,
         kernel: &Btf,
         local: &Spec,
         kind: Kind,
         local_id: TypeId,
-    ) -> Result<value::Relocated, String> {
+    ) -> Result<Option<Result<value::Relocated, String>>, String> {
         let local_type = self.btf.ty(local_id);
         if local_type.name().is_empty() {
             return Err("the type has no name by which the kernel's could be found".into());
@@ -145,9 +155,9 @@ impl Relocator<'_> {
         match agreed {
             Some((_, result)) => {
                 *candidates = matching;
-                Ok(result)
+                Ok(Some(Ok(result)))
             }
-            None => value::relocated(kind, (self.btf, local), None),
+            None => Ok(None),
         }
     }
 }
