@@ -115,6 +115,11 @@ impl Verifier<'_> {
                 return reject(invalid());
             }
         }
+        if self.log.enabled() {
+            let (ty, id) = (btf.ty(pointee), pointee.0);
+            let kind = super::subprogram::kind_name(ty);
+            self.log.line(&format!("func '{name}' arg{index} has btf_id {id} type {kind} '{}'", ty.name()));
+        }
         let tag = match btf.ty(target) {
             Type::TypeTag { name, .. } => &**name,
             _ => "",

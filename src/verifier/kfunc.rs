@@ -412,7 +412,9 @@ impl Verifier<'_> {
         };
         let attributes = Attributes { read_only, ..Attributes::default() };
         let memory = Pointer::to(Target::Memory { size, dynptr: 0 }).with(attributes);
-        Ok(Some(Pointer { reference: told.reference, ..memory }))
+        // Memory of an iterator's element must not be used once the iterator is destroyed.
+        let reference = told.iterator.map_or(told.reference, |iterator| iterator.reference);
+        Ok(Some(Pointer { reference, ..memory }))
     }
 
     /// The struct of the program that `bpf_obj_new` or `bpf_percpu_obj_new` allocates.

@@ -29,6 +29,9 @@ pub mod kfunc_arguments;
 pub mod liveness;
 pub mod log;
 pub mod log_state;
+#[cfg(test)]
+mod log_tests;
+pub mod log_value;
 pub mod maps;
 pub mod memory;
 pub mod object_access;

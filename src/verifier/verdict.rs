@@ -98,9 +98,10 @@ impl<'a> ObjectVerifier<'a> {
             Ok(()) => (Verdict::Accept, None),
             Err(Stop::Unsupported(what)) => (Verdict::Unsupported(what), place()),
             Err(Stop::Reject(rule)) => {
-                verifier.log.line(&rule.to_string());
+                let place = place();
+                verifier.log_rejection(&rule);
                 let rejection = Rejection { rule: *rule, notes: std::mem::take(&mut verifier.notes) };
-                (Verdict::Reject(Box::new(rejection)), place())
+                (Verdict::Reject(Box::new(rejection)), place)
             }
         };
         verifier.log_statistics();
@@ -226,6 +227,7 @@ impl Verifier<'_> {
                 }
             })
             .collect();
+        self.log_subprograms();
         Ok(())
     }
 
@@ -269,7 +271,9 @@ impl Verifier<'_> {
 
     fn explore_function(&mut self, index: usize) -> Check {
         let start = self.subprograms[index].start;
+        self.log.last_line = None;
         let frame = if index == 0 {
+            self.log_entry_prototype();
             let mut frame = Frame::new(0, 0, None);
             frame.registers[Register::R1.index()].value = Value::Pointer(Pointer::to(Target::Context));
             frame
