@@ -241,9 +241,7 @@ impl Verifier<'_> {
             }
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
-            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => {
-                unsupported(format!("{}", self.helper_name(call.id)))
-            }
+            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => unsupported(self.helper_name(call.id)),
             _ => Ok(()),
         }
     }
