@@ -94,7 +94,11 @@ impl Verifier<'_> {
         self.forget_caller_saved();
         self.define_result(&call, proto, percpu)?;
         self.refine_result(&call, proto);
-        self.check_map_allows(&call)
+        self.check_map_allows(&call)?;
+        if self.profile.helper_changes_packet(helper) {
+            self.forget_packet_pointers();
+        }
+        Ok(())
     }
 
     fn helper_proto(&self, number: i32) -> Check<&'static HelperProto> {
