@@ -137,6 +137,11 @@ impl Verifier<'_> {
             self.say(&Rule::ArgumentNotStruct { name: name.to_owned(), index, kind });
             return invalid();
         }
+        if self.log.enabled() {
+            let (ty, id) = (btf.ty(pointee), pointee.0);
+            let line = format!("func '{name}' arg{index} has btf_id {id} type {} '{}'", kind_name(ty), ty.name());
+            self.log.line(&line);
+        }
         if exceptions.may_be_error {
             return Ok(Value::unknown());
         }
