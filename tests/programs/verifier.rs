@@ -1,7 +1,7 @@
 //! Our own verifier: the same verdict, reason, error number, instruction and line as the kernel's.
 
 use kptrsim::kernel::Profile;
-use kptrsim::object::{LoadOptions, Object};
+use kptrsim::object::Object;
 use kptrsim::verifier::{ObjectVerifier, Options, Verdict as Decided, Verification};
 use libtest_mimic::Failed;
 
@@ -12,8 +12,8 @@ use crate::trials::check;
 /// Our verifier gives each program the expected verdict, for the expected reason, at the expected instruction and line.
 pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
     let expectations = source.expectations()?;
-    let object = Object::parse(&source.name, source.compiled(clang)?, &LoadOptions::default())?;
     let profile = Profile::embedded();
+    let object = Object::parse(&source.name, source.compiled(clang)?, &profile.load_options())?;
     let verifier = ObjectVerifier::new(&object, &profile, Options::default());
     for program in &object.programs {
         let expected = expectations.of(&program.name).ok_or_else(|| format!("nothing expected of {}", program.name))?;
