@@ -1,12 +1,14 @@
 //! `kptrsim verify`: a verdict for each program of the named objects.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use indicatif::ProgressBar;
+use rayon::prelude::*;
 
-use super::target::{KernelArgs, TargetError, load_object};
+use super::target::{Kernel, KernelArgs, TargetError, load_object};
 use crate::object::{Object, Program};
 use crate::report::verify as report;
 use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict, Verification};
@@ -42,6 +44,9 @@ enum Format {
     Json,
 }
 
+/// Objects that are verified side by side before their verdicts are printed.
+const OBJECTS_AT_ONCE: usize = 16;
+
 /// What all verdicts together come to.
 #[derive(Default)]
 struct Tally {
@@ -58,24 +63,29 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
     let kernel = args.kernel.kernel()?;
     let mut tally = Tally::default();
     let mut failed = false;
-    for path in &args.objects {
-        let object = match load_object(path, &kernel) {
-            Ok(object) => object,
-            Err(error) if args.objects.len() > 1 => {
-                eprintln!("kptrsim: {error}");
-                failed = true;
-                continue;
+    let progress = progress(args.objects.len());
+    // A few objects at a time side by side, so that verdicts come out in order and soon.
+    for paths in args.objects.chunks(OBJECTS_AT_ONCE) {
+        let results: Vec<_> = paths.par_iter().map(|path| verify_object(path, args, &kernel)).collect();
+        for (path, result) in paths.iter().zip(results) {
+            progress.inc(1);
+            match result {
+                Ok(verifications) => {
+                    for verification in verifications {
+                        tally.count(&verification);
+                        let object = path.display().to_string();
+                        progress.suspend(|| print(args, &object, &kernel.profile.build, &verification))?;
+                    }
+                }
+                Err(error) if args.objects.len() > 1 => {
+                    progress.suspend(|| eprintln!("kptrsim: {error}"));
+                    failed = true;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        };
-        let options = Options { log_level: level(args.log_level), ..Options::default() };
-        let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
-        for program in chosen(&object, &args.prog)? {
-            let verification = verifier.verify(program);
-            tally.count(&verification);
-            print(args, &path.display().to_string(), &kernel.profile.build, &verification)?;
         }
     }
+    progress.finish_and_clear();
     if args.format == Format::Text {
         print_summary(&tally)?;
     }
@@ -85,6 +95,22 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
         (_, _, 1..) => ExitCode::from(3),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// Progress on standard error, where the work is long and a person watches.
+fn progress(objects: usize) -> ProgressBar {
+    if objects > OBJECTS_AT_ONCE && io::stderr().is_terminal() {
+        ProgressBar::new(objects as u64)
+    } else {
+        ProgressBar::hidden()
+    }
+}
+
+fn verify_object(path: &Path, args: &Args, kernel: &Kernel) -> Result<Vec<Verification>, TargetError> {
+    let object = load_object(path, kernel)?;
+    let options = Options { log_level: level(args.log_level), ..Options::default() };
+    let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
+    Ok(chosen(&object, &args.prog)?.into_iter().map(|program| verifier.verify(program)).collect())
 }
 
 impl Tally {

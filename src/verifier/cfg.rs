@@ -40,10 +40,15 @@ impl Verifier<'_> {
             let offset = match self.insns[insn] {
                 Ok(Insn::Call(CallTarget::Subprogram(offset))) => offset,
                 Ok(Insn::LoadImmediate { source: ImmediateSource::Function(offset), .. }) => offset,
+                Ok(Insn::Call(CallTarget::Kfunc(_))) if !self.is_gpl() => {
+                    self.insn = insn;
+                    return reject(Rule::KfuncNeedsGpl);
+                }
                 _ => continue,
             };
             let target = insn as i64 + 1 + i64::from(offset);
             if target < 0 || target >= self.insns.len() as i64 {
+                self.insn = insn;
                 return reject(Rule::CallOutOfProgram);
             }
             let target = target as usize;
@@ -83,10 +88,12 @@ impl Verifier<'_> {
             if let Some(offset) = offset {
                 let target = insn as i64 + 1 + offset;
                 if target < start as i64 || target >= end as i64 {
+                    self.insn = insn;
                     return reject(Rule::JumpOutOfRange { from: insn, to: target });
                 }
             }
             if insn + 1 == end && !matches!(self.insns[insn], Ok(Insn::Exit | Insn::Jump { .. })) {
+                self.insn = insn;
                 return reject(Rule::LastInsnNotExit);
             }
         }
@@ -103,6 +110,7 @@ impl Verifier<'_> {
         let mut insn = 0;
         while insn < self.insns.len() {
             if walk.visits[insn] != Visit::Explored {
+                self.insn = insn;
                 return reject(Rule::UnreachableInsn { insn });
             }
             if self.raw(insn).is_wide() {

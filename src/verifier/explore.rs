@@ -172,6 +172,7 @@ impl Verifier<'_> {
 
     /// Puts the start of an asynchronous callback aside: a fresh state with a frame of its own (`push_async_cb`).
     pub fn push_async_callback(&mut self, frame: Frame, start: usize, in_sleepable: bool) -> Check {
+        self.log.touch_all();
         let mut state = State::new(frame, start);
         state.in_sleepable = in_sleepable;
         state.history_start = self.state.history_end;

@@ -5,6 +5,7 @@ use super::arguments::{Call, helper_id as id};
 use super::callback::Callback;
 use super::domain::Scalar;
 use super::env::{Check, Verifier, reject, unsupported};
+use super::maps::MapInfo;
 use super::memory::{Access, Mode};
 use super::obligations::{ActiveLock, Held, LockOwner};
 use super::rule::Rule;
@@ -93,7 +94,11 @@ impl Verifier<'_> {
         self.forget_caller_saved();
         self.define_result(&call, proto, percpu)?;
         self.refine_result(&call, proto);
-        self.check_map_allows(&call)
+        self.check_map_allows(&call)?;
+        if self.profile.helper_changes_packet(helper) {
+            self.forget_packet_pointers();
+        }
+        Ok(())
     }
 
     fn helper_proto(&self, number: i32) -> Check<&'static HelperProto> {
@@ -165,7 +170,22 @@ impl Verifier<'_> {
             Some(Some(index)) if index == map.index => Some(Some(index)),
             Some(_) => Some(None),
         };
-        Ok(())
+        self.note_tail_call_index(call, map)
+    }
+
+    /// A tail call's index that is known is compiled into the call, so it must be exact (`record_func_key`).
+    fn note_tail_call_index(&mut self, call: &Call, map: &MapInfo) -> Check {
+        if call.id != id::TAIL_CALL {
+            return Ok(());
+        }
+        match self.value(Register::R3) {
+            Value::Scalar(Number { bounds, .. })
+                if bounds.is_const() && bounds.var_off.value < u64::from(map.max_entries) =>
+            {
+                self.mark_precise(Register::R3)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a helper fills on the stack is written, byte for byte.
@@ -225,9 +245,7 @@ impl Verifier<'_> {
             }
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
-            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => {
-                unsupported(format!("{}", self.helper_name(call.id)))
-            }
+            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => unsupported(self.helper_name(call.id)),
             _ => Ok(()),
         }
     }

@@ -25,6 +25,8 @@ pub struct HeldIterator {
     pub slot: usize,
     /// Trust in its elements.
     pub trust: Trust,
+    /// Its reference, which the elements carry; 0 for one that was just created.
+    pub reference: u32,
 }
 
 /// The iterator's place on the stack.
@@ -43,7 +45,7 @@ impl Verifier<'_> {
         let id = btf.resolve(target);
         let size = btf.size_of(id).unwrap_or(0);
         let name = btf.ty(id).name().to_owned();
-        let Some(kind) = name.strip_prefix("bpf_iter_").filter(|_| size > 0 && size % 8 == 0) else {
+        let Some(kind) = name.strip_prefix("bpf_iter_").filter(|_| size > 0 && size.is_multiple_of(8)) else {
             return reject(Rule::InvalidIteratorArgument { number: index });
         };
         let Value::Pointer(pointer) = self.value(register) else {
@@ -65,7 +67,7 @@ impl Verifier<'_> {
         if function.is(KfuncFlags::ITER_DESTROY) {
             self.destroy_iterator(span)?;
         }
-        Ok(HeldIterator { frame, slot: span.first, trust: held.trust })
+        Ok(HeldIterator { frame, slot: span.first, trust: held.trust, reference: held.reference })
     }
 
     /// Where on the stack it lies; `None` if the pointer is not to a whole slot, or outside.
@@ -140,7 +142,7 @@ impl Verifier<'_> {
             slot.spilled.live |= Live::WRITTEN;
             slot.bytes = [ByteKind::Iterator; SLOT_BYTES];
         }
-        Ok(HeldIterator { frame, slot: span.first, trust })
+        Ok(HeldIterator { frame, slot: span.first, trust, reference: 0 })
     }
 
     /// The iterator in those slots, if all of them hold one of that type (`is_iter_reg_valid_init`).

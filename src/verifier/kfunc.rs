@@ -144,6 +144,12 @@ impl Verifier<'_> {
         Some((result | arguments, inlined))
     }
 
+    /// Does the kfunc throw an exception?
+    #[must_use]
+    pub fn throws(&self, index: u32) -> bool {
+        self.object.externs.get(index as usize).is_some_and(|external| external.name == "bpf_throw")
+    }
+
     /// Does the kfunc belong to lists and trees, so that it may be called under their lock?
     #[must_use]
     pub fn is_graph_kfunc(&self, index: u32) -> bool {
@@ -228,6 +234,10 @@ impl Verifier<'_> {
                 return reject(Rule::KfuncReferenceNotAcquired { name: function.name, id: function.id.0 });
             }
         }
+        if function.special == Some(Special::Throw) {
+            self.check_result(Register::R1, "R1")?;
+            return Ok(true);
+        }
         self.forget_after_kfunc();
         self.define_kfunc_result(&function, &told)?;
         if function.is(KfuncFlags::ITER_NEXT) {
@@ -254,7 +264,6 @@ impl Verifier<'_> {
                 | Special::DynptrSliceReadWrite
                 | Special::DynptrClone,
             ) => "dynptrs",
-            Some(Special::Throw) => "exceptions",
             Some(Special::WorkQueueSetCallback) => "work queues",
             Some(Special::CastToKernelContext) => "the cast of a context to the kernel's",
             Some(Special::SessionCookie) => "session cookies",
@@ -403,7 +412,9 @@ impl Verifier<'_> {
         };
         let attributes = Attributes { read_only, ..Attributes::default() };
         let memory = Pointer::to(Target::Memory { size, dynptr: 0 }).with(attributes);
-        Ok(Some(Pointer { reference: told.reference, ..memory }))
+        // Memory of an iterator's element must not be used once the iterator is destroyed.
+        let reference = told.iterator.map_or(told.reference, |iterator| iterator.reference);
+        Ok(Some(Pointer { reference, ..memory }))
     }
 
     /// The struct of the program that `bpf_obj_new` or `bpf_percpu_obj_new` allocates.

@@ -24,6 +24,8 @@ pub struct Log {
     text: String,
     registers: u16,
     slots: u64,
+    /// Length and end of the line of the instruction printed last, with its line break.
+    insn: Option<(usize, usize)>,
     /// The source line printed last: file and line.
     pub last_line: Option<(std::sync::Arc<str>, u32)>,
 }
@@ -55,11 +57,18 @@ impl Log {
         }
     }
 
-    /// Appends text that the next one continues.
-    pub fn part(&mut self, part: &str) {
-        if self.enabled() {
-            self.text.push_str(part);
-        }
+    /// Appends an instruction's line.
+    pub fn insn(&mut self, line: &str) {
+        self.line(line);
+        self.insn = Some((line.len() + 1, self.text.len()));
+    }
+
+    /// Takes back the line break behind an instruction if nothing was printed since. Gives the number of spaces that
+    /// bring what follows to a common column, 40 or a multiple of eight behind it (`vlog_alignment`).
+    pub fn continue_insn(&mut self) -> Option<usize> {
+        let (length, end) = self.insn.filter(|&(_, end)| end == self.text.len())?;
+        self.text.truncate(end - 1);
+        Some((length + 4).max(40).next_multiple_of(8) - length - 1)
     }
 
     /// Its length, to come back to.

@@ -1,8 +1,12 @@
 //! How instructions and states stand in the log (`print_verifier_state`, `kernel/bpf/log.c`, Linux 6.12).
 
-use super::env::Verifier;
+use std::fmt::{self, Write};
+
+use super::env::{Stop, Verifier};
+use super::log_value::{MapText, Names, write_value};
 use super::rule::Rule;
-use super::state::State;
+use super::state::{ByteKind, Frame, FrameKind, Live, SLOT_BYTES, StackSlot, State};
+use super::value::{MapRef, TypeRef, Value};
 use crate::isa::{CallName, RawInsn, disassemble};
 
 impl Verifier<'_> {
@@ -22,7 +26,7 @@ impl Verifier<'_> {
     pub fn disassembly(&self, insn: usize) -> String {
         let raw = self.raw(insn);
         let kfunc = (raw.opcode == 0x85 && raw.src == 2).then(|| self.kfunc_label(raw.imm as u32)).flatten();
-        let names = Names { verifier: self, kfunc };
+        let names = InsnNames { verifier: self, kfunc };
         disassemble(raw, self.program.insns.get(insn + 1).copied(), &names)
     }
 
@@ -35,7 +39,6 @@ impl Verifier<'_> {
             let from = self.previous.map_or(-1, |insn| insn as i64);
             let state = self.state_text(&self.state, self.state.current(), true);
             self.log.line(&format!("\nfrom {from} to {}:{state}", self.insn));
-            self.log.forget_touched();
             *print_state = false;
         }
         if self.log.touched() {
@@ -43,10 +46,14 @@ impl Verifier<'_> {
         }
         self.log_source_line();
         let text = format!("{}: {}", self.insn, self.disassembly(self.insn));
-        self.log.line(&text);
+        self.log.insn(&text);
     }
 
-    fn log_source_line(&mut self) {
+    /// The source line of the current instruction, unless it was the last one printed (`verbose_linfo`).
+    pub fn log_source_line(&mut self) {
+        if !self.log.enabled() {
+            return;
+        }
         let Some(line) = self.program.line_at(self.insn) else { return };
         let place = (line.file.clone(), line.line);
         if self.log.last_line.as_ref() == Some(&place) {
@@ -58,14 +65,15 @@ impl Verifier<'_> {
         self.log.line(&text);
     }
 
-    /// After an instruction: what it changed.
+    /// After an instruction: what it changed, on its line if nothing was printed since (`print_insn_state`).
     pub fn log_insn_state(&mut self) {
         if !self.log.enabled() {
             return;
         }
         let state = self.state_text(&self.state, self.state.current(), false);
-        if !state.is_empty() {
-            self.log.line(&format!("{}:{state}", self.insn));
+        match self.log.continue_insn() {
+            Some(padding) => self.log.line(&format!("{:padding$};{state}", "")),
+            None => self.log.line(&format!("{}:{state}", self.insn)),
         }
         self.log.forget_touched();
     }
@@ -89,6 +97,7 @@ impl Verifier<'_> {
         if !self.log.enabled() {
             return;
         }
+        note_references_at_call(&mut self.state);
         let callee = self.state.current();
         let caller = format!("caller:\n{}", self.state_text(&self.state, callee - 1, true));
         let callee = format!("callee:\n{}", self.state_text(&self.state, callee, true));
@@ -102,33 +111,179 @@ impl Verifier<'_> {
             return;
         }
         let callee = self.state.current();
+        if !self.state.frame().in_callback() {
+            let held = reference_ids(&self.state);
+            self.state.frames[callee - 1].references_at_call = held;
+        }
         let from = format!("returning from callee:\n{}", self.state_text(&self.state, callee, true));
         let to = format!("to caller at {next}:\n{}", self.state_text(&self.state, callee - 1, true));
         self.log.line(&from);
         self.log.line(&to);
     }
 
-    /// A frame's registers and stack; with `all`, also what was not touched.
+    /// The reason why the program is refused, behind the source line where the kernel repeats it.
+    pub fn log_rejection(&mut self, rule: &Rule) {
+        if matches!(rule, Rule::SpillSize | Rule::FillSize | Rule::InvalidContextAccess { .. }) {
+            self.log_source_line();
+        }
+        // Here the states were printed behind the reason.
+        if !matches!(rule, Rule::InfiniteLoop { .. }) {
+            self.log.line(&rule.to_string());
+        }
+    }
+
+    /// What the kernel says about the entry function's parameters, which it reads as it reads a global function's,
+    /// without consequences (`btf_prepare_func_args` as `do_check_common` calls it).
+    pub fn log_entry_prototype(&mut self) {
+        if !self.log.enabled() {
+            return;
+        }
+        if let Err(Stop::Reject(rule)) = self.arguments_of(0) {
+            self.log.line(&rule.to_string());
+        }
+        self.subprograms[0].arguments = None;
+    }
+
+    /// Where functions start (level 2).
+    pub fn log_subprograms(&mut self) {
+        if !self.log.detailed() {
+            return;
+        }
+        for (index, subprogram) in self.subprograms.iter().enumerate() {
+            self.log.line(&format!("func#{index} @{}", subprogram.start));
+        }
+    }
+
+    /// A frame's registers, stack and references, each behind a space (`print_verifier_state`); with `all`, also what
+    /// was not touched.
     #[must_use]
-    pub fn state_text(&self, state: &State, frame: usize, all: bool) -> String {
-        let Some(frame) = state.frames.get(frame) else { return String::new() };
+    pub fn state_text(&self, state: &State, number: usize, all: bool) -> String {
+        let Some(frame) = state.frames.get(number) else { return String::new() };
         let mut text = String::new();
-        for (index, cell) in frame.registers.iter().enumerate() {
-            if cell.value == super::value::Value::Uninitialised || !(all || self.log.touched_register(index)) {
-                continue;
-            }
-            text.push_str(&format!(" R{index}={}", cell.value.kernel_name()));
+        if number > 0 {
+            text.push_str(&format!(" frame{number}:"));
+        }
+        // Writing to a string cannot fail.
+        let _ = self.write_registers(&mut text, frame, number, all);
+        let _ = self.write_stack(&mut text, frame, number, all);
+        let held = if number == state.current() { reference_ids(state) } else { frame.references_at_call.clone() };
+        for (index, id) in held.iter().enumerate() {
+            text.push_str(&format!("{}{id}", if index == 0 { " refs=" } else { "," }));
+        }
+        match frame.kind {
+            FrameKind::Callback(_) => text.push_str(" cb"),
+            FrameKind::AsyncCallback(_) => text.push_str(" async_cb"),
+            FrameKind::Plain | FrameKind::ExceptionCallback => {}
         }
         text
     }
+
+    fn write_registers(&self, text: &mut String, frame: &Frame, number: usize, all: bool) -> fmt::Result {
+        for (index, cell) in frame.registers.iter().enumerate() {
+            if cell.value == Value::Uninitialised || !(all || self.log.touched_register(index)) {
+                continue;
+            }
+            write!(text, " R{index}{}=", liveness_text(cell.live))?;
+            write_value(text, &cell.value, number, self)?;
+        }
+        Ok(())
+    }
+
+    fn write_stack(&self, text: &mut String, frame: &Frame, number: usize, all: bool) -> fmt::Result {
+        let mut index = 0;
+        while let Some(slot) = frame.stack.get(index) {
+            let printed = all || self.log.touched_slot(index);
+            if printed && slot.bytes.iter().any(|&kind| kind != ByteKind::Invalid) {
+                // A dynptr is printed once, from its first slot, which is the one further down.
+                if slot.bytes[SLOT_BYTES - 1] == ByteKind::Dynptr {
+                    index += 1;
+                }
+                let slot = frame.stack.get(index).unwrap_or(slot);
+                self.write_slot(text, slot, index, number)?;
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+
+    fn write_slot(&self, text: &mut String, slot: &StackSlot, index: usize, frame: usize) -> fmt::Result {
+        let value = &slot.spilled.value;
+        let last = slot.bytes[SLOT_BYTES - 1];
+        if last == ByteKind::Iterator && value.reference() == 0 {
+            return Ok(());
+        }
+        write!(text, " fp-{}{}=", (index + 1) * SLOT_BYTES, liveness_text(slot.spilled.live))?;
+        let kinds = slot.bytes.iter().map(|&kind| kind_character(kind));
+        match last {
+            ByteKind::Spill => text.extend(kinds.take_while(|&kind| kind != 'r')),
+            ByteKind::Dynptr | ByteKind::Iterator => {}
+            ByteKind::Misc | ByteKind::Zero | ByteKind::Invalid => {
+                text.extend(kinds);
+                return Ok(());
+            }
+        }
+        write_value(text, value, frame, self)
+    }
 }
 
-struct Names<'a, 'b> {
+/// The references that are held, in the kernel's order.
+fn reference_ids(state: &State) -> Vec<u32> {
+    state.obligations.references().iter().map(|entry| entry.id).collect()
+}
+
+/// Keeps the references for the frame that has just called the innermost one: the kernel counts them per frame, and
+/// prints for a caller those that it had then.
+pub fn note_references_at_call(state: &mut State) {
+    let held = reference_ids(state);
+    let callee = state.current();
+    if let Some(caller) = callee.checked_sub(1).and_then(|caller| state.frames.get_mut(caller)) {
+        caller.references_at_call = held;
+    }
+}
+
+/// Marks of liveness behind a register's or slot's name (`print_liveness`).
+fn liveness_text(live: Live) -> String {
+    let mut text = String::new();
+    if !live.is_empty() {
+        text.push('_');
+    }
+    for (flag, mark) in [(Live::READ, 'r'), (Live::WRITTEN, 'w'), (Live::DONE, 'D')] {
+        if live.intersects(flag) {
+            text.push(mark);
+        }
+    }
+    text
+}
+
+/// A byte of the stack (`slot_type_char`).
+fn kind_character(kind: ByteKind) -> char {
+    match kind {
+        ByteKind::Invalid => '?',
+        ByteKind::Spill => 'r',
+        ByteKind::Misc => 'm',
+        ByteKind::Zero => '0',
+        ByteKind::Dynptr => 'd',
+        ByteKind::Iterator => 'i',
+    }
+}
+
+impl Names for Verifier<'_> {
+    fn type_name(&self, ty: TypeRef) -> &str {
+        self.type_of(ty).name()
+    }
+
+    fn map(&self, map: MapRef) -> Option<MapText<'_>> {
+        let map = self.maps.get(map.index as usize)?;
+        Some(MapText { name: &map.name, key_size: map.key_size, value_size: map.value_size })
+    }
+}
+
+struct InsnNames<'a, 'b> {
     verifier: &'a Verifier<'b>,
     kfunc: Option<(String, u32)>,
 }
 
-impl CallName for Names<'_, '_> {
+impl CallName for InsnNames<'_, '_> {
     fn helper(&self, id: i32) -> Option<&str> {
         self.verifier.profile.helper_name(id as u32)
     }
@@ -137,7 +292,8 @@ impl CallName for Names<'_, '_> {
         self.kfunc.as_ref().map(|(name, id)| (name.as_str(), *id))
     }
 
-    fn immediate(&self, _raw: RawInsn, _high: RawInsn) -> Option<String> {
-        None
+    // An address in the kernel, which there is none of here: as for a program that must not see addresses.
+    fn immediate(&self, raw: RawInsn, _high: RawInsn) -> Option<String> {
+        matches!(raw.src, 1 | 2 | 3 | 5 | 6).then(|| "0x0".to_owned())
     }
 }

@@ -206,7 +206,8 @@ pub fn maps_of(object: &Object, profile: &Profile) -> Vec<MapInfo> {
     let mut maps: Vec<MapInfo> = Vec::with_capacity(object.maps.len());
     let mut inner = Vec::new();
     for (index, map) in object.maps.iter().enumerate() {
-        let mut info = map_info(index as u32, &map.name, &map.definition, object.btf.as_ref(), profile);
+        let name = kernel_name(&object.name, map);
+        let mut info = map_info(index as u32, &name, &map.definition, object.btf.as_ref(), profile);
         if map.globals.as_ref().is_some_and(|globals| globals.read_only) {
             info.flags |= READ_ONLY_FOR_PROGRAMS;
         }
@@ -225,6 +226,25 @@ pub fn maps_of(object: &Object, profile: &Profile) -> Vec<MapInfo> {
         maps[outer].looked_up = LookedUp::InnerMap { index, own_identity };
     }
     maps
+}
+
+/// The name under which libbpf creates a map: that of globals has the start of the object's name in front, unless the
+/// section's name was chosen by the program (`internal_map_name`, libbpf 1.5).
+fn kernel_name(object: &str, map: &Map) -> String {
+    const NAME_BYTES: usize = 15;
+    let is_custom = map.name.chars().skip(1).any(|character| character == '.');
+    if map.globals.is_none() || is_custom {
+        return map.name.clone();
+    }
+    let room = NAME_BYTES.saturating_sub(map.name.len().max(".rodata".len()));
+    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '.');
+    object
+        .chars()
+        .take_while(|&character| character != '.')
+        .take(room)
+        .chain(map.name.chars())
+        .map(|character| if allowed(character) { character } else { '_' })
+        .collect()
 }
 
 fn inner_definition(map: &Map, object: &Object) -> Option<MapDefinition> {

@@ -295,6 +295,9 @@ impl Verifier<'_> {
     }
 
     fn step_back(&mut self, insn: usize, later: Option<usize>, entry: Option<usize>) -> Check<Step> {
+        if self.raw(insn).opcode == 0 {
+            return Ok(Step::Continue);
+        }
         self.log_step(insn);
         let entry = entry.map(|index| self.history[index].clone());
         self.backtrack.sync_linked(entry.as_ref());
@@ -469,14 +472,17 @@ impl Verifier<'_> {
         }
         let mut at = self.state.parent;
         while let Some(id) = at {
-            let state = self.explored.state_mut(id);
-            for frame in &mut state.frames {
-                for cell in frame.registers.iter_mut().take(Register::R10.index()) {
-                    force_precise(&mut cell.value);
+            let (state, log) = (self.explored.state_mut(id), &mut self.log);
+            for (number, frame) in state.frames.iter_mut().enumerate() {
+                for (register, cell) in frame.registers.iter_mut().enumerate().take(Register::R10.index()) {
+                    if force_precise(&mut cell.value) && log.detailed() {
+                        log.line(&format!("force_precise: frame{number}: forcing r{register} to be precise"));
+                    }
                 }
-                for slot in &mut frame.stack {
-                    if slot.is_spilled() {
-                        force_precise(&mut slot.spilled.value);
+                for (index, slot) in frame.stack.iter_mut().enumerate().filter(|(_, slot)| slot.is_spilled()) {
+                    if force_precise(&mut slot.spilled.value) && log.detailed() {
+                        let offset = -(index as i64 + 1) * 8;
+                        log.line(&format!("force_precise: frame{number}: forcing fp{offset} to be precise"));
                     }
                 }
             }
@@ -524,9 +530,11 @@ impl Verifier<'_> {
     }
 }
 
-fn force_precise(value: &mut Value) {
-    if let Value::Scalar(number) = value {
-        number.precise = true;
+/// `true` if the value is a scalar that was not precise.
+fn force_precise(value: &mut Value) -> bool {
+    match value {
+        Value::Scalar(number) => !std::mem::replace(&mut number.precise, true),
+        _ => false,
     }
 }
 

@@ -235,14 +235,15 @@ impl Verifier<'_> {
             let frame = self.state.current();
             let current = format!("cur state:{}", self.state_text(&self.state, frame, true));
             let old = format!("old state:{}", self.state_text(self.explored.state(id), frame, true));
-            self.log.line(&format!("infinite loop detected at insn {}", self.insn));
+            self.log_source_line();
+            self.log.line(&Rule::InfiniteLoop { insn: self.insn }.to_string());
             self.log.line(&current);
             self.log.line(&old);
         }
     }
 
     fn log_propagation(&mut self, places: &[(u8, Place)]) {
-        if !self.log.detailed() {
+        if !self.log.enabled() {
             return;
         }
         for frame in (0..=self.state.current() as u8).rev() {
@@ -254,7 +255,13 @@ impl Verifier<'_> {
                     Place::Slot(slot) => format!("fp{}", -(i32::from(*slot) + 1) * 8),
                 })
                 .collect();
-            if !names.is_empty() {
+            if names.is_empty() {
+                continue;
+            }
+            // At level 1 the kernel leaves out the text but not the line break.
+            if !self.log.detailed() {
+                self.log.line("");
+            } else {
                 self.log.line(&format!("frame {frame}: propagating {}", names.join(",")));
             }
         }

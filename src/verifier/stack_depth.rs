@@ -20,6 +20,7 @@ impl Verifier<'_> {
         let mut depth = 0;
         self.enter(0, &mut chain, &mut depth)?;
         while let Some(&Visit { index, next }) = chain.last() {
+            self.check_throws(index, next, &chain)?;
             match self.next_callee(index, next) {
                 Some((callee, after)) => {
                     if let Some(top) = chain.last_mut() {
@@ -37,6 +38,17 @@ impl Verifier<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An exception cannot pass through a callback's caller.
+    fn check_throws(&self, index: usize, from: usize, chain: &[Visit]) -> Check {
+        if !chain.iter().any(|visit| self.subprograms[visit.index].is_callback) {
+            return Ok(());
+        }
+        let end = self.next_callee(index, from).map_or(self.subprograms[index].end, |(_, after)| after);
+        let throw = (from..end)
+            .find(|&insn| matches!(self.insns[insn], Ok(Insn::Call(CallTarget::Kfunc(kfunc))) if self.throws(kfunc)));
+        throw.map_or(Ok(()), |insn| reject(Rule::ThrowFromCallback { insn, index }))
     }
 
     fn enter(&self, index: usize, chain: &mut Vec<Visit>, depth: &mut u32) -> Check {

@@ -180,6 +180,8 @@ pub struct Frame {
     pub callback_depth: u32,
     /// Tells nested asynchronous callbacks apart.
     pub async_entry: u32,
+    /// For the detailed log only: the references that were held when this frame called the next one.
+    pub references_at_call: Vec<u32>,
 }
 
 impl Frame {
@@ -197,6 +199,7 @@ impl Frame {
             kind: FrameKind::Plain,
             callback_depth: 0,
             async_entry: 0,
+            references_at_call: Vec::new(),
         }
     }
 

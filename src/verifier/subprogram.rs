@@ -87,11 +87,11 @@ impl Verifier<'_> {
                 other => Err(other),
             };
         }
-        if self.subprograms[index].changes_packet {
-            return unsupported("a call of a global function that may change the packet");
-        }
         if self.log.enabled() {
             self.log.line(&format!("Func#{index} ('{name}') is global and assumed valid."));
+        }
+        if self.subprograms[index].changes_packet {
+            self.forget_packet_pointers();
         }
         self.subprograms[index].called = true;
         self.forget_caller_saved();
@@ -265,15 +265,15 @@ impl Verifier<'_> {
             }
         }
         let next = if is_callback { callsite } else { callsite + 1 };
+        if !is_callback {
+            let caller = self.state.current() - 1;
+            self.state.frames[caller].registers[Register::R0.index()] = result;
+        }
         self.log_return(next);
         self.state.frames.pop();
-        if is_callback {
-            if let Some(previous) = self.previous_entry(next, &self.state) {
-                let last_id = self.last_id;
-                widen(self.explored.state(previous), &mut self.state, last_id);
-            }
-        } else {
-            self.state.frame_mut().registers[Register::R0.index()] = result;
+        if is_callback && let Some(previous) = self.previous_entry(next, &self.state) {
+            let last_id = self.last_id;
+            widen(self.explored.state(previous), &mut self.state, last_id);
         }
         Ok(Next::Jump(next))
     }

@@ -98,9 +98,10 @@ impl<'a> ObjectVerifier<'a> {
             Ok(()) => (Verdict::Accept, None),
             Err(Stop::Unsupported(what)) => (Verdict::Unsupported(what), place()),
             Err(Stop::Reject(rule)) => {
-                verifier.log.line(&rule.to_string());
+                let place = place();
+                verifier.log_rejection(&rule);
                 let rejection = Rejection { rule: *rule, notes: std::mem::take(&mut verifier.notes) };
-                (Verdict::Reject(Box::new(rejection)), place())
+                (Verdict::Reject(Box::new(rejection)), place)
             }
         };
         verifier.log_statistics();
@@ -152,6 +153,7 @@ impl Verifier<'_> {
     /// All of a program's verification (`bpf_check`).
     fn run(&mut self) -> Check {
         self.check_loadable()?;
+        self.check_device_kfuncs()?;
         self.set_up_subprograms()?;
         self.check_jumps_stay_inside()?;
         self.check_attach_target()?;
@@ -226,6 +228,7 @@ impl Verifier<'_> {
                 }
             })
             .collect();
+        self.log_subprograms();
         Ok(())
     }
 
@@ -245,6 +248,17 @@ impl Verifier<'_> {
         let target = &self.program.section.target;
         match self.attach_type() {
             Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn) => {}
+            Some(AttachType::TraceRawTp) if self.program.section.sleepable => {
+                return super::env::reject(Rule::CannotBeSleepable);
+            }
+            Some(AttachType::TraceRawTp) if self.tracepoint(target).is_some() => return Ok(()),
+            Some(AttachType::TraceRawTp) => {
+                return unsupported(format!("the tracepoint {target}, which is not in the kernel's BTF or the tables"));
+            }
+            Some(AttachType::TraceIter) if self.iterator_function(target).is_some() => return Ok(()),
+            Some(AttachType::TraceIter) => {
+                return unsupported(format!("the iterator {target}, which is not in the kernel's BTF or the tables"));
+            }
             other => {
                 return unsupported(format!(
                     "tracing programs attached as {}",
@@ -269,7 +283,9 @@ impl Verifier<'_> {
 
     fn explore_function(&mut self, index: usize) -> Check {
         let start = self.subprograms[index].start;
+        self.log.last_line = None;
         let frame = if index == 0 {
+            self.log_entry_prototype();
             let mut frame = Frame::new(0, 0, None);
             frame.registers[Register::R1.index()].value = Value::Pointer(Pointer::to(Target::Context));
             frame

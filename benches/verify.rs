@@ -1,0 +1,62 @@
+//! How long loading and verifying take, by object; run with `cargo bench`.
+//!
+//! The objects are those committed with the project. `KPTRSIM_BENCH_OBJECTS`, a folder of `.o` files, adds others, such as
+//! the kernel's selftests (`tests/selftests/build.sh`).
+
+use std::path::PathBuf;
+
+use divan::Bencher;
+use kptrsim::kernel::Profile;
+use kptrsim::object::{LoadOptions, Object};
+use kptrsim::verifier::{ObjectVerifier, Options};
+
+fn main() {
+    divan::main();
+}
+
+fn objects() -> Vec<String> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("examples"), root.join("tests/objects")];
+    folders.extend(std::env::var_os("KPTRSIM_BENCH_OBJECTS").map(PathBuf::from));
+    let mut found: Vec<String> = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "o"))
+        .map(|path| path.display().to_string())
+        .collect();
+    found.sort();
+    found
+}
+
+fn read(path: &str) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn options(profile: &Profile) -> LoadOptions<'_> {
+    LoadOptions { kernel_btf: Some(&profile.btf), kernel_btf_complete: false, ..LoadOptions::default() }
+}
+
+/// Reading an object and relocating its programs.
+#[divan::bench(args = objects())]
+fn load(bencher: Bencher<'_, '_>, path: &str) {
+    let (bytes, profile) = (read(path), Profile::embedded());
+    bencher.bench(|| Object::parse(path, &bytes, &options(&profile)));
+}
+
+/// Verifying all programs of an object that is loaded.
+#[divan::bench(args = objects())]
+fn verify(bencher: Bencher<'_, '_>, path: &str) {
+    let (bytes, profile) = (read(path), Profile::embedded());
+    let object = Object::parse(path, &bytes, &options(&profile)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let verifier = ObjectVerifier::new(&object, &profile, Options::default());
+    bencher.bench(|| {
+        object.programs.iter().map(|program| verifier.verify(program).statistics.insns_processed).sum::<u32>()
+    });
+}
+
+/// The embedded tables and types, which every use without a kernel's BTF starts from.
+#[divan::bench]
+fn embedded_profile() -> Profile {
+    Profile::embedded()
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Everything that is tested, on a fresh Debian machine with Rust: installs clang, QEMU and what the guest is built from,
+# fetches a kernel, and runs the checks and tests, those against the real kernel included.
+#
+# As root, or with sudo at hand, missing packages are installed; else they are named.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils)
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    step "installing ${missing[*]}"
+    sudo=
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+fi
+
+step "formatting and lints"
+cargo fmt --all --check
+cargo clippy --all-targets --quiet -- -D warnings
+
+step "the kernel to ask"
+export KPTRSIM_CACHE=${KPTRSIM_CACHE:-$PWD/target/kptrsim-cache}
+cargo build --quiet
+kptrsim=$PWD/target/debug/kptrsim
+"$kptrsim" kernel list | grep -q 6.12 || "$kptrsim" kernel fetch 6.12
+btf=$(ls -v "$KPTRSIM_CACHE"/kernels/*/vmlinux.btf | tail -n 1)
+
+step "tests"
+export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
+cargo test
+
+step "the kernel's selftests of per-CPU kptrs, here and in the real kernel"
+selftests=target/selftests
+names=(percpu_alloc_array percpu_alloc_fail percpu_alloc_cgrp_local_storage)
+tests/selftests/build.sh "$selftests" "$btf" "${names[@]}"
+objects=()
+for name in "${names[@]}"; do
+    objects+=("$selftests/objects/$name.bpf.o")
+done
+"$kptrsim" crosscheck "${objects[@]}"
+seed=(--prog test_array_map_1 --prog test_array_map_2 --prog test_array_map_3 --prog test_array_map_4)
+"$kptrsim" crosscheck --run "${seed[@]}" --set my_pid=@pid --set nr_cpus=@cpus "${objects[0]}"
