@@ -254,10 +254,8 @@ fn our_verdict(verification: &Verification) -> OurVerdict {
 
 /// What our own machine makes of the same run.
 ///
-/// Settings become what they were in the guest: its process id is read from the variable that it was written to.
-///
-/// # Errors
-/// If our loader refuses the object. What the machine cannot do is the result's `error`.
+/// Settings become what they were in the guest: its process id is read from the variable that it was written to. What the
+/// machine cannot do is the result's `error`.
 fn our_run(
     args: &Args,
     kernel: &Kernel,
