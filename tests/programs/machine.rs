@@ -3,7 +3,7 @@
 use kptrsim::crosscheck::machine_run::{MachineRun, machine_run};
 use kptrsim::kernel::Profile;
 use kptrsim::machine::{End, MachineOptions};
-use kptrsim::object::{LoadOptions, Object};
+use kptrsim::object::Object;
 use libtest_mimic::Failed;
 
 use crate::expectation::{Outcome, Story};
@@ -15,7 +15,7 @@ use crate::trials::check;
 pub fn run(source: &Source, clang: &Clang) -> Result<(), Failed> {
     let expectations = source.expectations()?;
     let profile = Profile::embedded();
-    let options = LoadOptions { kernel_btf: Some(&profile.btf), kernel_btf_complete: false, ..LoadOptions::default() };
+    let options = profile.load_options();
     let object = Object::parse(&source.name, source.compiled(clang)?, &options)?;
     for (index, story) in expectations.stories.iter().enumerate() {
         for &cpus in &story.cpus {
