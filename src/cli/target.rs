@@ -204,12 +204,7 @@ pub fn read_or_compile(path: &Path) -> Result<Vec<u8>, TargetError> {
 /// # Errors
 /// If they are no object that can be loaded.
 pub fn parse_object(path: &Path, bytes: &[u8], kernel: &Kernel) -> Result<Object, TargetError> {
-    let options = LoadOptions {
-        kernel_btf: Some(&kernel.profile.btf),
-        kernel_btf_complete: kernel.profile.has_kernel_btf(),
-        kernel_config: kernel.config.as_deref(),
-        ..LoadOptions::default()
-    };
+    let options = LoadOptions { kernel_config: kernel.config.as_deref(), ..kernel.profile.load_options() };
     Object::parse(&object_name(path), bytes, &options)
         .map_err(|source| TargetError::Object { path: path.to_owned(), source })
 }
