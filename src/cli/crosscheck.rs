@@ -108,7 +108,7 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
     }
 }
 
-fn read_job(path: &PathBuf, programs: &[String]) -> Result<LoadJob, TargetError> {
+fn read_job(path: &Path, programs: &[String]) -> Result<LoadJob, TargetError> {
     let bytes = read_or_compile(path)?;
     Ok(LoadJob { name: path.display().to_string(), bytes, programs: programs.to_vec() })
 }
