@@ -39,6 +39,9 @@ pub fn build(tables: &Tables) -> Btf {
     for target in &tables.targets().functions {
         builder.function(&target.prototype);
     }
+    for target in &tables.targets().tracepoints {
+        builder.tracepoint(&target.prototype);
+    }
     builder.btf.finish().unwrap_or_default()
 }
 
@@ -191,14 +194,25 @@ impl Builder {
         if self.known.contains_key(&key) {
             return;
         }
+        let prototype_id = self.prototype(prototype);
+        let name = prototype.name.as_str();
+        self.named(key, || Type::Function { name: name.into(), prototype: prototype_id, linkage: Linkage::Global });
+    }
+
+    /// The kernel describes a tracepoint as a pointer to its function.
+    fn tracepoint(&mut self, prototype: &Prototype) {
+        let function = self.prototype(prototype);
+        let pointer = self.push(Type::Pointer { target: function });
+        self.typedef(&format!("btf_trace_{}", prototype.name), pointer);
+    }
+
+    fn prototype(&mut self, prototype: &Prototype) -> TypeId {
         let returns = self.add(&prototype.ret);
         let parameters = prototype
             .params
             .iter()
             .map(|param| Parameter { name: param.name.as_str().into(), type_id: self.add(&param.ty) })
             .collect();
-        let prototype_id = self.push(Type::FunctionPrototype { returns, parameters });
-        let name = prototype.name.as_str();
-        self.named(key, || Type::Function { name: name.into(), prototype: prototype_id, linkage: Linkage::Global });
+        self.push(Type::FunctionPrototype { returns, parameters })
     }
 }
