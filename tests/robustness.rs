@@ -1,9 +1,13 @@
 //! Broken objects: every truncation and many random changes load or are refused, and nothing else happens.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use kptrsim::btf::Btf;
+use kptrsim::kernel::Profile;
+use kptrsim::machine::{End, Machine, MachineOptions};
 use kptrsim::object::{LoadOptions, Object, ObjectError};
+use kptrsim::verifier::{ObjectVerifier, Options, Verdict};
 use proptest::prelude::Rng;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -94,4 +98,61 @@ fn random_changes_are_refused_with_a_reason_or_load() {
     }
     println!("{loaded} loaded, {refused} refused");
     assert!(loaded > 0 && refused > 0);
+}
+
+/// What of a broken object still loads gets a verdict, and the machine can be set up and run with it; each says something.
+#[test]
+fn what_loads_of_a_broken_object_is_judged_and_run() {
+    let rounds = std::env::var("KPTRSIM_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(4_000usize);
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, b"kptrsim: programs to be verified"),
+    );
+    let profile = Profile::embedded();
+    let (mut accepted, mut rejected, mut unsupported, mut ran) = (0, 0, 0, 0);
+    for name in OBJECTS {
+        let original = read(name);
+        for _ in 0..rounds / OBJECTS.len() {
+            let mut bytes = original.clone();
+            let rng = runner.rng();
+            for _ in 0..1 + rng.next_u32() % 3 {
+                let at = rng.next_u32() as usize % bytes.len();
+                bytes[at] = rng.next_u32() as u8;
+            }
+            let options =
+                LoadOptions { kernel_btf: Some(&profile.btf), kernel_btf_complete: false, ..LoadOptions::default() };
+            let Ok(object) = Object::parse("broken", &bytes, &options) else { continue };
+            let verifier = ObjectVerifier::new(&object, &profile, Options::default());
+            for program in &object.programs {
+                match verifier.verify(program).verdict {
+                    Verdict::Accept => accepted += 1,
+                    Verdict::Reject(rejection) => {
+                        assert!(!rejection.rule.to_string().is_empty());
+                        rejected += 1;
+                    }
+                    Verdict::Unsupported(what) => {
+                        assert!(!what.is_empty());
+                        unsupported += 1;
+                    }
+                }
+            }
+            ran += run_all(&object, &profile);
+        }
+    }
+    println!("{accepted} accepted, {rejected} rejected, {unsupported} unsupported, {ran} ran");
+    assert!(accepted > 0 && rejected > 0 && ran > 0);
+}
+
+/// Runs all programs in order, within bounds; gives how many ended by themselves.
+fn run_all(object: &Object, profile: &Profile) -> usize {
+    let options =
+        MachineOptions { max_insns: 10_000, kernel_types: Some(Arc::clone(&profile.btf)), ..MachineOptions::default() };
+    let Ok(mut machine) = Machine::new(Arc::new(object.clone()), options) else { return 0 };
+    let names = object.programs.iter().map(|program| program.name.as_str());
+    names
+        .filter(|name| {
+            let Ok(program) = machine.load(name) else { return false };
+            machine.start(program, 0).is_ok() && matches!(machine.run(0), End::Returned(_))
+        })
+        .count()
 }

@@ -6,6 +6,7 @@
 //! (the machine does). Start at [`Tables`].
 
 mod availability;
+pub mod contexts;
 pub mod default_types;
 mod embedded;
 mod enums;

@@ -153,7 +153,9 @@ impl Verifier<'_> {
             return Ok(());
         }
         if value.as_pointer().is_some_and(Pointer::is_packet) {
-            return unsupported("a packet pointer passed to a helper");
+            if !self.may_access_packet(Mode::Read, Some(call.packet_allowed)) {
+                return reject(Rule::HelperPacketAccess);
+            }
         }
         let kind = self.resolved_kind(arg.kind, call)?;
         let nullable = arg.flags.contains(TypeFlags::PTR_MAYBE_NULL);
@@ -524,7 +526,7 @@ impl Verifier<'_> {
                 Ok(())
             }
             Target::Object(ty) => self.check_object_access(&pointer, ty, Access { mode: Mode::Read, ..access }),
-            Target::Packet { .. } => unsupported("a packet pointer passed to a helper"),
+            Target::Packet { range, .. } => self.check_packet_range(&pointer, range, access, zero_allowed),
             Target::Buffer => unsupported("a buffer passed to a helper"),
             Target::Context => self.check_context_as_memory(&pointer, size, zero_allowed),
             _ => not_memory(pointer.kernel_name()),

@@ -7,7 +7,7 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::rule::Rule;
 use super::state::Live;
 use super::value::{Number, Value};
-use crate::isa::{AluOp, Endian, Insn, Operand, Register, Size, Width};
+use crate::isa::{AluOp, Insn, Operand, Register, Size, Width};
 
 /// How much of a register an operation of that width reads.
 pub fn read_flag(width: Width) -> Live {
@@ -33,9 +33,8 @@ impl Verifier<'_> {
                 self.check_binary(width, op, dst, src)?;
                 dst
             }
-            Insn::ByteSwap { dst, endian, size } => {
-                let narrow = if endian == Endian::Swap { size != Size::B8 } else { size != Size::B8 };
-                self.check_unary(dst, if narrow { Live::READ32 } else { Live::READ64 })?;
+            Insn::ByteSwap { dst, size, .. } => {
+                self.check_unary(dst, if size == Size::B8 { Live::READ64 } else { Live::READ32 })?;
                 dst
             }
             Insn::MoveSignExtended { width, from, dst, src } => {

@@ -5,8 +5,9 @@ use smallvec::SmallVec;
 
 use super::arithmetic::read_flag;
 use super::domain::{self, Scalar, alu};
-use super::env::{Check, Verifier, unsupported};
+use super::env::{Check, Verifier};
 use super::explore::Next;
+use super::packet::packet_branch_taken;
 use super::precision::{FramePlace, MAX_LINKED};
 use super::state::{Place, State};
 use super::value::{Number, Pointer, SocketKind, Target, Value};
@@ -44,7 +45,9 @@ impl Verifier<'_> {
         let pushed = self.push_branch(target)?;
         self.refine(branch, pushed, &linked);
         self.learn_not_null(branch, pushed);
-        self.check_pointers_comparable(branch)?;
+        if let (Width::W64, Operand::Register(src)) = (width, src) {
+            self.learn_packet_range(op, dst, src, pushed);
+        }
         self.log_insn_state();
         Ok(Next::Fallthrough)
     }
@@ -83,7 +86,10 @@ impl Verifier<'_> {
                 return Ok(domain::branch_taken(branch.op, branch.width, &left.bounds, &right.bounds));
             }
             (Value::Pointer(left), Value::Pointer(right)) if left.is_packet_or_end() && right.is_packet_or_end() => {
-                return unsupported("comparison of packet pointers");
+                if branch.width == Width::W64 {
+                    return Ok(packet_branch_taken(branch.op, left, right));
+                }
+                return Ok(None);
             }
             (left, right) => (left, right),
         };
@@ -293,17 +299,6 @@ impl Verifier<'_> {
             super::maps::LookedUp::XdpSocket => Target::Socket(SocketKind::Xdp),
         };
         pointer
-    }
-
-    fn check_pointers_comparable(&mut self, branch: Branch) -> Check {
-        if let Operand::Register(src) = branch.src
-            && let (Value::Pointer(left), Value::Pointer(right)) = (self.value(branch.dst), self.value(src))
-            && left.is_packet_or_end()
-            && right.is_packet_or_end()
-        {
-            return unsupported("comparison of packet pointers");
-        }
-        Ok(())
     }
 }
 

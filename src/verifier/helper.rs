@@ -94,7 +94,11 @@ impl Verifier<'_> {
         self.forget_caller_saved();
         self.define_result(&call, proto, percpu)?;
         self.refine_result(&call, proto);
-        self.check_map_allows(&call)
+        self.check_map_allows(&call)?;
+        if self.profile.helper_changes_packet(helper) {
+            self.forget_packet_pointers();
+        }
+        Ok(())
     }
 
     fn helper_proto(&self, number: i32) -> Check<&'static HelperProto> {
@@ -241,9 +245,7 @@ impl Verifier<'_> {
             }
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
-            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => {
-                unsupported(format!("{}", self.helper_name(call.id)))
-            }
+            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => unsupported(self.helper_name(call.id)),
             _ => Ok(()),
         }
     }

@@ -45,7 +45,7 @@ impl Verifier<'_> {
         let id = btf.resolve(target);
         let size = btf.size_of(id).unwrap_or(0);
         let name = btf.ty(id).name().to_owned();
-        let Some(kind) = name.strip_prefix("bpf_iter_").filter(|_| size > 0 && size % 8 == 0) else {
+        let Some(kind) = name.strip_prefix("bpf_iter_").filter(|_| size > 0 && size.is_multiple_of(8)) else {
             return reject(Rule::InvalidIteratorArgument { number: index });
         };
         let Value::Pointer(pointer) = self.value(register) else {

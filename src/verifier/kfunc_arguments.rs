@@ -204,7 +204,7 @@ impl Verifier<'_> {
         if name == "bpf_wq" {
             return Ok(Wanted::Other("work queues"));
         }
-        if value.as_pointer().is_some_and(|pointer| is_object_like(pointer)) {
+        if value.as_pointer().is_some_and(is_object_like) {
             if !is_struct {
                 return reject(Rule::KfuncPointerUnsupported {
                     name: function.name.clone(),

@@ -229,10 +229,10 @@ impl Verifier<'_> {
             }
             Target::Context if plain => self.check_context_access(pointer, access),
             Target::ConstMap(_) if plain => unsupported("access to a struct bpf_map through a map pointer"),
-            Target::Packet { .. } => unsupported("access to packet data"),
-            Target::FlowKeys => unsupported("access to flow keys"),
-            Target::Socket(_) if plain => unsupported("access to a socket"),
-            Target::TracepointBuffer => unsupported("access to a tracepoint's buffer"),
+            Target::Packet { range, .. } if plain => self.check_packet_access(pointer, range, access),
+            Target::FlowKeys if plain => self.check_flow_keys_access(access),
+            Target::Socket(kind) if plain => self.check_socket_access(pointer, kind, access),
+            Target::TracepointBuffer if plain => self.check_plain_buffer(pointer, access, "tracepoint"),
             Target::Buffer if plain => self.check_buffer_access(pointer, access),
             Target::Arena => unsupported("access to the arena"),
             _ => invalid(),
@@ -248,7 +248,11 @@ impl Verifier<'_> {
 
     fn check_buffer_access(&mut self, pointer: &Pointer, access: Access) -> Check {
         self.check_writable(pointer, access)?;
-        let kind = if pointer.attributes.read_only { "rdonly" } else { "rdwr" };
+        self.check_plain_buffer(pointer, access, if pointer.attributes.read_only { "rdonly" } else { "rdwr" })
+    }
+
+    /// A buffer whose size is checked when the program is attached (`__check_buffer_access`).
+    fn check_plain_buffer(&mut self, pointer: &Pointer, access: Access, kind: &'static str) -> Check {
         if access.offset < 0 {
             return reject(Rule::InvalidBufferAccess {
                 register: access.base,

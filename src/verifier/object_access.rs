@@ -9,6 +9,7 @@ use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value
 use crate::btf::{Type, TypeId};
 use crate::isa::Register;
 use crate::kernel::FieldTrust;
+use crate::object::ExternKind;
 
 impl Verifier<'_> {
     /// A load from or store to a struct.
@@ -205,9 +206,23 @@ impl Verifier<'_> {
         let Some(external) = self.object.externs.get(index as usize) else {
             return unsupported(format!("extern number {index} does not exist"));
         };
+        let known = self.profile.has_kernel_btf();
+        match external.kind {
+            ExternKind::Address => {
+                return unsupported(format!(
+                    "the address of kernel symbol {}, which only a running kernel has",
+                    external.name
+                ));
+            }
+            ExternKind::Kfunc if self.profile.btf.find_function(&external.name).is_some() => {
+                let attributes = Attributes { read_only: true, ..Attributes::default() };
+                return Ok(Value::Pointer(Pointer::to(Target::Memory { size: 0, dynptr: 0 }).with(attributes)));
+            }
+            ExternKind::Kfunc | ExternKind::Variable => {}
+        }
         let found = self.profile.btf.find(&external.name, |ty| matches!(ty, Type::Variable { .. }));
         let Some(id) = found else {
-            if external.weak {
+            if external.weak && known {
                 return Ok(Value::constant(0));
             }
             return unsupported(format!(

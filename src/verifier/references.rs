@@ -31,6 +31,10 @@ const FOR_SLEEPABLE: [MapType; 17] = [
     MapType::Arena,
 ];
 
+/// Kfuncs that read what a network device knows of a frame (`XDP_METADATA_KFUNC_xxx`, `include/net/xdp.h`).
+const DEVICE_KFUNCS: [&str; 3] =
+    ["bpf_xdp_metadata_rx_timestamp", "bpf_xdp_metadata_rx_hash", "bpf_xdp_metadata_rx_vlan_tag"];
+
 impl Verifier<'_> {
     /// Checks all references of the program.
     pub fn check_references(&mut self) -> Check {
@@ -51,6 +55,20 @@ impl Verifier<'_> {
             insn += if self.raw(insn).is_wide() { 2 } else { 1 };
         }
         self.insn = 0;
+        Ok(())
+    }
+
+    /// Kfuncs that ask a network device need a program that is loaded for that device, which ours never is
+    /// (`bpf_dev_bound_kfunc_check`, `kernel/bpf/offload.c`).
+    pub fn check_device_kfuncs(&mut self) -> Check {
+        for insn in 0..self.insns.len() {
+            let Ok(Insn::Call(CallTarget::Kfunc(index))) = self.insns[insn] else { continue };
+            let called = self.object.externs.get(index as usize);
+            if called.is_some_and(|called| DEVICE_KFUNCS.contains(&called.name.as_str())) {
+                self.insn = insn;
+                return reject(Rule::MetadataWithoutDevice);
+            }
+        }
         Ok(())
     }
 

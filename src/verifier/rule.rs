@@ -180,6 +180,11 @@ rules! {
     OutsideMapValue { limit: u32, offset: i32, size: u32 } "outside-map-value" Access "invalid access to map value, value_size={limit} off={offset} size={size}";
     OutsidePacket { register: Register, id: u32, offset: i32, size: u32, limit: u32 } "outside-packet" Access "invalid access to packet, off={offset} size={size}, {register:#}(id={id},off={offset},r={limit})";
     OutsideMemory { limit: u32, offset: i32, size: u32 } "outside-memory" Access "invalid access to memory, mem_size={limit} off={offset} size={size}";
+    BeyondPacket { register: Register, errno: Errno } "beyond-packet" Access "{register:#} offset is outside of the packet";
+    WriteIntoPacket "write-into-packet" Access "cannot write into packet";
+    HelperPacketAccess "helper-packet-access" Access "helper access to the packet is not allowed";
+    OutsideFlowKeys { offset: i32, size: u32 } "outside-flow-keys" Access "invalid access to flow keys off={offset} size={size}";
+    InvalidSocketAccess { register: Register, pointer: String, offset: i32, size: u32 } "invalid-socket-access" Access "{register:#} invalid {pointer} access off={offset} size={size}";
     WriteMapKey { register: Register } "write-map-key" Access "write to change key {register:#} not allowed";
     WriteReadOnly { register: Register, pointer: String } "write-read-only" Access "{register:#} cannot write into {pointer}";
     MapAccessForbidden { kind: &'static str, value_size: u32, offset: i32, size: u32 } "map-access-forbidden" Access "{kind} map forbidden, value_size={value_size} off={offset} size={size}";
@@ -189,9 +194,11 @@ rules! {
     InvalidContextAccess { offset: i32, size: u32 } "invalid-context-access" Access "invalid bpf_context access off={offset} size={size}";
     ContextOffsetNotMultiple { name: String, offset: i32 } "context-offset-not-multiple" Access "func '{name}' offset {offset} is not multiple of 8";
     NoSuchArgument { name: String, number: usize } "no-such-argument" Access "func '{name}' doesn't have {number}-th argument";
-    ArgumentTypeNotAllowed { name: String, index: usize, ty: String } "argument-type-not-allowed" Access "func '{name}' arg{index} '{ty}' has type. Only pointer access is allowed";
+    ArgumentTypeNotAllowed { name: String, index: usize, ty: String, kind: &'static str } "argument-type-not-allowed" Access "func '{name}' arg{index} '{ty}' has type {kind}. Only pointer access is allowed";
     ArgumentSize { name: String, size: u32 } "argument-size" Access "func '{name}' size {size} must be 8";
-    ArgumentNotStruct { name: String, index: usize } "argument-not-struct" Access "func '{name}' arg{index} type is not a struct";
+    ArgumentNotStruct { name: String, index: usize, kind: &'static str } "argument-not-struct" Access "func '{name}' arg{index} type {kind} is not a struct";
+    ResultNotModifiable { kind: &'static str } "result-not-modifiable" Access "ret type {kind} not allowed for fmod_ret";
+    CannotBeSleepable "cannot-be-sleepable" Invalid "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable";
     // Stack
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
     OutsideStack { what: &'static str, register: Register, offset: i32, size: u32, errno: Errno } "outside-stack" Access "invalid{what} stack {register:#} off={offset} size={size}";
@@ -308,6 +315,7 @@ rules! {
     // Kernel functions
     KfuncNeedsGpl "kfunc-needs-gpl" Invalid "cannot call kernel function from non-GPL compatible program";
     ThrowFromCallback { insn: usize, index: usize } "throw-from-callback" Invalid "bpf_throw kfunc (insn {insn}) cannot be called from callback subprog {index}";
+    MetadataWithoutDevice "metadata-without-device" Invalid "metadata kfuncs require device-bound program";
     KfuncNotAllowed { name: String } "kfunc-not-allowed" Access "calling kernel function {name} is not allowed";
     KfuncMightSleep { name: String } "kfunc-might-sleep" Access "program must be sleepable to call sleepable kfunc {name}";
     TooManyKfuncArguments { name: String, count: usize } "too-many-kfunc-arguments" Invalid "Function {name} has {count} > 5 args";
@@ -374,6 +382,7 @@ impl Rule {
             // These pass on what the check inside them failed with.
             Rule::MemoryAndSize { errno, .. }
             | Rule::InvalidArgumentsToGlobal { errno, .. }
+            | Rule::BeyondPacket { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,
             other => other.table_errno(),

@@ -87,11 +87,11 @@ impl Verifier<'_> {
                 other => Err(other),
             };
         }
-        if self.subprograms[index].changes_packet {
-            return unsupported("a call of a global function that may change the packet");
-        }
         if self.log.enabled() {
             self.log.line(&format!("Func#{index} ('{name}') is global and assumed valid."));
+        }
+        if self.subprograms[index].changes_packet {
+            self.forget_packet_pointers();
         }
         self.subprograms[index].called = true;
         self.forget_caller_saved();

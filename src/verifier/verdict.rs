@@ -153,6 +153,7 @@ impl Verifier<'_> {
     /// All of a program's verification (`bpf_check`).
     fn run(&mut self) -> Check {
         self.check_loadable()?;
+        self.check_device_kfuncs()?;
         self.set_up_subprograms()?;
         self.check_jumps_stay_inside()?;
         self.check_attach_target()?;
@@ -247,6 +248,17 @@ impl Verifier<'_> {
         let target = &self.program.section.target;
         match self.attach_type() {
             Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn) => {}
+            Some(AttachType::TraceRawTp) if self.program.section.sleepable => {
+                return super::env::reject(Rule::CannotBeSleepable);
+            }
+            Some(AttachType::TraceRawTp) if self.tracepoint(target).is_some() => return Ok(()),
+            Some(AttachType::TraceRawTp) => {
+                return unsupported(format!("the tracepoint {target}, which is not in the kernel's BTF or the tables"));
+            }
+            Some(AttachType::TraceIter) if self.iterator_function(target).is_some() => return Ok(()),
+            Some(AttachType::TraceIter) => {
+                return unsupported(format!("the iterator {target}, which is not in the kernel's BTF or the tables"));
+            }
             other => {
                 return unsupported(format!(
                     "tracing programs attached as {}",
