@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use divan::Bencher;
 use kptrsim::kernel::Profile;
-use kptrsim::object::{LoadOptions, Object};
+use kptrsim::object::Object;
 use kptrsim::verifier::{ObjectVerifier, Options};
 
 fn main() {
@@ -33,22 +33,18 @@ fn read(path: &str) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn options(profile: &Profile) -> LoadOptions<'_> {
-    LoadOptions { kernel_btf: Some(&profile.btf), kernel_btf_complete: false, ..LoadOptions::default() }
-}
-
 /// Reading an object and relocating its programs.
 #[divan::bench(args = objects())]
 fn load(bencher: Bencher<'_, '_>, path: &str) {
     let (bytes, profile) = (read(path), Profile::embedded());
-    bencher.bench(|| Object::parse(path, &bytes, &options(&profile)));
+    bencher.bench(|| Object::parse(path, &bytes, &profile.load_options()));
 }
 
 /// Verifying all programs of an object that is loaded.
 #[divan::bench(args = objects())]
 fn verify(bencher: Bencher<'_, '_>, path: &str) {
     let (bytes, profile) = (read(path), Profile::embedded());
-    let object = Object::parse(path, &bytes, &options(&profile)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let object = Object::parse(path, &bytes, &profile.load_options()).unwrap_or_else(|error| panic!("{path}: {error}"));
     let verifier = ObjectVerifier::new(&object, &profile, Options::default());
     bencher.bench(|| {
         object.programs.iter().map(|program| verifier.verify(program).statistics.insns_processed).sum::<u32>()

@@ -119,9 +119,7 @@ fn what_loads_of_a_broken_object_is_judged_and_run() {
                 let at = rng.next_u32() as usize % bytes.len();
                 bytes[at] = rng.next_u32() as u8;
             }
-            let options =
-                LoadOptions { kernel_btf: Some(&profile.btf), kernel_btf_complete: false, ..LoadOptions::default() };
-            let Ok(object) = Object::parse("broken", &bytes, &options) else { continue };
+            let Ok(object) = Object::parse("broken", &bytes, &profile.load_options()) else { continue };
             let verifier = ObjectVerifier::new(&object, &profile, Options::default());
             for program in &object.programs {
                 match verifier.verify(program).verdict {

@@ -94,7 +94,7 @@ fn wrong_use_is_told_in_one_line() {
         (&[][..], "name a program with --prog"),
         (&["--prog", "make", "--set", "none=1"][..], "no global variable `none`"),
         (&["--prog", "make", "--cpus", "0"][..], "0 CPUs are not possible"),
-        (&["--prog", "make", "--cpu", "1"][..], "there is no CPU 1"),
+        (&["--prog", "make", "--cpu", "4"][..], "there is no CPU 4"),
     ] {
         let output = kptrsim(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

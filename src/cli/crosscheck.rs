@@ -1,7 +1,6 @@
 //! `kptrsim crosscheck`: asks a real kernel, and compares its verdicts with ours.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,16 +9,20 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use indicatif::ProgressBar;
+use rayon::prelude::*;
 
-use super::target::{TargetError, kernel_of_image, parse_object};
+use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
 use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
 use crate::crosscheck::compare_run::{self, RunDifference};
 use crate::crosscheck::protocol::{
-    GlobalSetting, GlobalValue, RunStep, TestRunRequest, TestRunResult, Trigger, Verdict,
+    GlobalSetting, GlobalValue, MapDump, RunStep, TestRunRequest, TestRunResult, Trigger, Verdict, from_hex,
 };
 use crate::crosscheck::{
     BootOptions, Cache, CrosscheckError, Judge, KernelImage, KernelVerdict, LoadJob, LoadOptions, ObjectOutcome, guest,
+    machine_run,
 };
+use crate::machine::MachineOptions;
+use crate::object::Object;
 use crate::verifier::{ObjectVerifier, Options, Verdict as own, Verification};
 
 /// Ask a real kernel under QEMU about programs, and compare its verdicts with ours.
@@ -27,7 +30,7 @@ use crate::verifier::{ObjectVerifier, Options, Verdict as own, Verification};
 /// Exits with 0 when all agree, 1 when one does not, 2 when something is missing, 3 when some programs are unsupported.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Objects to load.
+    /// Objects to load; a `.c` file is compiled with the clang that is found.
     #[arg(required = true, value_name = "OBJ")]
     objects: Vec<PathBuf>,
     /// Ask the kernel only, and print what it says. Exits with 0 when all are accepted, 1 when one is not.
@@ -43,7 +46,7 @@ pub struct Args {
     /// With --run: set a global before loading; VALUE is a number, `hex:DIGITS`, `@pid` or `@cpus`. May be repeated.
     #[arg(long, value_name = "GLOBAL=VALUE", value_parser = parse_setting, requires = "run")]
     set: Vec<GlobalSetting>,
-    /// With --run: the CPU to run on.
+    /// With --run: the CPU to run on. CPU 0 when absent; with --kernel-only any.
     #[arg(long, requires = "run")]
     cpu: Option<usize>,
     /// The kernel to boot: any bzImage. The newest fetched one when absent.
@@ -87,9 +90,9 @@ enum Format {
 /// Runs the command.
 ///
 /// # Errors
-/// When an object cannot be read, something that is needed is missing, or no machine can be booted.
-pub fn run(args: &Args) -> Result<ExitCode, CrosscheckError> {
-    let jobs = args.objects.iter().map(|path| read_job(path, &args.prog)).collect::<Result<Vec<_>, _>>()?;
+/// When an object cannot be read or compiled, something that is needed is missing, or no machine can be booted.
+pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
+    let jobs = args.objects.par_iter().map(|path| read_job(path, &args.prog)).collect::<Result<Vec<_>, _>>()?;
     let cache = Cache::of_user()?;
     let image = match &args.kernel_image {
         Some(path) => KernelImage::open(path)?,
@@ -100,13 +103,13 @@ pub fn run(args: &Args) -> Result<ExitCode, CrosscheckError> {
     let mut judge = Judge::new(image.clone(), boot);
     match (args.run, args.kernel_only) {
         (true, _) => test_run(args, &image, &mut judge, &jobs),
-        (false, true) => kernel_only(args, &mut judge, jobs),
+        (false, true) => Ok(kernel_only(args, &mut judge, jobs)?),
         (false, false) => comparison(args, &image, &mut judge, jobs),
     }
 }
 
-fn read_job(path: &Path, programs: &[String]) -> Result<LoadJob, CrosscheckError> {
-    let bytes = fs::read(path).map_err(|error| CrosscheckError::io(path, error))?;
+fn read_job(path: &Path, programs: &[String]) -> Result<LoadJob, TargetError> {
+    let bytes = read_or_compile(path)?;
     Ok(LoadJob { name: path.display().to_string(), bytes, programs: programs.to_vec() })
 }
 
@@ -192,10 +195,15 @@ fn comparison(
     image: &KernelImage,
     judge: &mut Judge,
     jobs: Vec<LoadJob>,
-) -> Result<ExitCode, CrosscheckError> {
+) -> Result<ExitCode, TargetError> {
+    let kernel = kernel_of_image(image)?;
     let mut ours = BTreeMap::new();
     for job in &jobs {
-        ours.insert(job.name.clone(), our_verdicts(job, image)?);
+        // What our loader refuses has no verdicts; if the kernel has some, they show as missing.
+        match our_verdicts(job, &kernel) {
+            Ok(verdicts) => drop(ours.insert(job.name.clone(), verdicts)),
+            Err(error) => eprintln!("kptrsim: {error}"),
+        }
     }
     let mut failed = false;
     let mut comparisons = Vec::new();
@@ -222,13 +230,8 @@ fn comparison(
 }
 
 /// What our own verifier says about the programs of an object, for this kernel.
-fn our_verdicts(job: &LoadJob, image: &KernelImage) -> Result<Vec<OurVerdict>, CrosscheckError> {
-    let missing = |error: TargetError| CrosscheckError::Missing {
-        what: error.to_string(),
-        remedy: "use --kernel-only to ask the kernel alone".into(),
-    };
-    let kernel = kernel_of_image(image).map_err(missing)?;
-    let object = parse_object(Path::new(&job.name), &job.bytes, &kernel).map_err(missing)?;
+fn our_verdicts(job: &LoadJob, kernel: &Kernel) -> Result<Vec<OurVerdict>, TargetError> {
+    let object = parse_object(Path::new(&job.name), &job.bytes, kernel)?;
     let verifier = ObjectVerifier::new(&object, &kernel.profile, Options::default());
     let programs = object.programs.iter().filter(|one| job.programs.is_empty() || job.programs.contains(&one.name));
     Ok(programs.map(|program| our_verdict(&verifier.verify(program))).collect())
@@ -249,49 +252,81 @@ fn our_verdict(verification: &Verification) -> OurVerdict {
     }
 }
 
-/// What our own machine makes of the same run: THE PLACE TO CONNECT THE MACHINE.
+/// What our own machine makes of the same run.
 ///
-/// Until then there is nothing to compare with, and the command says so.
-fn our_run(_job: &LoadJob, _image: &KernelImage, _request: &TestRunRequest) -> Result<TestRunResult, CrosscheckError> {
-    Err(CrosscheckError::Missing {
-        what: "our own machine".into(),
-        remedy: "use --kernel-only until it is connected".into(),
-    })
+/// Settings become what they were in the guest: its process id is read from the variable that it was written to. What the
+/// machine cannot do is the result's `error`.
+fn our_run(
+    args: &Args,
+    kernel: &Kernel,
+    object: &Object,
+    request: &TestRunRequest,
+    theirs: &TestRunResult,
+) -> TestRunResult {
+    let pid = request.globals.iter().find_map(|setting| guest_pid(setting, theirs));
+    let pid = pid.unwrap_or(MachineOptions::default().pid);
+    let options = MachineOptions {
+        cpus: args.cpus,
+        pid,
+        tid: pid,
+        comm: GUEST_NAME.to_owned(),
+        kernel_types: Some(kernel.profile.btf.clone()),
+        ..MachineOptions::default()
+    };
+    let failed = |error: String| TestRunResult { steps: Vec::new(), maps: Vec::new(), error: Some(error) };
+    let not_once =
+        object.programs.iter().find(|one| args.prog.contains(&one.name) && !machine_run::runs_once(&one.section));
+    if let Some(program) = not_once {
+        return failed(format!("unsupported: how often {} runs ({})", program.name, program.section.name));
+    }
+    machine_run::machine_run(object, options, request).map_or_else(|error| failed(error.to_string()), |run| run.result)
+}
+
+/// The name of the guest's process, as `bpf_get_current_comm` gives it.
+const GUEST_NAME: &str = "init";
+
+/// The guest's process id, out of a variable that was set to it.
+fn guest_pid(setting: &GlobalSetting, theirs: &TestRunResult) -> Option<u32> {
+    if setting.value != GlobalValue::Pid {
+        return None;
+    }
+    let place = |map: &MapDump| {
+        let variable = map.variables.iter().find(|one| one.name == setting.name)?;
+        let bytes = from_hex(map.entries.first()?.values.first()?)?;
+        let start = usize::try_from(variable.offset).ok()?.checked_add(setting.offset)?;
+        Some(u32::from_le_bytes(*bytes.get(start..)?.first_chunk()?))
+    };
+    theirs.maps.iter().find_map(place).filter(|&pid| pid > 0)
 }
 
 /// Loads programs together and runs them; prints the kernel's result as JSON, or what differs from ours.
-fn test_run(
-    args: &Args,
-    image: &KernelImage,
-    judge: &mut Judge,
-    jobs: &[LoadJob],
-) -> Result<ExitCode, CrosscheckError> {
+fn test_run(args: &Args, image: &KernelImage, judge: &mut Judge, jobs: &[LoadJob]) -> Result<ExitCode, TargetError> {
+    // Which CPU it is must be the same on both sides.
+    let cpu = if args.kernel_only { args.cpu } else { Some(args.cpu.unwrap_or(0)) };
     let steps = args.prog.iter().map(|program| RunStep {
         program: program.clone(),
         trigger: Trigger::Auto,
         data_in: None,
         ctx_in: None,
         repeat: 0,
-        cpu: args.cpu,
+        cpu,
     });
     let request = TestRunRequest { globals: args.set.clone(), steps: steps.collect(), timeout_seconds: args.timeout };
-    let by_pid = args.set.iter().filter(|setting| setting.value == GlobalValue::Pid);
-    let ignored: Vec<String> = by_pid.map(|setting| setting.name.clone()).collect();
+    let kernel = kernel_of_image(image)?;
     let mut good = true;
     for job in jobs {
-        let ours = if args.kernel_only { None } else { Some(our_run(job, image, &request)?) };
-        let result = judge.test_run(&job.bytes, request.clone())?;
+        let mut theirs = judge.test_run(&job.bytes, request.clone())?;
         let mut out = io::stdout().lock();
-        match ours {
-            None => {
-                good &= result.error.is_none() && result.steps.iter().all(|step| step.errno == 0);
-                print_json(&mut out, &result)
-            }
-            Some(ours) => {
-                let differences = compare_run::compare_runs(&ours, &result, &ignored);
-                good &= differences.is_empty();
-                print_differences(&mut out, args.format, job, image, &differences)
-            }
+        if args.kernel_only {
+            good &= theirs.error.is_none() && theirs.steps.iter().all(|step| step.errno == 0);
+            print_json(&mut out, &theirs)
+        } else {
+            let object = parse_object(Path::new(&job.name), &job.bytes, &kernel)?;
+            let ours = our_run(args, &kernel, &object, &request, &theirs);
+            machine_run::hide_special_fields(&object, &mut theirs);
+            let differences = compare_run::compare_runs(&ours, &theirs, &[]);
+            good &= differences.is_empty() && theirs.error.is_none();
+            print_differences(&mut out, args.format, job, image, &theirs, &differences)
         }
         .map_err(stdout_error)?;
     }
@@ -303,13 +338,21 @@ fn print_differences(
     format: Format,
     job: &LoadJob,
     image: &KernelImage,
+    theirs: &TestRunResult,
     differences: &[RunDifference],
 ) -> io::Result<()> {
     if format == Format::Json {
         let line = serde_json::json!({ "object": job.name, "kernel": image.release, "differences": differences });
         return print_json(out, &line);
     }
-    let verdict = if differences.is_empty() { "runs alike" } else { "runs differ" };
+    let verdict = match (&theirs.error, differences.is_empty()) {
+        (Some(error), true) => format!("runs nowhere: {error}"),
+        (None, true) => {
+            let read = theirs.maps.iter().filter(|map| map.error.is_none()).count();
+            format!("runs alike: {} programs, {read} maps and sections of globals", theirs.steps.len())
+        }
+        (_, false) => "runs differ".to_owned(),
+    };
     writeln!(out, "{} [{}] {verdict}", job.name, image.release)?;
     for difference in differences {
         writeln!(out, "  {}: ours {}, kernel's {}", difference.place, difference.ours, difference.kernel)?;
@@ -345,6 +388,26 @@ fn stdout_error(source: io::Error) -> CrosscheckError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crosscheck::protocol::{MapEntry, Variable};
+
+    #[test]
+    fn the_process_id_is_read_where_the_guest_wrote_it() {
+        let setting = |name: &str, value| GlobalSetting { name: name.into(), offset: 0, value };
+        let map = MapDump {
+            name: ".bss".into(),
+            map_type: "array".into(),
+            key_size: 4,
+            value_size: 8,
+            entries: vec![MapEntry { key: "00000000".into(), values: vec!["0100000039300000".into()] }],
+            truncated: false,
+            error: None,
+            variables: vec![Variable { name: "my_pid".into(), offset: 4, size: 4 }],
+        };
+        let theirs = TestRunResult { steps: Vec::new(), maps: vec![map], error: None };
+        assert_eq!(guest_pid(&setting("my_pid", GlobalValue::Pid), &theirs), Some(12345));
+        assert_eq!(guest_pid(&setting("my_pid", GlobalValue::Int(3)), &theirs), None);
+        assert_eq!(guest_pid(&setting("other", GlobalValue::Pid), &theirs), None);
+    }
 
     #[test]
     fn settings_are_numbers_bytes_or_what_the_guest_knows() {

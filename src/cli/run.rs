@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long = "prog", value_name = "NAME")]
     pub programs: Vec<String>,
     /// Number of simulated CPUs
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 4, value_name = "N")]
     pub cpus: u32,
     /// CPU on which the programs run
     #[arg(long, default_value_t = 0, value_name = "K")]

@@ -188,8 +188,15 @@ fn read_btf(path: &Path) -> Result<Btf, TargetError> {
 /// # Errors
 /// If it cannot be read, compiled or loaded.
 pub fn load_object(path: &Path, kernel: &Kernel) -> Result<Object, TargetError> {
-    let bytes = if path.extension().is_some_and(|extension| extension == "c") { compile(path)? } else { read(path)? };
-    parse_object(path, &bytes, kernel)
+    parse_object(path, &read_or_compile(path)?, kernel)
+}
+
+/// An object's bytes: those of the file, or what clang makes of it if it is a C file.
+///
+/// # Errors
+/// If it cannot be read or compiled.
+pub fn read_or_compile(path: &Path) -> Result<Vec<u8>, TargetError> {
+    if path.extension().is_some_and(|extension| extension == "c") { compile(path) } else { read(path) }
 }
 
 /// Loads an object's bytes.
@@ -197,12 +204,7 @@ pub fn load_object(path: &Path, kernel: &Kernel) -> Result<Object, TargetError> 
 /// # Errors
 /// If they are no object that can be loaded.
 pub fn parse_object(path: &Path, bytes: &[u8], kernel: &Kernel) -> Result<Object, TargetError> {
-    let options = LoadOptions {
-        kernel_btf: Some(&kernel.profile.btf),
-        kernel_btf_complete: kernel.profile.has_kernel_btf(),
-        kernel_config: kernel.config.as_deref(),
-        ..LoadOptions::default()
-    };
+    let options = LoadOptions { kernel_config: kernel.config.as_deref(), ..kernel.profile.load_options() };
     Object::parse(&object_name(path), bytes, &options)
         .map_err(|source| TargetError::Object { path: path.to_owned(), source })
 }

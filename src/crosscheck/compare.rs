@@ -3,6 +3,8 @@
 //! The kernel is right by definition. Accepting what it rejects is the worst that can be found, saying that we cannot tell is the
 //! mildest. Start at [`compare`].
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::KernelVerdict;
@@ -135,46 +137,77 @@ pub fn overall(comparisons: &[Comparison]) -> Overall {
     }
 }
 
-/// Renders comparisons as a table with a line of counts below it. Every line names the exact kernel build.
+/// Characters of a reason that both sides give, in the table; the whole of it is in the JSON.
+const SHOWN_REASON: usize = 70;
+
+/// Renders comparisons as a table, with a summary in its last lines. The kernel's column has the exact build as its title.
+///
+/// Where the two do not agree, both reasons stand below the line in full.
 #[must_use]
 pub fn table(comparisons: &[Comparison]) -> String {
-    let mut rows = vec![["object", "program", "kernel", "ours", "kernel's", "compared", "reason"].map(str::to_owned)];
-    for one in comparisons {
-        rows.push(row(one));
-        if one.agreement == Agreement::ReasonDiffers {
-            // The kernel's words stand in the row, ours below them.
-            let ours = one.ours.as_ref().map_or("", |ours| ours.reason.as_str());
-            let errno = one.ours.as_ref().map_or(0, |ours| ours.errno);
-            let mut below = [const { String::new() }; 7];
-            below[6] = format!("ours: {ours} (errno {errno}, kernel's {})", one.kernel.program.errno);
-            rows.push(below);
-        }
+    let builds = builds(comparisons);
+    let title = ["object", "program", "ours", &builds, "compared", "reason"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(title).chain(comparisons.iter().map(row)).collect();
+    let lines = layout(&rows);
+    let mut lines = lines.lines();
+    let mut text = String::new();
+    let mut push = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    push(lines.next().unwrap_or(""));
+    for (line, one) in lines.zip(comparisons) {
+        push(line);
+        both_reasons(one).iter().for_each(|below| push(below));
     }
-    let mut text = layout(&rows);
-    text.push_str(&counts(comparisons));
+    text.push_str(&summary(comparisons));
     text
 }
 
-fn row(one: &Comparison) -> [String; 7] {
+/// The kernels that were asked: one, unless results of several are put together.
+fn builds(comparisons: &[Comparison]) -> String {
+    let builds: BTreeSet<&str> = comparisons.iter().map(|one| one.kernel.kernel.as_str()).collect();
+    if builds.is_empty() { "kernel's".to_owned() } else { builds.into_iter().collect::<Vec<_>>().join(", ") }
+}
+
+fn row(one: &Comparison) -> [String; 6] {
     let theirs = &one.kernel.program;
     let ours = one.ours.as_ref().map_or("-", |ours| match ours.verdict {
         OurDecision::Accept => "accept",
         OurDecision::Reject => "reject",
         OurDecision::Unsupported => "unsupported",
     });
-    let reason = match (&one.ours, one.agreement) {
-        (Some(ours), Agreement::WrongReject | Agreement::Unsupported) => ours.reason.clone(),
-        _ => theirs.reason.clone(),
-    };
+    let same = matches!(one.agreement, Agreement::Agree | Agreement::NoVerdict);
     [
         one.kernel.object.clone(),
         theirs.program.clone(),
-        one.kernel.kernel.clone(),
         ours.to_owned(),
         verdict_word(theirs.verdict).to_owned(),
         one.agreement.words().to_owned(),
-        reason,
+        if same { shortened(&theirs.reason) } else { String::new() },
     ]
+}
+
+fn shortened(reason: &str) -> String {
+    let reason = reason.lines().next().unwrap_or("");
+    match reason.char_indices().nth(SHOWN_REASON) {
+        Some((end, _)) => format!("{}…", reason[..end].trim_end()),
+        None => reason.to_owned(),
+    }
+}
+
+/// What each side says, in lines of its own, where the two do not agree.
+fn both_reasons(one: &Comparison) -> Vec<String> {
+    if matches!(one.agreement, Agreement::Agree | Agreement::NoVerdict) {
+        return Vec::new();
+    }
+    let line = |who: &str, reason: &str, errno: i32| {
+        let errno = if errno == 0 { String::new() } else { format!(" (errno {errno})") };
+        (!reason.is_empty()).then(|| format!("    {who}: {reason}{errno}"))
+    };
+    let theirs = &one.kernel.program;
+    let ours = one.ours.as_ref().and_then(|ours| line("ours", &ours.reason, ours.errno));
+    ours.into_iter().chain(line("kernel's", &theirs.reason, theirs.errno)).collect()
 }
 
 /// The word for a kernel's verdict.
@@ -200,7 +233,7 @@ pub(crate) fn layout<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String
     text
 }
 
-fn counts(comparisons: &[Comparison]) -> String {
+fn summary(comparisons: &[Comparison]) -> String {
     const ORDER: [Agreement; 7] = [
         Agreement::Agree,
         Agreement::ReasonDiffers,
@@ -210,14 +243,25 @@ fn counts(comparisons: &[Comparison]) -> String {
         Agreement::Unsupported,
         Agreement::NoVerdict,
     ];
-    let count = |kind: Agreement| comparisons.iter().filter(|one| one.agreement == kind).count();
+    let count = |holds: &dyn Fn(&Comparison) -> bool| comparisons.iter().filter(|one| holds(one)).count();
+    let agree = |verdict| count(&|one| one.agreement == Agreement::Agree && one.kernel.program.verdict == verdict);
     let parts: Vec<String> = ORDER
         .iter()
-        .map(|&kind| (kind, count(kind)))
+        .map(|&kind| (kind, count(&|one| one.agreement == kind)))
         .filter(|&(kind, count)| count > 0 || kind == Agreement::Agree)
         .map(|(kind, count)| format!("{count} {}", kind.words().to_lowercase()))
         .collect();
-    format!("{} programs: {}\n", comparisons.len(), parts.join(", "))
+    format!(
+        "{} programs on {}: {}\nagreed: {} accepted, {} rejected for the same reason with the same error number; \
+         as many instructions processed in {} of {} counted\n",
+        comparisons.len(),
+        builds(comparisons),
+        parts.join(", "),
+        agree(Verdict::Accept),
+        agree(Verdict::Reject),
+        count(&|one| one.insns_equal == Some(true)),
+        count(&|one| one.insns_equal.is_some()),
+    )
 }
 
 #[cfg(test)]
@@ -285,11 +329,13 @@ mod tests {
             compare(ours(OurDecision::Reject, "R2 bad", 22), kernel(Verdict::Reject, "R1 bad", 13)),
         ];
         insta::assert_snapshot!(table(&rows), @r"
-        object   program  kernel                      ours    kernel's  compared        reason
-        a.bpf.o  prog     6.12.117+deb12-cloud-amd64  accept  accept    agree
-        a.bpf.o  prog     6.12.117+deb12-cloud-amd64  reject  reject    reason differs  R1 bad
-                                                                                        ours: R2 bad (errno 22, kernel's 13)
-        2 programs: 1 agree, 1 reason differs
+        object   program  ours    6.12.117+deb12-cloud-amd64  compared        reason
+        a.bpf.o  prog     accept  accept                      agree
+        a.bpf.o  prog     reject  reject                      reason differs
+            ours: R2 bad (errno 22)
+            kernel's: R1 bad (errno 13)
+        2 programs on 6.12.117+deb12-cloud-amd64: 1 agree, 1 reason differs
+        agreed: 1 accepted, 0 rejected for the same reason with the same error number; as many instructions processed in 2 of 2 counted
         ");
     }
 }

@@ -5,6 +5,7 @@
 //! * [`qemu`] and [`vm`]: the running machine and the conversation with it ([`protocol`]).
 //! * [`judge`]: many objects, many programs, machines that die on the way.
 //! * [`compare`] and [`compare_run`]: two verdicts, two runs, side by side.
+//! * [`machine_run`]: our own machine's run, in the words in which the guest tells of its own.
 //!
 //! Nothing here knows how our own verifier works; it gives [`compare::OurVerdict`]. Start at [`judge::Judge`].
 
@@ -17,6 +18,7 @@ pub mod guest;
 pub mod image;
 pub mod initramfs;
 pub mod judge;
+pub mod machine_run;
 #[path = "../../guest/src/protocol.rs"]
 pub mod protocol;
 pub mod qemu;

@@ -13,7 +13,7 @@ use super::kfunc::Kfunc;
 use super::special::FieldTrust;
 use super::tables::Tables;
 use crate::btf::{Btf, Type, TypeId};
-use crate::object::Section;
+use crate::object::{LoadOptions, Section};
 
 /// Licences that count as GPL (`license_is_gpl_compatible`, `include/linux/license.h`, Linux 6.12).
 const GPL_COMPATIBLE: [&str; 6] =
@@ -95,6 +95,12 @@ impl Profile {
     #[must_use]
     pub fn has_kernel_btf(&self) -> bool {
         self.complete
+    }
+
+    /// How objects are loaded for this kernel: with its types, or those that are built in.
+    #[must_use]
+    pub fn load_options(&self) -> LoadOptions<'_> {
+        LoadOptions { kernel_btf: Some(&self.btf), kernel_btf_is_partial: !self.complete, ..LoadOptions::default() }
     }
 
     /// Are all fields of that kernel struct known?

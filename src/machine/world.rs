@@ -23,15 +23,41 @@ const TRACING_ARGUMENTS: u32 = 12;
 pub(super) const TRACING_CONTEXT: u32 = TRACING_ARGUMENTS * 8;
 /// Size of a struct whose type is not known: its fields cannot be read, but it can be passed around.
 const UNKNOWN_SIZE: u32 = 4096;
-/// Size of a context of which nothing is modelled.
+/// Size of a context of which (almost) nothing is modelled.
 const CONTEXT_SIZE: u32 = 1024;
+/// Bytes of the packet that a traffic-control program finds: an Ethernet frame's least size, and what the guest of a
+/// cross-check sends. `__sk_buff.len`, the context's first field, says so.
+const PACKET_LENGTH: u32 = 64;
+
+/// What a program finds as its context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Context {
+    /// Arguments of a traced function.
+    Tracing,
+    /// A `struct __sk_buff` with its link-layer header.
+    Packet,
+    /// Anything else.
+    Other,
+}
+
+impl Context {
+    fn of(program_type: u32) -> Context {
+        match program_type {
+            // BPF_PROG_TYPE_SCHED_CLS, SCHED_ACT.
+            3 | 4 => Context::Packet,
+            // BPF_PROG_TYPE_RAW_TRACEPOINT, its writable form, TRACING, LSM.
+            17 | 24 | 26 | 29 => Context::Tracing,
+            _ => Context::Other,
+        }
+    }
+}
 
 /// Surroundings of the programs.
 #[derive(Clone, Debug)]
 pub struct World {
     task: Option<RegionId>,
     cgroup: Option<RegionId>,
-    contexts: BTreeMap<(u32, bool), RegionId>,
+    contexts: BTreeMap<(u32, Context), RegionId>,
     variables: BTreeMap<String, RegionId>,
     random: Vec<u64>,
     /// Calls of clocks so far.
@@ -80,7 +106,8 @@ impl World {
     /// The address of a context for a program of that type on a CPU.
     ///
     /// Programs that are traced functions' (tracing, raw tracepoints, LSM) find the arguments given in the options;
-    /// one that was not given cannot be read. Contexts of other types exist, but nothing in them is modelled.
+    /// one that was not given cannot be read. Traffic-control programs find a packet's length. Nothing else in contexts is
+    /// modelled.
     pub(super) fn context(
         &mut self,
         memory: &mut Memory,
@@ -88,21 +115,22 @@ impl World {
         cpu: u32,
         program_type: u32,
     ) -> Result<u64, Box<Trap>> {
-        // BPF_PROG_TYPE_RAW_TRACEPOINT, its writable form, TRACING, LSM.
-        let tracing = matches!(program_type, 17 | 24 | 26 | 29);
-        if let Some(&region) = self.contexts.get(&(cpu, tracing)) {
+        let context = Context::of(program_type);
+        if let Some(&region) = self.contexts.get(&(cpu, context)) {
             return Ok(memory.base(region));
         }
-        let region = if tracing {
-            let region = memory.allocate(RegionKind::Context, TRACING_CONTEXT, Contents::Sparse, None)?;
-            for (index, argument) in options.arguments.iter().take(TRACING_ARGUMENTS as usize).enumerate() {
-                memory.poke(region, index as u32 * 8, &argument.to_le_bytes());
+        let size = if context == Context::Tracing { TRACING_CONTEXT } else { CONTEXT_SIZE };
+        let region = memory.allocate(RegionKind::Context, size, Contents::Sparse, None)?;
+        match context {
+            Context::Tracing => {
+                for (index, argument) in options.arguments.iter().take(TRACING_ARGUMENTS as usize).enumerate() {
+                    memory.poke(region, index as u32 * 8, &argument.to_le_bytes());
+                }
             }
-            region
-        } else {
-            memory.allocate(RegionKind::Context, CONTEXT_SIZE, Contents::Sparse, None)?
-        };
-        self.contexts.insert((cpu, tracing), region);
+            Context::Packet => memory.poke(region, 0, &PACKET_LENGTH.to_le_bytes()),
+            Context::Other => {}
+        }
+        self.contexts.insert((cpu, context), region);
         Ok(memory.base(region))
     }
 

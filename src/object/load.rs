@@ -21,9 +21,8 @@ use super::{co_re, datasec, kconfig, relocate};
 pub struct LoadOptions<'a> {
     /// The kernel's types, for CO-RE. Without them, relocations that need them are recorded as unresolved.
     pub kernel_btf: Option<&'a Btf>,
-    /// Are those all of the kernel's types? If not, what is not found among them is recorded as unresolved, instead of
-    /// being taken for something that this kernel lacks.
-    pub kernel_btf_complete: bool,
+    /// Are those only some of the kernel's types and fields? What is not found is then unresolved, and not taken for absent.
+    pub kernel_btf_is_partial: bool,
     /// The kernel's build configuration (`/boot/config-*`, plain text), for `.kconfig` externs. Without it, loads of
     /// `CONFIG_` variables are recorded as unresolved.
     pub kernel_config: Option<&'a str>,
@@ -34,7 +33,12 @@ pub struct LoadOptions<'a> {
 impl Default for LoadOptions<'_> {
     /// No types, no configuration, version 6.12.117.
     fn default() -> Self {
-        LoadOptions { kernel_btf: None, kernel_btf_complete: true, kernel_config: None, kernel_version: (6, 12, 117) }
+        LoadOptions {
+            kernel_btf: None,
+            kernel_btf_is_partial: false,
+            kernel_config: None,
+            kernel_version: (6, 12, 117),
+        }
     }
 }
 
@@ -80,7 +84,8 @@ impl Object {
         let mut unresolved = FxHashMap::default();
         let faults = match &btf {
             Some(btf) => {
-                let kernel = options.kernel_btf.map(|btf| (btf, options.kernel_btf_complete));
+                let kernel =
+                    options.kernel_btf.map(|btf| co_re::KernelTypes { btf, partial: options.kernel_btf_is_partial });
                 co_re::relocate(&elf, &mut code, btf, &ext, kernel, &mut unresolved)?
             }
             None => FxHashMap::default(),

@@ -152,10 +152,10 @@ impl Verifier<'_> {
         if arg.kind == ArgKind::Anything {
             return Ok(());
         }
-        if value.as_pointer().is_some_and(Pointer::is_packet) {
-            if !self.may_access_packet(Mode::Read, Some(call.packet_allowed)) {
-                return reject(Rule::HelperPacketAccess);
-            }
+        if value.as_pointer().is_some_and(Pointer::is_packet)
+            && !self.may_access_packet(Mode::Read, Some(call.packet_allowed))
+        {
+            return reject(Rule::HelperPacketAccess);
         }
         let kind = self.resolved_kind(arg.kind, call)?;
         let nullable = arg.flags.contains(TypeFlags::PTR_MAYBE_NULL);

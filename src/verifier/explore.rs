@@ -3,7 +3,7 @@
 //! [`Verifier::explore`] is `do_check`, `kernel/bpf/verifier.c`, Linux 6.12. What an instruction requires and does is
 //! in the room's other files, by instruction class.
 
-use super::env::{Check, Pending, Verifier, reject, unsupported};
+use super::env::{Check, Pending, Verifier, reject};
 use super::prune::widen;
 use super::rule::Rule;
 use super::state::{Frame, State};
@@ -115,7 +115,7 @@ impl Verifier<'_> {
                 self.check_load_immediate(dst, source)?;
                 Ok(Next::Fallthrough)
             }
-            Insn::LoadPacket { .. } => unsupported("legacy packet load (BPF_LD_ABS, BPF_LD_IND)"),
+            Insn::LoadPacket { index, .. } => self.check_legacy_load(index),
             Insn::Jump { offset } => Ok(Next::Jump(self.jump_target(i64::from(offset)))),
             Insn::JumpIf { width, op, dst, src, offset } => self.check_branch(width, op, dst, src, offset),
             Insn::MayGoto { offset } => self.check_may_goto(offset),

@@ -26,6 +26,7 @@ pub mod inclusion;
 pub mod iterator;
 pub mod kfunc;
 pub mod kfunc_arguments;
+pub mod legacy_load;
 pub mod liveness;
 pub mod log;
 pub mod log_state;

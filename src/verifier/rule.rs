@@ -199,6 +199,16 @@ rules! {
     ArgumentNotStruct { name: String, index: usize, kind: &'static str } "argument-not-struct" Access "func '{name}' arg{index} type {kind} is not a struct";
     ResultNotModifiable { kind: &'static str } "result-not-modifiable" Access "ret type {kind} not allowed for fmod_ret";
     CannotBeSleepable "cannot-be-sleepable" Invalid "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable";
+    LegacyLoadNotAllowed "legacy-load-not-allowed" Invalid "BPF_LD_[ABS|IND] instructions not allowed for this program type";
+    LegacyLoadInCallback "legacy-load-in-callback" Invalid "cannot use BPF_LD_[ABS|IND] within callback";
+    LegacyLoadLeaks "legacy-load-leaks" Invalid "BPF_LD_[ABS|IND] cannot be mixed with socket references";
+    LegacyLoadInside { section: &'static str } "legacy-load-inside" Invalid "BPF_LD_[ABS|IND] cannot be used inside {section}-ed region";
+    LegacyLoadWithoutContext "legacy-load-without-context" Invalid "at the time of BPF_LD_ABS|IND R6 != pointer to skb";
+    LegacyLoadWithoutTypes "legacy-load-without-types" Invalid "LD_ABS is not allowed in subprogs without BTF";
+    LegacyLoadReturnsNoNumber "legacy-load-returns-no-number" Invalid "LD_ABS is only allowed in functions that return 'int'.";
+    TailCallWithoutTypes "tail-call-without-types" Invalid "tail_call is not allowed in subprogs without BTF";
+    TailCallReturnsNoNumber "tail-call-returns-no-number" Invalid "tail_call is only allowed in functions that return 'int'.";
+    NoReturn "no-return" Invalid "Attaching fexit/fmod_ret to __noreturn functions is rejected.";
     // Stack
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
     OutsideStack { what: &'static str, register: Register, offset: i32, size: u32, errno: Errno } "outside-stack" Access "invalid{what} stack {register:#} off={offset} size={size}";

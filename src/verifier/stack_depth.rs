@@ -1,7 +1,7 @@
 //! The stack that a chain of calls needs: at most 512 bytes in all (`check_max_stack_depth`, `kernel/bpf/verifier.c`,
 //! Linux 6.12, for x86-64 with its just-in-time compiler, which has no private stacks in this version).
 
-use super::env::{Check, Verifier, reject, unsupported};
+use super::env::{Check, Verifier, reject};
 use super::rule::Rule;
 use crate::isa::{CallTarget, ImmediateSource, Insn};
 use crate::kernel::limits::{CALL_FRAMES, STACK_BYTES, STACK_BYTES_BEFORE_TAIL_CALL};
@@ -53,8 +53,10 @@ impl Verifier<'_> {
 
     fn enter(&self, index: usize, chain: &mut Vec<Visit>, depth: &mut u32) -> Check {
         let subprogram = &self.subprograms[index];
-        if subprogram.has_load_packet {
-            return unsupported("legacy packet loads");
+        // Such a load may end the function early, which a callback's caller does not expect.
+        let in_callback = subprogram.is_callback || chain.iter().any(|visit| self.subprograms[visit.index].is_callback);
+        if subprogram.has_load_packet && in_callback {
+            return reject(Rule::LegacyLoadInCallback);
         }
         if index > 0 && subprogram.has_tail_call && *depth >= STACK_BYTES_BEFORE_TAIL_CALL {
             return reject(Rule::TailCallStack { bytes: *depth });

@@ -149,6 +149,33 @@ impl<'a> ObjectVerifier<'a> {
     }
 }
 
+/// Functions that tracing programs must not be attached to, some in some builds only (`btf_id_deny`).
+const UNTRACED: [&str; 7] = [
+    "migrate_disable",
+    "migrate_enable",
+    "rcu_read_unlock_strict",
+    "preempt_count_add",
+    "preempt_count_sub",
+    "__rcu_read_lock",
+    "__rcu_read_unlock",
+];
+
+/// Functions that do not return, whose result no program can see (`noreturn_deny`).
+const NO_RETURN: [&str; 12] = [
+    "__ia32_sys_exit",
+    "__ia32_sys_exit_group",
+    "__kunit_abort",
+    "kunit_try_catch_throw",
+    "__module_put_and_kthread_exit",
+    "__x64_sys_exit",
+    "__x64_sys_exit_group",
+    "do_exit",
+    "do_group_exit",
+    "kthread_complete_and_exit",
+    "kthread_exit",
+    "make_task_dead",
+];
+
 impl Verifier<'_> {
     /// All of a program's verification (`bpf_check`).
     fn run(&mut self) -> Check {
@@ -156,6 +183,7 @@ impl Verifier<'_> {
         self.check_device_kfuncs()?;
         self.set_up_subprograms()?;
         self.check_jumps_stay_inside()?;
+        self.check_abnormal_returns()?;
         self.check_attach_target()?;
         self.check_references()?;
         self.check_exception_callback()?;
@@ -271,6 +299,12 @@ impl Verifier<'_> {
         }
         if self.profile.btf.find_function(target).is_none() {
             return unsupported(format!("the attach target {target}, which is not in the kernel's BTF or the tables"));
+        }
+        if UNTRACED.contains(&target.as_str()) {
+            return unsupported(format!("{target}, which some builds do not let programs trace"));
+        }
+        if self.attach_type() != Some(AttachType::TraceFentry) && NO_RETURN.contains(&target.as_str()) {
+            return super::env::reject(Rule::NoReturn);
         }
         if self.attach_type() == Some(AttachType::ModifyReturn) && !self.profile.result_is_modifiable(target) {
             return super::env::reject(Rule::NotModifiable { name: target.clone() });

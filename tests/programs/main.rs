@@ -1,13 +1,16 @@
 //! Runs the BPF programs under `tests/programs` and `examples` against what stands on top of each file.
 //!
 //! Every file becomes a few trials: `format` (the expectation itself is well-formed and complete), `compile` (clang makes exactly these
-//! programs of it), `load` (our loader takes them), and, where a real kernel is asked, `kernel verify` and `kernel run`.
+//! programs of it), `load` (our loader takes them), `verify` and `run` (our verifier and our machine agree with it), and, where a real
+//! kernel is asked, `kernel verify` and `kernel run`.
 //! README.md in this folder describes the format; [`expectation`] reads it, [`source`] finds and compiles the files,
-//! [`trials`] holds what is checked, [`kernel`] asks the kernel. Start at [`main`].
+//! [`trials`] holds what is checked; [`verifier`], [`machine`] and [`kernel`] are the judges. Start at [`main`].
 
 mod expectation;
 mod format_tests;
 mod kernel;
+mod machine;
+mod outcome;
 mod source;
 mod trials;
 mod values;

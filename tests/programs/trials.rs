@@ -11,6 +11,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use crate::expectation::Verdict;
 use crate::format_tests;
 use crate::kernel;
+use crate::machine;
 use crate::source::{self, Clang, Folder, Source};
 use crate::verifier;
 
@@ -46,6 +47,9 @@ pub fn all() -> Result<Vec<Trial>, String> {
         trials.push(with_clang(&clang, format!("compile {path}"), Arc::clone(source), compile));
         trials.push(with_clang(&clang, format!("load {path}"), Arc::clone(source), load));
         trials.push(with_clang(&clang, format!("verify {path}"), Arc::clone(source), verifier::verify));
+        if source.expectations().is_ok_and(|expectations| !expectations.stories.is_empty()) {
+            trials.push(with_clang(&clang, format!("run {path}"), Arc::clone(source), machine::run));
+        }
         trials.extend(kernel_trials(&clang, source));
         if source.folder == Folder::Examples && source.name == COMMITTED {
             trials.push(with_clang(&clang, format!("committed {path}"), Arc::clone(source), committed));

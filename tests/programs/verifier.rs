@@ -1,7 +1,7 @@
 //! Our own verifier: the same verdict, reason, error number, instruction and line as the kernel's.
 
 use kptrsim::kernel::Profile;
-use kptrsim::object::{LoadOptions, Object};
+use kptrsim::object::Object;
 use kptrsim::verifier::{ObjectVerifier, Options, Verdict as Decided, Verification};
 use libtest_mimic::Failed;
 
@@ -13,8 +13,7 @@ use crate::trials::check;
 pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
     let expectations = source.expectations()?;
     let profile = Profile::embedded();
-    let options = LoadOptions { kernel_btf: Some(&profile.btf), kernel_btf_complete: false, ..LoadOptions::default() };
-    let object = Object::parse(&source.name, source.compiled(clang)?, &options)?;
+    let object = Object::parse(&source.name, source.compiled(clang)?, &profile.load_options())?;
     let verifier = ObjectVerifier::new(&object, &profile, Options::default());
     for program in &object.programs {
         let expected = expectations.of(&program.name).ok_or_else(|| format!("nothing expected of {}", program.name))?;

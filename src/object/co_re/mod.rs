@@ -29,6 +29,14 @@ pub(super) type UnresolvedSlots = FxHashMap<(usize, usize), Arc<str>>;
 /// Why a function could not be relocated, by index.
 pub(super) type Faults = FxHashMap<usize, ObjectError>;
 
+/// The types to relocate against.
+#[derive(Clone, Copy)]
+pub(super) struct KernelTypes<'a> {
+    pub(super) btf: &'a Btf,
+    /// Are they only some of the kernel's types and fields, so that one that is not there may exist?
+    pub(super) partial: bool,
+}
+
 /// Applies the relocations of an object. Returns the faults of entry functions; a fault of a subprogram is an error,
 /// since libbpf relocates those for whatever program is loaded.
 pub(super) fn relocate(
@@ -36,7 +44,7 @@ pub(super) fn relocate(
     code: &mut Code<'_>,
     btf: &Btf,
     ext: &Ext,
-    kernel: Option<(&Btf, bool)>,
+    kernel: Option<KernelTypes<'_>>,
     unresolved: &mut UnresolvedSlots,
 ) -> Result<Faults, ObjectError> {
     let mut relocator = Relocator { btf, kernel, candidates: FxHashMap::default() };
@@ -86,8 +94,7 @@ enum Outcome {
 
 struct Relocator<'a> {
     btf: &'a Btf,
-    /// The kernel's types, and whether they are all of them.
-    kernel: Option<(&'a Btf, bool)>,
+    kernel: Option<KernelTypes<'a>>,
     /// Kernel types of the same essential name and kind that still qualify, by the object's type.
     candidates: FxHashMap<TypeId, Vec<TypeId>>,
 }
@@ -98,37 +105,42 @@ impl Relocator<'_> {
             .ok_or_else(|| format!("CO-RE relocation kind {} is unknown", record.kind))?;
         let local = Spec::parse(self.btf, record.type_id, &record.access, kind)
             .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))?;
-        let result = if kind == Kind::TypeIdLocal {
-            value::Relocated::local_type_id(record.type_id)
-        } else {
-            let resolved = match self.kernel {
-                Some((kernel, complete)) => self
-                    .resolve(kernel, &local, kind, record.type_id)
-                    .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))
-                    .map(|found| found.or_else(|| complete.then(|| value::relocated(kind, (self.btf, &local), None))))?
-                    .filter(|_| complete || kind.is_field())
-                    .transpose()?,
-                None => None,
-            };
-            let Some(resolved) = resolved else {
-                let what = format!("the kernel's types: {}", describe(self.btf, record, kind));
-                return Ok(Outcome::NeedsKernel(Arc::from(what)));
-            };
-            resolved
+        let resolved = match self.kernel {
+            _ if kind == Kind::TypeIdLocal => Some(value::Relocated::local_type_id(record.type_id)),
+            Some(KernelTypes { btf, partial: false }) => Some(
+                self.resolve(btf, &local, kind, record.type_id)
+                    .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))?,
+            ),
+            Some(KernelTypes { btf, partial: true }) => self.resolve_found(btf, &local, kind, record.type_id),
+            None => None,
+        };
+        let Some(result) = resolved else {
+            let what = format!("the kernel's types: {}", describe(self.btf, record, kind));
+            return Ok(Outcome::NeedsKernel(Arc::from(what)));
         };
         let (first, second) = patch::patch(first, second, &result)
             .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))?;
         Ok(Outcome::Patched(first, second))
     }
 
-    /// Matches against every candidate; all that match must agree (`bpf_core_calc_relo_insn`). `None`: none matches.
+    /// What some of the kernel's types are enough for: where a field is that they have.
+    fn resolve_found(&mut self, kernel: &Btf, local: &Spec, kind: Kind, id: TypeId) -> Option<value::Relocated> {
+        let result = match kind {
+            Kind::FieldByteOffset => self.resolve(kernel, local, kind, id).ok()?,
+            Kind::FieldExists => self.resolve(kernel, local, kind, id).ok().filter(|result| result.new == 1)?,
+            _ => return None,
+        };
+        (!result.poison && !result.bad_resize).then_some(result)
+    }
+
+    /// Matches against every candidate; all that match must agree (`bpf_core_calc_relo_insn`).
     fn resolve(
         &mut self,
         kernel: &Btf,
         local: &Spec,
         kind: Kind,
         local_id: TypeId,
-    ) -> Result<Option<Result<value::Relocated, String>>, String> {
+    ) -> Result<value::Relocated, String> {
         let local_type = self.btf.ty(local_id);
         if local_type.name().is_empty() {
             return Err("the type has no name by which the kernel's could be found".into());
@@ -155,9 +167,9 @@ impl Relocator<'_> {
         match agreed {
             Some((_, result)) => {
                 *candidates = matching;
-                Ok(Some(Ok(result)))
+                Ok(result)
             }
-            None => Ok(None),
+            None => value::relocated(kind, (self.btf, local), None),
         }
     }
 }

@@ -47,19 +47,6 @@ impl Kind {
         KINDS.get(number as usize).map(|(kind, _)| *kind)
     }
 
-    /// Is it about a field of a struct?
-    pub(super) fn is_field(self) -> bool {
-        matches!(
-            self,
-            Kind::FieldByteOffset
-                | Kind::FieldByteSize
-                | Kind::FieldExists
-                | Kind::FieldSigned
-                | Kind::FieldLeftShift
-                | Kind::FieldRightShift
-        )
-    }
-
     pub(super) fn name(self) -> &'static str {
         KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
