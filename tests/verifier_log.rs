@@ -3,38 +3,51 @@
 
 use std::path::Path;
 
+use kptrsim::isa::RawInsn;
 use kptrsim::kernel::Profile;
-use kptrsim::object::{LoadOptions, Object};
+use kptrsim::object::{LoadOptions, Object, Program};
 use kptrsim::verifier::{LogLevel, ObjectVerifier, Options, Verdict};
 
-/// The log of one program of `tests/objects/percpu.o`, and whether it was accepted.
-fn log_of(program: &str, log_level: LogLevel) -> (bool, String) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects/percpu.o");
-    let bytes = std::fs::read(path).expect("the test object is there");
-    let object = Object::parse("percpu", &bytes, &LoadOptions::default()).expect("the object loads");
+/// The verdict and the log of `create` of `examples/percpu_counter.bpf.o`; `change` changes the program before.
+fn log_of(log_level: LogLevel, change: impl FnOnce(&mut Program)) -> (Verdict, String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/percpu_counter.bpf.o");
+    let bytes = std::fs::read(path).expect("the object is there");
+    let object = Object::parse("percpu_counter", &bytes, &LoadOptions::default()).expect("the object loads");
     let profile = Profile::embedded();
     let verifier = ObjectVerifier::new(&object, &profile, Options { log_level, ..Options::default() });
-    let program = object.programs.iter().find(|found| found.name == program).expect("a program of that name");
-    let verification = verifier.verify(program);
-    (verification.verdict == Verdict::Accept, verification.log)
+    let mut program = object.programs.iter().find(|found| found.name == "create").expect("it is there").clone();
+    change(&mut program);
+    let verification = verifier.verify(&program);
+    (verification.verdict, verification.log)
 }
 
 #[test]
 fn all_paths_at_level_two() {
-    let (accepted, log) = log_of("publish", LogLevel::Detailed);
-    assert!(accepted, "{log}");
+    let (verdict, log) = log_of(LogLevel::Detailed, |_| ());
+    assert_eq!(verdict, Verdict::Accept, "{log}");
+    insta::assert_snapshot!(log);
+}
+
+#[test]
+fn the_refused_path_at_level_one() {
+    let (verdict, log) = log_of(LogLevel::Basic, |program| {
+        // Behind the loop: a call has left nothing in r4.
+        let call = program.insns.iter().rposition(|raw| raw.opcode == 0x85).expect("a call");
+        program.insns[call + 1] = RawInsn { opcode: 0xbf, dst: 0, src: 4, ..RawInsn::default() };
+    });
+    assert!(matches!(verdict, Verdict::Reject(_)), "{log}");
     insta::assert_snapshot!(log);
 }
 
 #[test]
 fn an_accepted_program_leaves_its_counts_at_level_one() {
-    let (accepted, log) = log_of("publish", LogLevel::Basic);
-    assert!(accepted, "{log}");
+    let (verdict, log) = log_of(LogLevel::Basic, |_| ());
+    assert_eq!(verdict, Verdict::Accept, "{log}");
     assert!(log.starts_with("processed "), "{log}");
     assert_eq!(log.lines().count(), 1, "{log}");
 }
 
 #[test]
 fn nothing_is_written_without_a_level() {
-    assert_eq!(log_of("publish", LogLevel::Silent), (true, String::new()));
+    assert_eq!(log_of(LogLevel::Silent, |_| ()), (Verdict::Accept, String::new()));
 }

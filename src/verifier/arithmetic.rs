@@ -151,6 +151,18 @@ impl Verifier<'_> {
         self.state.set(src, Value::Scalar(number));
     }
 
+    /// For number + pointer the kernel copies the pointer's whole register, so the result also has its liveness and
+    /// origin (`adjust_ptr_min_max_vals`).
+    fn inherit_liveness(&mut self, dst: Register, src: Operand) {
+        let Operand::Register(src) = src else { return };
+        let registers = &mut self.state.frame_mut().registers;
+        let pointer = registers[src.index()];
+        let result = &mut registers[dst.index()];
+        if matches!(result.value, Value::Pointer(_)) {
+            (result.live, result.parent) = (pointer.live, pointer.parent);
+        }
+    }
+
     fn check_binary(&mut self, width: Width, op: AluOp, dst: Register, src: Operand) -> Check {
         if let Operand::Register(src) = src {
             self.read(src, read_flag(width))?;
@@ -175,7 +187,9 @@ impl Verifier<'_> {
             }
             (Value::Scalar(offset), Value::Pointer(pointer)) => {
                 self.mark_precise(dst)?;
-                self.pointer_arithmetic(width, op, dst, pointer, &offset, false)
+                self.pointer_arithmetic(width, op, dst, pointer, &offset, false)?;
+                self.inherit_liveness(dst, src);
+                Ok(())
             }
             (Value::Pointer(_), Value::Pointer(_)) => {
                 if op == AluOp::Sub {
