@@ -34,6 +34,9 @@ pub enum TargetError {
         /// Why.
         source: std::io::Error,
     },
+    /// What was found cannot be printed.
+    #[error("cannot write to standard output: {0}")]
+    Print(std::io::Error),
     /// The object is not one that can be loaded.
     #[error("{path}: {source}")]
     Object {

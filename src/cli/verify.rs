@@ -178,5 +178,5 @@ fn print_summary(tally: &Tally) -> Result<(), TargetError> {
 }
 
 fn stdout(result: io::Result<()>) -> Result<(), TargetError> {
-    result.map_err(|source| TargetError::Read { path: "standard output".into(), source })
+    result.map_err(TargetError::Print)
 }
