@@ -1,16 +1,16 @@
 //! `kptrsim crosscheck`: asks a real kernel, and compares its verdicts with ours.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
+use super::output::{self, Format, OutputError, print_json};
 use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
 use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
 use crate::crosscheck::compare_run::{self, RunDifference};
@@ -78,15 +78,6 @@ pub struct Args {
     format: Format,
 }
 
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -103,7 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
     let mut judge = Judge::new(image.clone(), boot);
     match (args.run, args.kernel_only) {
         (true, _) => test_run(args, &image, &mut judge, &jobs),
-        (false, true) => Ok(kernel_only(args, &mut judge, jobs)?),
+        (false, true) => kernel_only(args, &mut judge, jobs),
         (false, false) => comparison(args, &image, &mut judge, jobs),
     }
 }
@@ -149,7 +140,7 @@ fn ask(
 }
 
 /// Prints what the kernel says, and nothing of ours.
-fn kernel_only(args: &Args, judge: &mut Judge, jobs: Vec<LoadJob>) -> Result<ExitCode, CrosscheckError> {
+fn kernel_only(args: &Args, judge: &mut Judge, jobs: Vec<LoadJob>) -> Result<ExitCode, TargetError> {
     let mut printed = Ok(());
     let mut all_accepted = true;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -158,20 +149,19 @@ fn kernel_only(args: &Args, judge: &mut Judge, jobs: Vec<LoadJob>) -> Result<Exi
         for verdict in &outcome.verdicts {
             all_accepted &= verdict.program.verdict == Verdict::Accept;
             *counts.entry(compare::verdict_word(verdict.program.verdict)).or_default() += 1;
-            let mut out = io::stdout().lock();
             let result = match args.format {
-                Format::Json => print_json(&mut out, verdict),
-                Format::Text => write!(out, "{}", kernel_text(verdict)),
+                Format::Json => print_json(verdict),
+                Format::Text => output::print(&kernel_text(verdict)),
             };
             if printed.is_ok() {
                 printed = result;
             }
         }
     })?;
-    printed.map_err(stdout_error)?;
+    printed?;
     if args.format == Format::Text {
         let parts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-        println!("{} programs: {}", counts.values().sum::<usize>(), parts.join(", "));
+        output::print(&format!("{} programs: {}\n", counts.values().sum::<usize>(), parts.join(", ")))?;
     }
     Ok(ExitCode::from(u8::from(!all_accepted)))
 }
@@ -215,12 +205,10 @@ fn comparison(
             compare::compare(own.cloned(), verdict)
         }));
     })?;
-    let mut out = io::stdout().lock();
     match args.format {
-        Format::Json => comparisons.iter().try_for_each(|one| print_json(&mut out, one)),
-        Format::Text => write!(out, "{}", compare::table(&comparisons)),
-    }
-    .map_err(stdout_error)?;
+        Format::Json => comparisons.iter().try_for_each(print_json),
+        Format::Text => output::print(&compare::table(&comparisons)),
+    }?;
     Ok(match compare::overall(&comparisons) {
         Overall::Disagree => ExitCode::from(1),
         _ if failed => ExitCode::from(1),
@@ -316,34 +304,31 @@ fn test_run(args: &Args, image: &KernelImage, judge: &mut Judge, jobs: &[LoadJob
     let mut good = true;
     for job in jobs {
         let mut theirs = judge.test_run(&job.bytes, request.clone())?;
-        let mut out = io::stdout().lock();
         if args.kernel_only {
             good &= theirs.error.is_none() && theirs.steps.iter().all(|step| step.errno == 0);
-            print_json(&mut out, &theirs)
+            print_json(&theirs)?;
         } else {
             let object = parse_object(Path::new(&job.name), &job.bytes, &kernel)?;
             let ours = our_run(args, &kernel, &object, &request, &theirs);
             machine_run::hide_special_fields(&object, &mut theirs);
             let differences = compare_run::compare_runs(&ours, &theirs, &[]);
             good &= differences.is_empty() && theirs.error.is_none();
-            print_differences(&mut out, args.format, job, image, &theirs, &differences)
+            print_differences(args.format, job, image, &theirs, &differences)?;
         }
-        .map_err(stdout_error)?;
     }
     Ok(ExitCode::from(u8::from(!good)))
 }
 
 fn print_differences(
-    out: &mut impl Write,
     format: Format,
     job: &LoadJob,
     image: &KernelImage,
     theirs: &TestRunResult,
     differences: &[RunDifference],
-) -> io::Result<()> {
+) -> Result<(), OutputError> {
     if format == Format::Json {
         let line = serde_json::json!({ "object": job.name, "kernel": image.release, "differences": differences });
-        return print_json(out, &line);
+        return print_json(&line);
     }
     let verdict = match (&theirs.error, differences.is_empty()) {
         (Some(error), true) => format!("runs nowhere: {error}"),
@@ -353,11 +338,10 @@ fn print_differences(
         }
         (_, false) => "runs differ".to_owned(),
     };
-    writeln!(out, "{} [{}] {verdict}", job.name, image.release)?;
-    for difference in differences {
-        writeln!(out, "  {}: ours {}, kernel's {}", difference.place, difference.ours, difference.kernel)?;
-    }
-    Ok(())
+    output::print(&format!("{} [{}] {verdict}\n", job.name, image.release))?;
+    differences
+        .iter()
+        .try_for_each(|one| output::print(&format!("  {}: ours {}, kernel's {}\n", one.place, one.ours, one.kernel)))
 }
 
 /// Reads `GLOBAL=VALUE`.
@@ -374,15 +358,6 @@ fn parse_setting(text: &str) -> Result<GlobalSetting, String> {
         },
     };
     Ok(GlobalSetting { name: name.to_owned(), offset: 0, value })
-}
-
-fn print_json(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    writeln!(out)
-}
-
-fn stdout_error(source: io::Error) -> CrosscheckError {
-    CrosscheckError::Io { place: "standard output".into(), source }
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use crate::crosscheck::{Cache, CrosscheckError, KernelImage, fetch};
+use super::output::OutputError;
+use super::target::TargetError;
+use crate::crosscheck::{Cache, KernelImage, fetch};
 
 /// Fetch kernels to ask, and list them.
 #[derive(Debug, ClapArgs)]
@@ -29,7 +31,7 @@ enum Command {
 ///
 /// # Errors
 /// When the cache cannot be used or the kernel cannot be fetched.
-pub fn run(args: &Args) -> Result<ExitCode, CrosscheckError> {
+pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
     let cache = Cache::of_user()?;
     let images = match &args.command {
         Command::Fetch { version } => vec![fetch::fetch(&cache, version, &mut |line| eprintln!("{line}"))?],
@@ -37,7 +39,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CrosscheckError> {
     };
     let mut out = io::stdout().lock();
     for image in &images {
-        print(&mut out, image).map_err(|source| CrosscheckError::Io { place: "standard output".into(), source })?;
+        print(&mut out, image).map_err(OutputError::from)?;
     }
     if images.is_empty() {
         eprintln!("no kernel in the cache: run `kptrsim kernel fetch 6.12`");

@@ -1,6 +1,5 @@
 //! `kptrsim run`: executes programs of an object on simulated CPUs and shows what came of it.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use thiserror::Error;
 
+use super::output::{self, Format, OutputError};
 use super::target::{KernelArgs, TargetError, load_object};
 use crate::machine::{End, Machine, MachineOptions, SetError, SetupError};
 use crate::object::Object;
@@ -60,15 +60,6 @@ pub struct Args {
     pub format: Format,
 }
 
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
 /// When grace periods end in a run of one program after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GracePeriods {
@@ -99,8 +90,8 @@ pub enum RunError {
         available: String,
     },
     /// The result cannot be written.
-    #[error("cannot write the result: {0}")]
-    Write(std::io::Error),
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 fn parse_number(text: &str) -> Result<u64, String> {
@@ -142,7 +133,7 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
         Format::Text => report.text(),
         Format::Json => format!("{}\n", report.json()),
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(RunError::Write)?;
+    output::print(&text)?;
     Ok(match report.verdict() {
         RunVerdict::Fine => ExitCode::SUCCESS,
         RunVerdict::Found => ExitCode::from(1),

@@ -9,6 +9,7 @@ use std::process::Command;
 use clap::Args as ClapArgs;
 use thiserror::Error;
 
+use super::output::OutputError;
 use crate::btf::{Btf, BtfError};
 use crate::crosscheck::{Cache, CrosscheckError, KernelImage};
 use crate::kernel::{Profile, Tables, TablesError};
@@ -35,8 +36,8 @@ pub enum TargetError {
         source: std::io::Error,
     },
     /// What was found cannot be printed.
-    #[error("cannot write to standard output: {0}")]
-    Print(std::io::Error),
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The object is not one that can be loaded.
     #[error("{path}: {source}")]
     Object {

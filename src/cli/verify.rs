@@ -1,13 +1,14 @@
 //! `kptrsim verify`: a verdict for each program of the named objects.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
+use super::output::{self, Format, OutputError};
 use super::target::{Kernel, KernelArgs, TargetError, load_object};
 use crate::object::{Object, Program};
 use crate::report::verify as report;
@@ -33,15 +34,6 @@ pub struct Args {
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-/// How verdicts are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// One JSON object a program a line.
-    Json,
 }
 
 /// Objects that are verified side by side before their verdicts are printed.
@@ -151,32 +143,18 @@ pub fn chosen<'a>(object: &'a Object, names: &[String]) -> Result<Vec<&'a Progra
         .collect()
 }
 
-fn print(args: &Args, object: &str, build: &str, verification: &Verification) -> Result<(), TargetError> {
-    let mut out = io::stdout().lock();
-    let result = match args.format {
-        Format::Json => serde_json::to_string(&report::json(object, build, verification))
-            .map_err(io::Error::from)
-            .and_then(|line| writeln!(out, "{line}")),
-        Format::Text => {
-            let colour = io::stdout().is_terminal();
-            write!(out, "{}", report::text(object, verification, colour))
-        }
-    };
-    stdout(result)
+fn print(args: &Args, object: &str, build: &str, verification: &Verification) -> Result<(), OutputError> {
+    match args.format {
+        Format::Json => output::print_json(&report::json(object, build, verification)),
+        Format::Text => output::print(&report::text(object, verification, io::stdout().is_terminal())),
+    }
 }
 
-fn print_summary(tally: &Tally) -> Result<(), TargetError> {
+fn print_summary(tally: &Tally) -> Result<(), OutputError> {
     let total = tally.accepted + tally.rejected + tally.unsupported;
     let plural = if total == 1 { "" } else { "s" };
-    stdout(writeln!(
-        io::stdout(),
-        "{total} program{plural}: {} accepted, {} rejected, {} unsupported",
-        tally.accepted,
-        tally.rejected,
-        tally.unsupported
+    output::print(&format!(
+        "{total} program{plural}: {} accepted, {} rejected, {} unsupported\n",
+        tally.accepted, tally.rejected, tally.unsupported
     ))
-}
-
-fn stdout(result: io::Result<()>) -> Result<(), TargetError> {
-    result.map_err(TargetError::Print)
 }
