@@ -3,9 +3,11 @@
 
 use super::arguments::Call;
 use super::env::{Check, Verifier, reject, unsupported};
+use super::graph::node_of;
 use super::rule::Rule;
 use super::state::{Frame, FrameKind, ReturnRange};
 use super::value::{MapRef, Pointer, Target, Value};
+use crate::btf::fields::GraphRoot;
 use crate::isa::Register;
 use crate::kernel::MapType;
 use crate::kernel::limits::CALL_FRAMES;
@@ -17,6 +19,8 @@ pub enum Callback {
     MapElement,
     /// `bpf_loop`: round, context.
     Loop,
+    /// `bpf_rbtree_add`: two nodes of the tree with that root.
+    TreeOrder(GraphRoot),
 }
 
 impl Verifier<'_> {
@@ -56,6 +60,11 @@ impl Verifier<'_> {
                 give(Register::R2, self.value(Register::R3));
                 frame.registers[2].parent = caller.registers[3].parent;
                 frame.registers[2].live = caller.registers[3].live;
+            }
+            Callback::TreeOrder(root) => {
+                let node = Value::Pointer(self.without_owning(node_of(&root)));
+                give(Register::R1, node);
+                give(Register::R2, node);
             }
             Callback::MapElement => {
                 let map_ref = self.element_map(call)?;
