@@ -37,12 +37,8 @@ impl Verifier<'_> {
             return reject(Rule::CallTooDeep { frames: frames + 1 });
         }
         let caller = self.state.current();
-        let detailed = self.log.detailed();
         let state = self.pushed(pushed);
-        state.frames.push(frame);
-        if detailed {
-            super::log_state::note_references_at_call(state);
-        }
+        state.push_frame(frame);
         state.callback_unroll_depth += 1;
         state.frames[caller].callback_depth += 1;
         self.state.frame_mut().callback_depth = 0;

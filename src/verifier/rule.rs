@@ -145,6 +145,9 @@ rules! {
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
     NotAMap { descriptor: i32 } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
+    DirectValueOffset { offset: u32 } "direct-value-offset" Invalid "direct value offset of {offset} is not allowed";
+    NoDirectValue "no-direct-value" Invalid "no direct value access support for this map type";
+    OutsideDirectValue { value_size: u32, offset: u32, errno: Errno } "outside-direct-value" Invalid "invalid access to map value pointer, value_size={value_size} off={offset}";
     TracingWithGraph "tracing-with-graph" Invalid "tracing progs cannot use bpf_{{list_head,rb_root}} yet";
     TracingWithField { field: &'static str } "tracing-with-field" Invalid "tracing progs cannot use {field} yet";
     SocketFilterWithLock "socket-filter-with-lock" Invalid "socket filter progs cannot use bpf_spin_lock yet";
@@ -407,6 +410,7 @@ impl Rule {
             Rule::MemoryAndSize { errno, .. }
             | Rule::InvalidArgumentsToGlobal { errno, .. }
             | Rule::CallbackNotVerified { errno, .. }
+            | Rule::OutsideDirectValue { errno, .. }
             | Rule::BeyondPacket { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,
