@@ -295,7 +295,15 @@ impl Verifier<'_> {
 
     /// `check_func_arg_reg_off`.
     pub fn check_argument_offset(&self, register: Register, releases: bool, kind: ArgKind) -> Check {
-        let Value::Pointer(pointer) = self.value(register) else { return Ok(()) };
+        let pointer = match self.value(register) {
+            Value::Pointer(pointer) => pointer,
+            // A register that was never written passes for a pointer of no kind, at any offset.
+            value @ Value::Uninitialised => {
+                let variable = Scalar::UNKNOWN.var_off;
+                return reject(Rule::VariableOffset { pointer: value.kernel_name(), variable });
+            }
+            _ => return Ok(()),
+        };
         if releases {
             if kind == ArgKind::PtrToDynptr && matches!(pointer.target, Target::Stack { .. }) {
                 return Ok(());

@@ -105,19 +105,7 @@ impl Function {
     }
 
     fn is_graph(&self) -> bool {
-        matches!(
-            self.special,
-            Some(
-                Special::ListPushFront
-                    | Special::ListPushBack
-                    | Special::ListPopFront
-                    | Special::ListPopBack
-                    | Special::RbtreeAdd
-                    | Special::RbtreeRemove
-                    | Special::RbtreeFirst
-                    | Special::RefcountAcquire
-            )
-        )
+        self.special.is_some_and(|special| special.graph().is_some() || special == Special::RefcountAcquire)
     }
 }
 
@@ -156,10 +144,10 @@ impl Verifier<'_> {
         matches!(self.kfunc(index), Ok(Ok(function)) if function.is_graph())
     }
 
-    /// Does a callback run that keeps a tree in order, so that the tree's lock is held?
+    /// If the verifier knows the kfunc by name, which it is.
     #[must_use]
-    pub fn in_tree_callback(&self) -> bool {
-        false
+    pub fn special_kfunc(&self, index: u32) -> Option<Special> {
+        self.kfunc(index).ok()?.ok()?.special
     }
 
     /// The kfunc behind an extern. The inner error is that programs of this type may not call it.
@@ -227,12 +215,18 @@ impl Verifier<'_> {
             return reject(Rule::KfuncMightSleep { name: function.name });
         }
         let told = self.check_kfunc_arguments(&function)?;
+        if function.special == Some(Special::RbtreeAdd) {
+            self.push_tree_order(&function, &told)?;
+        }
         self.change_sections(&function, sleepable)?;
         if let Some(register) = told.released {
             let reference = self.value(register).reference();
             if !self.release_reference(reference) {
                 return reject(Rule::KfuncReferenceNotAcquired { name: function.name, id: function.id.0 });
             }
+        }
+        if function.special.is_some_and(Special::links_node) {
+            self.link_node(&function)?;
         }
         if function.special == Some(Special::Throw) {
             self.check_result(Register::R1, "R1")?;
@@ -248,15 +242,6 @@ impl Verifier<'_> {
 
     fn check_modelled(&self, function: &Function) -> Check {
         let missing = match function.special {
-            Some(
-                Special::ListPushFront
-                | Special::ListPushBack
-                | Special::ListPopFront
-                | Special::ListPopBack
-                | Special::RbtreeAdd
-                | Special::RbtreeFirst
-                | Special::RbtreeRemove,
-            ) => "lists and trees",
             Some(
                 Special::DynptrFromSkb
                 | Special::DynptrFromXdp
@@ -359,6 +344,8 @@ impl Verifier<'_> {
                 pointer.id = id;
             }
             pointer.reference = id;
+        } else if function.special == Some(Special::RbtreeFirst) {
+            pointer = self.without_owning(pointer);
         }
         if pointer.id == 0 && self.may_point_to_lock(&pointer) {
             pointer.id = self.new_id();
@@ -370,6 +357,9 @@ impl Verifier<'_> {
     /// The pointer that a kfunc returns; `None` for `void *`, which is a number to programs.
     fn kfunc_pointer(&mut self, function: &Function, told: &Told, target: TypeId) -> Check<Option<Pointer>> {
         let allocated = Attributes { allocated: true, ..Attributes::default() };
+        if let Some(node) = self.returned_node(function, told)? {
+            return Ok(Some(node));
+        }
         match function.special {
             Some(Special::ObjNew | Special::PercpuObjNew) => {
                 let percpu = function.special == Some(Special::PercpuObjNew);

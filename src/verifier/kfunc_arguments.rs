@@ -3,8 +3,10 @@
 
 use super::arguments::Call;
 use super::env::{Check, Stop, Verifier, reject, unsupported};
+use super::graph::Graph;
 use super::iterator::HeldIterator;
 use super::kfunc::{Function, Special};
+use super::maps::Field;
 use super::memory::Mode;
 use super::rule::Rule;
 use super::stack::Fill;
@@ -31,6 +33,10 @@ pub struct Told {
     pub object: Option<TypeRef>,
     /// Was the object passed by its owner?
     pub owning: bool,
+    /// The list head or tree root that was passed.
+    pub root: Option<Field>,
+    /// The function that was passed.
+    pub callback: Option<usize>,
     /// The iterator that was passed.
     pub iterator: Option<HeldIterator>,
 }
@@ -48,6 +54,9 @@ enum Wanted {
     Object,
     Memory,
     MemoryAndSize,
+    Callback,
+    Root(Graph),
+    Node(Graph),
     /// Something that is not modelled, by its name.
     Other(&'static str),
 }
@@ -192,8 +201,14 @@ impl Verifier<'_> {
         if self.is_iterator_parameter(function, index) {
             return Ok(Wanted::Iterator);
         }
-        if matches!(name, "bpf_list_head" | "bpf_list_node" | "bpf_rb_root" | "bpf_rb_node") {
-            return Ok(Wanted::Other("lists and trees"));
+        let by_name = [
+            ("bpf_list_head", Wanted::Root(Graph::List)),
+            ("bpf_list_node", Wanted::Node(Graph::List)),
+            ("bpf_rb_root", Wanted::Root(Graph::Tree)),
+            ("bpf_rb_node", Wanted::Node(Graph::Tree)),
+        ];
+        if let Some(&(_, wanted)) = by_name.iter().find(|(graph, _)| is_struct && *graph == name) {
+            return Ok(wanted);
         }
         if has_suffix(parameter, "__str") {
             return Ok(Wanted::ConstString);
@@ -216,7 +231,7 @@ impl Verifier<'_> {
             return Ok(Wanted::Object);
         }
         if matches!(btf.ty(pointee), Type::FunctionPrototype { .. }) {
-            return Ok(Wanted::Other("callbacks"));
+            return Ok(Wanted::Callback);
         }
         self.wanted_memory(function, index, register, pointee)
     }
@@ -286,6 +301,14 @@ impl Verifier<'_> {
                 self.check_memory_and_size(function, index, register, told)?;
                 return Ok(2);
             }
+            Wanted::Callback => {
+                let Some(Target::Function { subprogram }) = self.target(register) else {
+                    return reject(Rule::ExpectedFunction { index });
+                };
+                told.callback = Some(subprogram as usize);
+            }
+            Wanted::Root(graph) => self.check_root_argument(function, index, register, graph, told)?,
+            Wanted::Node(graph) => self.check_node_argument(function, index, register, graph, told)?,
             Wanted::Null | Wanted::Other(_) => {}
         }
         Ok(1)
@@ -319,8 +342,8 @@ impl Verifier<'_> {
         let Value::Pointer(pointer) = self.value(register) else { return neither() };
         let (true, Some(ty)) = (pointer.is_allocated_object(), pointer.object()) else { return neither() };
         told.owning = !pointer.attributes.non_owning && pointer.reference != 0;
-        let has_refcount = self.local_fields(ty).is_some_and(|fields| fields.find(FieldKind::Refcount).is_some());
-        if !has_refcount {
+        let Some(fields) = self.local_fields(ty) else { return reject(Rule::NoRecord) };
+        if fields.find(FieldKind::Refcount).is_none() {
             return reject(Rule::NoRefcount { index });
         }
         told.object = Some(ty);

@@ -21,6 +21,7 @@ pub mod exit;
 pub mod explore;
 pub mod explored;
 pub mod fastcall;
+pub mod graph;
 pub mod helper;
 pub mod inclusion;
 pub mod iterator;
