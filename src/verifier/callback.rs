@@ -5,7 +5,7 @@ use super::arguments::Call;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::rule::Rule;
 use super::state::{Frame, FrameKind, ReturnRange};
-use super::value::{MapRef, Pointer, Target, Value};
+use super::value::{DynptrKind, MapRef, Pointer, Target, Value};
 use crate::isa::Register;
 use crate::kernel::MapType;
 use crate::kernel::limits::CALL_FRAMES;
@@ -17,6 +17,8 @@ pub enum Callback {
     MapElement,
     /// `bpf_loop`: round, context.
     Loop,
+    /// `bpf_user_ringbuf_drain`: a dynptr over the sample, context.
+    UserRingbuf,
 }
 
 impl Verifier<'_> {
@@ -46,13 +48,21 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn set_arguments(&self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
+    fn set_arguments(&mut self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
         frame.kind = FrameKind::Callback(ReturnRange { min: 0, max: 1 });
+        let sample = (kind == Callback::UserRingbuf).then(|| self.new_id());
         let caller = self.frame();
         let mut give = |to: Register, value: Value| frame.registers[to.index()].value = value;
         match kind {
             Callback::Loop => {
                 give(Register::R1, Value::unknown());
+                give(Register::R2, self.value(Register::R3));
+                frame.registers[2].parent = caller.registers[3].parent;
+                frame.registers[2].live = caller.registers[3].live;
+            }
+            Callback::UserRingbuf => {
+                let sample = Pointer { id: sample.unwrap_or(0), ..Pointer::to(Target::ConstDynptr(DynptrKind::Local)) };
+                give(Register::R1, Value::Pointer(sample));
                 give(Register::R2, self.value(Register::R3));
                 frame.registers[2].parent = caller.registers[3].parent;
                 frame.registers[2].live = caller.registers[3].live;
