@@ -4,7 +4,7 @@
 //! [`Call`] collects what the arguments told, for the effects of the call. Which registers fit which kind of argument
 //! is one table, [`compatible`].
 
-use super::domain::Scalar;
+use super::domain::{Scalar, Tnum};
 use super::dynptr::{DynptrUse, HeldDynptr};
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::{Field, MapInfo};
@@ -310,7 +310,14 @@ impl Verifier<'_> {
 
     /// `check_func_arg_reg_off`.
     pub fn check_argument_offset(&self, register: Register, releases: bool, kind: ArgKind) -> Check {
-        let Value::Pointer(pointer) = self.value(register) else { return Ok(()) };
+        let pointer = match self.value(register) {
+            Value::Pointer(pointer) => pointer,
+            // A register that was never written has an offset that is not known, says the kernel.
+            value @ Value::Uninitialised => {
+                return reject(Rule::VariableOffset { pointer: value.kernel_name(), variable: Tnum::UNKNOWN });
+            }
+            Value::Scalar(_) | Value::Iterator(_) | Value::Dynptr(_) => return Ok(()),
+        };
         if releases {
             if kind == ArgKind::PtrToDynptr && matches!(pointer.target, Target::Stack { .. }) {
                 return Ok(());

@@ -25,6 +25,7 @@ impl Verifier<'_> {
     /// Puts a call of the callback aside, as a branch of its own.
     pub fn push_callback(&mut self, call: &Call, kind: Callback) -> Check {
         let Some(subprogram) = call.callback else { return unsupported("a callback that is not known") };
+        self.compare_with_types(subprogram)?;
         self.subprograms[subprogram].is_callback = true;
         let start = self.subprograms[subprogram].start;
         let mut frame = Frame::new(self.state.frames.len() as u8, subprogram as u32, Some(self.insn as u32));
