@@ -6,7 +6,7 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::graph::node_of;
 use super::rule::Rule;
 use super::state::{Frame, FrameKind, ReturnRange};
-use super::value::{MapRef, Pointer, Target, Value};
+use super::value::{DynptrKind, MapRef, Pointer, Target, Value};
 use crate::btf::fields::GraphRoot;
 use crate::isa::Register;
 use crate::kernel::MapType;
@@ -21,12 +21,15 @@ pub enum Callback {
     Loop,
     /// `bpf_rbtree_add`: two nodes of the tree with that root.
     TreeOrder(GraphRoot),
+    /// `bpf_user_ringbuf_drain`: a dynptr over the sample, context.
+    UserRingbuf,
 }
 
 impl Verifier<'_> {
     /// Puts a call of the callback aside, as a branch of its own.
     pub fn push_callback(&mut self, call: &Call, kind: Callback) -> Check {
         let Some(subprogram) = call.callback else { return unsupported("a callback that is not known") };
+        self.compare_with_types(subprogram)?;
         self.subprograms[subprogram].is_callback = true;
         let start = self.subprograms[subprogram].start;
         let mut frame = Frame::new(self.state.frames.len() as u8, subprogram as u32, Some(self.insn as u32));
@@ -46,8 +49,9 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn set_arguments(&self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
+    fn set_arguments(&mut self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
         frame.kind = FrameKind::Callback(ReturnRange { min: 0, max: 1 });
+        let sample = (kind == Callback::UserRingbuf).then(|| self.new_id());
         let caller = self.frame();
         let mut give = |to: Register, value: Value| frame.registers[to.index()].value = value;
         match kind {
@@ -61,6 +65,13 @@ impl Verifier<'_> {
                 let node = Value::Pointer(self.without_owning(node_of(&root)));
                 give(Register::R1, node);
                 give(Register::R2, node);
+            }
+            Callback::UserRingbuf => {
+                let sample = Pointer { id: sample.unwrap_or(0), ..Pointer::to(Target::ConstDynptr(DynptrKind::Local)) };
+                give(Register::R1, Value::Pointer(sample));
+                give(Register::R2, self.value(Register::R3));
+                frame.registers[2].parent = caller.registers[3].parent;
+                frame.registers[2].live = caller.registers[3].live;
             }
             Callback::MapElement => {
                 let map_ref = self.element_map(call)?;

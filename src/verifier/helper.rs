@@ -1,15 +1,15 @@
 //! A call of a helper: may it be called here, do the arguments fit, what does it give and change
 //! (`check_helper_call`, `kernel/bpf/verifier.c`, Linux 6.12). The arguments are checked in [`super::arguments`].
 
-use super::arguments::{Call, helper_id as id};
+use super::arguments::{Call, Released, helper_id as id};
 use super::callback::Callback;
 use super::domain::Scalar;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::MapInfo;
 use super::memory::{Access, Mode};
 use super::obligations::Held;
-use super::rule::Rule;
-use super::value::{Attributes, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
+use super::rule::{Errno, Rule};
+use super::value::{Attributes, DynptrKind, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, Register};
 use crate::kernel::limits::REGISTER_ARGUMENTS;
@@ -95,7 +95,7 @@ impl Verifier<'_> {
         self.define_result(&call, proto, percpu)?;
         self.refine_result(&call, proto);
         self.check_map_allows(&call)?;
-        if self.profile.helper_changes_packet(helper) {
+        if self.profile.helper_changes_packet(helper) || writes_skb(&call) {
             self.forget_packet_pointers();
         }
         Ok(())
@@ -206,7 +206,11 @@ impl Verifier<'_> {
     }
 
     fn release_argument(&mut self, call: &Call) -> Check {
-        let Some(register) = call.released else { return Ok(()) };
+        let register = match call.released {
+            None => return Ok(()),
+            Some(Released::Dynptr(register)) => return self.release_dynptr(register, call.id),
+            Some(Released::Object(register)) => register,
+        };
         let released = if call.id == id::KPTR_XCHG && call.reference != 0 {
             self.publish(call.reference)
         } else if call.reference != 0 {
@@ -217,7 +221,11 @@ impl Verifier<'_> {
         if released {
             return Ok(());
         }
-        reject(Rule::HelperReferenceNotAcquired { name: self.helper_name(call.id), id: call.id as i32 })
+        reject(Rule::HelperReferenceNotAcquired {
+            name: self.helper_name(call.id),
+            id: call.id as i32,
+            errno: Errno::Invalid,
+        })
     }
 
     /// Releases a reference: all registers that carry it hold stale addresses (`release_reference`).
@@ -245,8 +253,19 @@ impl Verifier<'_> {
             }
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
-            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => unsupported(self.helper_name(call.id)),
+            id::USER_RINGBUF_DRAIN => self.push_callback(call, Callback::UserRingbuf),
+            id::DYNPTR_FROM_MEM => self.check_dynptr_memory(),
+            id::TIMER_SET_CALLBACK | id::FIND_VMA => unsupported(self.helper_name(call.id)),
             _ => Ok(()),
+        }
+    }
+
+    /// `bpf_dynptr_from_mem` takes the value of a map only.
+    fn check_dynptr_memory(&self) -> Check {
+        let value = self.value(Register::R1);
+        match value.as_pointer() {
+            Some(pointer) if matches!(pointer.target, Target::MapValue(_)) && !pointer.attributes.nullable => Ok(()),
+            _ => reject(Rule::DynptrOverUnsupported { pointer: value.kernel_name() }),
         }
     }
 
@@ -361,7 +380,10 @@ impl Verifier<'_> {
             RetKind::PtrToSocket => Target::Socket(SocketKind::Full),
             RetKind::PtrToSockCommon => Target::Socket(SocketKind::Common),
             RetKind::PtrToTcpSock => Target::Socket(SocketKind::Tcp),
-            RetKind::PtrToMem => Target::Memory { size: call.memory_size, dynptr: 0 },
+            RetKind::PtrToMem => {
+                let dynptr = call.dynptr.filter(|_| call.id == id::DYNPTR_DATA).map_or(0, |dynptr| dynptr.id);
+                Target::Memory { size: call.memory_size, dynptr }
+            }
             RetKind::PtrToMemOrBtfId => self.percpu_copy(call, percpu, &mut attributes)?,
             RetKind::PtrToBtfId => Target::Object(self.returned_object(call, proto, &mut attributes)?),
         };
@@ -417,6 +439,10 @@ impl Verifier<'_> {
     fn give_reference(&mut self, call: &Call, pointer: &mut Pointer) -> Check {
         if POINTER_CASTS.contains(&call.id) {
             pointer.reference = call.reference;
+            return Ok(());
+        }
+        if let (id::DYNPTR_DATA, Some(dynptr)) = (call.id, call.dynptr) {
+            pointer.reference = dynptr.reference;
             return Ok(());
         }
         if self.acquires(call)? {
@@ -514,4 +540,9 @@ impl Verifier<'_> {
             id: call.id as i32,
         })
     }
+}
+
+/// A write through a dynptr may move the socket buffer that it is over.
+fn writes_skb(call: &Call) -> bool {
+    call.id == id::DYNPTR_WRITE && call.dynptr.is_some_and(|dynptr| dynptr.kind == DynptrKind::Skb)
 }

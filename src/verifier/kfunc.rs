@@ -5,6 +5,7 @@
 use super::env::{Check, Verifier, reject, unsupported};
 use super::helper::CallEffects;
 use super::kfunc_arguments::Told;
+use super::memory::Mode;
 use super::obligations::Held;
 use super::rule::Rule;
 use super::state::Live;
@@ -242,13 +243,6 @@ impl Verifier<'_> {
 
     fn check_modelled(&self, function: &Function) -> Check {
         let missing = match function.special {
-            Some(
-                Special::DynptrFromSkb
-                | Special::DynptrFromXdp
-                | Special::DynptrSlice
-                | Special::DynptrSliceReadWrite
-                | Special::DynptrClone,
-            ) => "dynptrs",
             Some(Special::WorkQueueSetCallback) => "work queues",
             Some(Special::CastToKernelContext) => "the cast of a context to the kernel's",
             Some(Special::SessionCookie) => "session cookies",
@@ -372,6 +366,9 @@ impl Verifier<'_> {
                 return Ok(Some(Pointer::to(Target::Object(ty)).with(allocated)));
             }
             Some(Special::ReadOnlyCast) => return self.read_only_cast(told).map(Some),
+            Some(Special::DynptrSlice | Special::DynptrSliceReadWrite) => {
+                return self.dynptr_slice(told, function.special == Some(Special::DynptrSlice)).map(Some);
+            }
             _ => {}
         }
         let btf = &self.profile.btf;
@@ -427,6 +424,18 @@ impl Verifier<'_> {
             }
         }
         Ok(ty)
+    }
+
+    /// A slice of a dynptr, of the constant size that was passed.
+    fn dynptr_slice(&self, told: &Told, read_only: bool) -> Check<Pointer> {
+        let (Some(size), Some(dynptr)) = (told.constant, told.dynptr) else {
+            return unsupported("a slice of no dynptr, or of no constant size");
+        };
+        if !read_only && !self.may_access_packet(Mode::Write, None) {
+            return reject(Rule::PacketWriteNotAllowed);
+        }
+        let attributes = Attributes { read_only, slice: Some(dynptr.kind), ..Attributes::default() };
+        Ok(Pointer::to(Target::Memory { size: size as u32, dynptr: dynptr.id }).with(attributes))
     }
 
     fn read_only_cast(&self, told: &Told) -> Check<Pointer> {

@@ -2,6 +2,7 @@
 //! `kernel/bpf/verifier.c`, Linux 6.12).
 
 use super::arguments::Call;
+use super::dynptr::{DynptrUse, HeldDynptr};
 use super::env::{Check, Stop, Verifier, reject, unsupported};
 use super::graph::Graph;
 use super::iterator::HeldIterator;
@@ -11,7 +12,7 @@ use super::memory::Mode;
 use super::rule::Rule;
 use super::stack::Fill;
 use super::subprogram::kind_name;
-use super::value::{Attributes, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
+use super::value::{Attributes, DynptrKind, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::btf::{Parameter, Type, TypeId};
 use crate::isa::Register;
@@ -39,6 +40,8 @@ pub struct Told {
     pub callback: Option<usize>,
     /// The iterator that was passed.
     pub iterator: Option<HeldIterator>,
+    /// The last dynptr that was passed, made before.
+    pub dynptr: Option<HeldDynptr>,
 }
 
 /// What a pointer parameter takes (`enum kfunc_ptr_arg_type`).
@@ -48,6 +51,7 @@ enum Wanted {
     Context,
     Allocated,
     RefcountedKptr,
+    Dynptr,
     Iterator,
     ConstString,
     Map,
@@ -195,8 +199,8 @@ impl Verifier<'_> {
         if let Some(&(_, wanted)) = by_suffix.iter().find(|(suffix, _)| has_suffix(parameter, suffix)) {
             return Ok(wanted);
         }
-        if is_struct && matches!(name, "bpf_dynptr" | "bpf_dynptr_kern") {
-            return Ok(Wanted::Other("dynptrs"));
+        if is_struct && name == "bpf_dynptr" {
+            return Ok(Wanted::Dynptr);
         }
         if self.is_iterator_parameter(function, index) {
             return Ok(Wanted::Iterator);
@@ -282,6 +286,7 @@ impl Verifier<'_> {
             }
             Wanted::Allocated => self.check_allocated(function, index, register, told)?,
             Wanted::RefcountedKptr => self.check_refcounted(index, register, told)?,
+            Wanted::Dynptr => self.check_dynptr_parameter(function, index, register, told)?,
             Wanted::Iterator => {
                 if function.special == Some(Special::CssTaskIterNew) && !self.may_iterate_css_tasks() {
                     return reject(Rule::CssTaskIterNotAllowed);
@@ -348,6 +353,30 @@ impl Verifier<'_> {
         }
         told.object = Some(ty);
         Ok(())
+    }
+
+    fn check_dynptr_parameter(
+        &mut self,
+        function: &Function,
+        index: usize,
+        register: Register,
+        told: &mut Told,
+    ) -> Check {
+        if !has_suffix(&function.parameters[index], "__uninit") {
+            let usage = DynptrUse::Use { wanted: None, changes: false };
+            told.dynptr = Some(self.check_dynptr(register, usage)?);
+            return Ok(());
+        }
+        if matches!(self.target(register), Some(Target::ConstDynptr(_))) {
+            return reject(Rule::MisconfiguredDynptr);
+        }
+        let (kind, shared) = match (function.special, told.dynptr) {
+            (Some(Special::DynptrFromSkb), _) => (DynptrKind::Skb, 0),
+            (Some(Special::DynptrFromXdp), _) => (DynptrKind::Xdp, 0),
+            (Some(Special::DynptrClone), Some(of)) => (of.kind, of.reference),
+            _ => return unsupported(format!("the kind of dynptr that kfunc {} makes", function.name)),
+        };
+        self.check_dynptr(register, DynptrUse::Make { kind, shared }).map(|_| ())
     }
 
     fn may_iterate_css_tasks(&self) -> bool {

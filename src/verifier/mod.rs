@@ -16,6 +16,7 @@ pub mod callback;
 pub mod cfg;
 pub mod context;
 pub mod domain;
+pub mod dynptr;
 pub mod env;
 pub mod exit;
 pub mod explore;

@@ -225,6 +225,19 @@ rules! {
     UninitialisedStackRead { how: &'static str, register: Register, offset: i64, step: i64, size: u32 } "uninitialised-stack-read" Access "invalid{how} read from stack {register:#} off {offset}+{step} size {size}";
     UninitialisedVariableStackRead { how: &'static str, register: Register, variable: Tnum, step: i64, size: u32 } "uninitialised-variable-stack-read" Access "invalid{how} read from stack {register:#} var_off {variable}+{step} size {size}";
     WriteToDynptr { offset: i64 } "write-to-dynptr" Access "potential write to dynptr at off={offset} disallowed";
+    ObjectAtVariableOffset { what: &'static str } "object-at-variable-offset" Invalid "{what} has to be at a constant offset";
+    ObjectAtOffset { what: &'static str, offset: i64 } "object-at-offset" Invalid "cannot pass in {what} at an offset={offset}";
+    NotADynptr { index: usize } "not-a-dynptr" Invalid "arg#{index} expected pointer to stack or const struct bpf_dynptr";
+    DynptrNotUninitialised "dynptr-not-uninitialised" Invalid "Dynptr has to be an uninitialized dynptr";
+    ChangesConstDynptr "changes-const-dynptr" Invalid "cannot pass pointer to const bpf_dynptr, the helper mutates it";
+    ExpectedInitialisedDynptr { index: usize } "expected-initialised-dynptr" Invalid "Expected an initialized dynptr as arg #{index}";
+    ExpectedDynptrKind { kind: &'static str, index: usize } "expected-dynptr-kind" Invalid "Expected a dynptr of type {kind} as arg #{index}";
+    ReleaseOfConstDynptr "release-of-const-dynptr" Invalid "cannot release unowned const bpf_dynptr";
+    UnacquiredDynptr { number: usize } "unacquired-dynptr" Invalid "arg {number} is an unacquired reference";
+    MisconfiguredReference "misconfigured-reference" Fault "verifier internal error: misconfigured ref_obj_id";
+    MisconfiguredDynptr "misconfigured-dynptr" Fault "verifier internal error: misconfigured dynptr helper type flags";
+    DynptrOverUnsupported { pointer: String } "dynptr-over-unsupported" Access "Unsupported reg type {pointer} for bpf_dynptr_from_mem data";
+    PacketWriteNotAllowed "packet-write-not-allowed" Invalid "the prog does not allow writes to packet data";
     OverwriteReferencedDynptr "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
     ReturnStackPointer "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
     // Structs
@@ -299,7 +312,7 @@ rules! {
     AllocatedToHelper "allocated-to-helper" Fault "verifier internal error: unimplemented handling of MEM_ALLOC";
     NotReferenced { register: Register } "not-referenced" Invalid "{register:#} must be referenced when passed to release function";
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
-    HelperReferenceNotAcquired { name: String, id: i32 } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
+    HelperReferenceNotAcquired { name: String, id: i32, errno: Errno } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
     KfuncReferenceNotAcquired { name: String, id: u32 } "kfunc-reference-not-acquired" Invalid "kfunc {name}#{id} reference has not been acquired before";
     TailCallLeaks "tail-call-leaks" Invalid "tail_call would lead to reference leak";
     TailCallUnderLock "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
@@ -412,6 +425,7 @@ impl Rule {
             | Rule::CallbackNotVerified { errno, .. }
             | Rule::OutsideDirectValue { errno, .. }
             | Rule::BeyondPacket { errno, .. }
+            | Rule::HelperReferenceNotAcquired { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,
             other => other.table_errno(),
