@@ -11,6 +11,7 @@
 
 pub mod arguments;
 pub mod arithmetic;
+pub mod attach;
 pub mod branch;
 pub mod callback;
 pub mod cfg;

@@ -208,6 +208,10 @@ rules! {
     LegacyLoadReturnsNoNumber "legacy-load-returns-no-number" Invalid "LD_ABS is only allowed in functions that return 'int'.";
     TailCallWithoutTypes "tail-call-without-types" Invalid "tail_call is not allowed in subprogs without BTF";
     TailCallReturnsNoNumber "tail-call-returns-no-number" Invalid "tail_call is only allowed in functions that return 'int'.";
+    LsmNeedsGpl "lsm-needs-gpl" Invalid "LSM programs must have a GPL compatible license";
+    DisabledHook { id: u32, name: String } "disabled-hook" Invalid "attach_btf_id {id} points to disabled hook {name}";
+    NotAHook { id: u32, name: String } "not-a-hook" Invalid "attach_btf_id {id} points to wrong type name {name}";
+    VoidHookResult "void-hook-result" Invalid "Note, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
     NoReturn "no-return" Invalid "Attaching fexit/fmod_ret to __noreturn functions is rejected.";
     // Stack
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
@@ -304,6 +308,7 @@ rules! {
     InvalidHelper { name: String, id: i32 } "invalid-helper" Invalid "invalid func {name}#{id}";
     HelperNotAvailable { name: String, id: i32 } "helper-not-available" Invalid "program of this type cannot use helper {name}#{id}";
     HelperNeedsGpl "helper-needs-gpl" Invalid "cannot call GPL-restricted function from non-GPL compatible program";
+    HelperNotAllowedInProbe "helper-not-allowed-in-probe" Invalid "helper call is not allowed in probe";
     HelperMightSleep "helper-might-sleep" Invalid "helper call might sleep in a non-sleepable prog";
     ArgumentType { register: Register, found: String, expected: String } "argument-type" Access "{register:#} type={found} expected={expected}";
     ArgumentStruct { register: Register, found: String, wanted: String } "argument-struct" Access "{register:#} is of type {found} but {wanted} is expected";

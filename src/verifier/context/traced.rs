@@ -64,7 +64,11 @@ impl Verifier<'_> {
             let exceptions = self.exceptions(&prototype, index, parameter);
             return self.traced_value(parameter.type_id, index, &prototype.name, exceptions, access);
         }
-        if index == visible.len() && matches!(attach, Some(AttachType::TraceFexit | AttachType::ModifyReturn)) {
+        let sees_result = matches!(
+            attach,
+            Some(AttachType::TraceFexit | AttachType::ModifyReturn | AttachType::LsmMac | AttachType::LsmCgroup)
+        );
+        if index == visible.len() && sees_result {
             return self.traced_result(&prototype, index, access);
         }
         self.say(&Rule::NoSuchArgument { name: prototype.name, number: index + 1 });
@@ -79,7 +83,20 @@ impl Verifier<'_> {
             self.say(&Rule::ResultNotModifiable { kind: kind_name(ty) });
             return reject(Rule::InvalidContextAccess { offset: access.offset, size: access.size });
         }
-        self.traced_value(prototype.returns, index, &prototype.name, Exceptions::default(), access)
+        let value = self.traced_value(prototype.returns, index, &prototype.name, Exceptions::default(), access)?;
+        if let Value::Scalar(mut number) = value
+            && self.attach_type() == Some(AttachType::LsmMac)
+            && let Some(range) = self.hook_results()?
+        {
+            let bounds = &mut number.bounds;
+            bounds.smin32 = bounds.smin32.max(range.min);
+            bounds.smax32 = bounds.smax32.min(range.max);
+            bounds.smin = bounds.smin.max(range.min.into());
+            bounds.smax = bounds.smax.min(range.max.into());
+            bounds.sync();
+            return Ok(Value::Scalar(number));
+        }
+        Ok(value)
     }
 
     fn exceptions(&self, prototype: &AttachPrototype, index: usize, parameter: &Parameter) -> Exceptions {
@@ -149,8 +166,7 @@ impl Verifier<'_> {
             Type::TypeTag { name, .. } => &**name,
             _ => "",
         };
-        // Arguments of traced functions may be anything; only those of tracepoints and iterators are trusted.
-        let trusted = matches!(self.attach_type(), Some(AttachType::TraceRawTp | AttachType::TraceIter));
+        let trusted = self.arguments_are_trusted();
         let attributes = Attributes {
             user: tag == "user",
             percpu: tag == "percpu",
@@ -159,6 +175,22 @@ impl Verifier<'_> {
             ..Attributes::default()
         };
         Ok(self.identified(object.with(attributes)))
+    }
+
+    /// Arguments of traced functions may be anything, those of tracepoints, iterators and most hooks are alive
+    /// (`prog_args_trusted`).
+    fn arguments_are_trusted(&self) -> bool {
+        match self.attach_type() {
+            Some(AttachType::TraceRawTp | AttachType::TraceIter) => true,
+            Some(AttachType::LsmMac | AttachType::LsmCgroup) => !self.hook_is_in("untrusted_lsm_hooks"),
+            _ => false,
+        }
+    }
+
+    /// What the function that the program is attached to returns; `None` if its prototype is not known.
+    #[must_use]
+    pub fn attach_result(&self) -> Option<TypeId> {
+        self.attach_prototype().map(|prototype| prototype.returns)
     }
 
     /// A pointer that may be NULL gets an identity, so that a check of one copy settles all.
@@ -207,6 +239,11 @@ impl Verifier<'_> {
             }
             AttachType::TraceIter => {
                 let name = format!("{ITERATOR_PREFIX}{target}");
+                let function = btf.find_function(&name)?;
+                (name, function, 0)
+            }
+            AttachType::LsmMac | AttachType::LsmCgroup => {
+                let name = self.hook_name();
                 let function = btf.find_function(&name)?;
                 (name, function, 0)
             }
