@@ -43,9 +43,8 @@ impl Verifier<'_> {
             None => unsupported(format!("section \"{}\", which names no program type", self.program.section.name)),
             Some(ProgramType::Tracing) => self.check_traced_function(),
             Some(ProgramType::Lsm) => self.check_lsm_hook(),
-            Some(program @ (ProgramType::StructOps | ProgramType::Ext)) => {
-                unsupported(format!("{} programs", program.name()))
-            }
+            Some(ProgramType::StructOps) => self.check_struct_ops(),
+            Some(ProgramType::Ext) => unsupported("ext programs"),
             Some(_) => Ok(()),
         }
     }

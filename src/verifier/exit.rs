@@ -132,15 +132,16 @@ impl Verifier<'_> {
     fn has_no_result(&self) -> Check<bool> {
         match self.program_type() {
             Some(ProgramType::Lsm) if self.attach_type() != Some(AttachType::LsmCgroup) => self.hook_is_void(),
+            Some(ProgramType::StructOps) => self.hook_is_void(),
             _ => Ok(false),
         }
     }
 
-    /// Has the security hook no result?
+    /// Has the security hook, or the member that the program implements, no result?
     fn hook_is_void(&self) -> Check<bool> {
         match self.attach_result() {
             Some(returns) => Ok(returns == TypeId::VOID),
-            None => unsupported(format!("the result of {}; its prototype is not known", self.hook_name())),
+            None => unsupported(format!("the result of {}", self.program.section.target)),
         }
     }
 
@@ -165,7 +166,6 @@ impl Verifier<'_> {
         };
         let attach = self.attach_type();
         match program {
-            ProgramType::StructOps => unsupported("the result of a struct_ops program"),
             ProgramType::Lsm if attach == Some(A::LsmCgroup) => {
                 if self.hook_is_void()? {
                     range(1, 1)

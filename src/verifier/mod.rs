@@ -51,6 +51,7 @@ pub mod stack;
 pub mod stack_depth;
 pub mod state;
 pub mod statistics;
+pub mod struct_ops;
 pub mod struct_walk;
 pub mod subprogram;
 pub mod type_name;

@@ -31,6 +31,13 @@ struct AttachPrototype {
     hidden: usize,
 }
 
+impl AttachPrototype {
+    fn of(btf: &Btf, name: String, prototype: TypeId, hidden: usize) -> Option<AttachPrototype> {
+        let Type::FunctionPrototype { returns, parameters } = btf.ty(prototype) else { return None };
+        Some(AttachPrototype { name, returns: *returns, parameters: parameters.to_vec(), hidden })
+    }
+}
+
 /// An argument's number, and what its exceptions say.
 #[derive(Clone, Copy, Debug, Default)]
 struct Exceptions {
@@ -136,7 +143,7 @@ impl Verifier<'_> {
             return invalid();
         }
         let pointee = btf.resolve(target);
-        let listed = self.iterator_argument(access.offset)?;
+        let listed = self.iterator_argument(access.offset)?.or_else(|| self.nullable_argument(index));
         if let Some(attributes) = listed
             && attributes.is_buffer
         {
@@ -174,6 +181,12 @@ impl Verifier<'_> {
             nullable: exceptions.nullable,
             ..Attributes::default()
         };
+        let safe = Attributes { trust: Trust::Trusted, ..Attributes::default() };
+        let object = if attributes == safe {
+            Pointer::to(Target::Object(TypeRef { space: TypeSpace::Kernel, id: self.promoted(pointee)? }))
+        } else {
+            object
+        };
         Ok(self.identified(object.with(attributes)))
     }
 
@@ -183,7 +196,7 @@ impl Verifier<'_> {
         match self.attach_type() {
             Some(AttachType::TraceRawTp | AttachType::TraceIter) => true,
             Some(AttachType::LsmMac | AttachType::LsmCgroup) => !self.hook_is_in("untrusted_lsm_hooks"),
-            _ => false,
+            _ => self.implemented_member().is_some(),
         }
     }
 
@@ -227,9 +240,34 @@ impl Verifier<'_> {
         Ok(None)
     }
 
+    /// An argument that the member's stub in the kernel names as one that may be NULL (`prepare_arg_info`).
+    fn nullable_argument(&self, index: usize) -> Option<ListedArgument> {
+        let (_, member) = self.implemented_member()?;
+        let nullable = self.implemented_struct()?.is_nullable(member, index);
+        let attributes = Attributes { nullable: true, trust: Trust::Trusted, ..Attributes::default() };
+        nullable.then_some(ListedArgument { is_buffer: false, attributes })
+    }
+
+    /// A structure that programs get as something larger that begins with it.
+    fn promoted(&self, pointee: TypeId) -> Check<TypeId> {
+        let btf = &self.profile.btf;
+        let promotion = self.implemented_struct().and_then(|ops| ops.promoted.as_ref());
+        let Some(promotion) = promotion.filter(|promotion| btf.find_struct(&promotion.from) == Some(pointee)) else {
+            return Ok(pointee);
+        };
+        match btf.find_struct(&promotion.to) {
+            Some(id) => Ok(id),
+            None => unsupported(format!("struct {}, which is not known without the kernel's BTF", promotion.to)),
+        }
+    }
+
     /// What the program is attached to (`bpf_check_attach_target`).
     fn attach_prototype(&self) -> Option<AttachPrototype> {
         let btf = &self.profile.btf;
+        if let Some((_, member)) = self.implemented_member() {
+            let prototype = self.implemented_prototype()?;
+            return AttachPrototype::of(btf, member.to_owned(), prototype, 0);
+        }
         let target = &self.program.section.target;
         let (name, function, hidden) = match self.attach_type()? {
             AttachType::TraceRawTp => {
@@ -257,8 +295,7 @@ impl Verifier<'_> {
             },
             _ => return None,
         };
-        let Type::FunctionPrototype { returns, parameters } = btf.ty(prototype) else { return None };
-        Some(AttachPrototype { name, returns: *returns, parameters: parameters.to_vec(), hidden })
+        AttachPrototype::of(btf, name, prototype, hidden)
     }
 
     /// The typedef of a tracepoint.
