@@ -9,6 +9,7 @@
 //!
 //! Nothing here runs a program; that is the machine, which this room never imports.
 
+pub mod arena;
 pub mod arguments;
 pub mod arithmetic;
 pub mod attach;

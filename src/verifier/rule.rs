@@ -28,6 +28,8 @@ pub enum Errno {
     Protocol,
     /// `EBADF`.
     BadDescriptor,
+    /// `EOPNOTSUPP`.
+    OperationNotSupported,
     /// `ENOTSUPP`, which the kernel does not translate for user space.
     NotSupported,
 }
@@ -43,6 +45,7 @@ impl Errno {
             Errno::Fault => 14,
             Errno::Protocol => 71,
             Errno::BadDescriptor => 9,
+            Errno::OperationNotSupported => 95,
             Errno::NotSupported => 524,
         }
     }
@@ -135,6 +138,8 @@ rules! {
     InsnOutOfProgram { insn: usize, count: usize } "insn-out-of-program" Fault "invalid insn idx {insn} insn_cnt {count}";
     ProgramTooLarge { processed: u32 } "program-too-large" TooBig "BPF program is too large. Processed {processed} insn";
     TooManyBranches { count: usize } "too-many-branches" TooBig "The sequence of {count} jumps is too complex.";
+    CastWithoutArena "cast-without-arena" Invalid "addr_space_cast insn can only be used in a program that has an associated arena";
+    SignedLoadFromArena "signed-load-from-arena" OperationNotSupported "sign extending loads from arena are not supported yet";
     Undecodable { error: DecodeError } "undecodable" Invalid "{error}";
     JumpOutOfRange { from: usize, to: i64 } "jump-out-of-range" Invalid "jump out of range from insn {from} to {to}";
     LastInsnNotExit "last-insn-not-exit" Invalid "last insn is not an exit or jmp";
@@ -352,6 +357,7 @@ rules! {
     ExpectedAllocated { index: usize } "expected-allocated" Invalid "arg#{index} expected pointer to allocated object";
     ExpectedForObjDrop { index: usize } "expected-for-obj-drop" Invalid "arg#{index} expected for bpf_obj_drop_impl()";
     ExpectedForPercpuObjDrop { index: usize } "expected-for-percpu-obj-drop" Invalid "arg#{index} expected for bpf_percpu_obj_drop_impl()";
+    NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
     AllocatedNotReferenced "allocated-not-referenced" Invalid "allocated object must be referenced";
     NeitherOwningNorNonOwning { index: usize } "neither-owning-nor-non-owning" Invalid "arg#{index} is neither owning or non-owning ref";
     NoRefcount { index: usize } "no-refcount" Invalid "arg#{index} doesn't point to a type with bpf_refcount field";

@@ -165,7 +165,8 @@ impl Verifier<'_> {
         self.explore_function(0)?;
         self.explore_global_functions()?;
         self.remove_fastcall_spills();
-        self.check_stack_depth()
+        self.check_stack_depth()?;
+        self.check_arena_loads()
     }
 
     /// What the loader could not do, and what the decoder refuses before any path is explored.
