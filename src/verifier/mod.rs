@@ -55,6 +55,7 @@ pub mod statistics;
 pub mod struct_ops;
 pub mod struct_walk;
 pub mod subprogram;
+pub mod symbol_address;
 pub mod type_name;
 pub mod value;
 mod verdict;

@@ -13,6 +13,7 @@ use super::precision::Backtrack;
 use super::rule::Rule;
 use super::state::{Frame, State};
 use super::statistics::Statistics;
+use super::symbol_address::{self, Assumption};
 use super::value::{Pointer, Target, Value};
 use crate::btf::{Linkage, Type, TypeId};
 use crate::isa::{Register, decode};
@@ -87,7 +88,16 @@ impl<'a> ObjectVerifier<'a> {
     /// Verifies one program, alone, as if it were the only one to be loaded.
     #[must_use]
     pub fn verify(&self, program: &Program) -> Verification {
-        let mut verifier = self.verifier(program);
+        let first = self.verify_once(program, Assumption::Image);
+        let Some(symbol) = self.verifier(program, Assumption::Image).addressed_symbol().map(str::to_owned) else {
+            return first;
+        };
+        let others = Assumption::OTHERS.map(|other| self.verify_once(program, other));
+        symbol_address::agreed(&symbol, first, &others)
+    }
+
+    fn verify_once(&self, program: &Program, symbols: Assumption) -> Verification {
+        let mut verifier = self.verifier(program, symbols);
         let result = verifier.run();
         verifier.finish_statistics();
         let place = || {
@@ -115,7 +125,7 @@ impl<'a> ObjectVerifier<'a> {
         }
     }
 
-    fn verifier<'b>(&'b self, program: &'b Program) -> Verifier<'b> {
+    fn verifier<'b>(&'b self, program: &'b Program, symbols: Assumption) -> Verifier<'b> {
         let insns: Vec<_> = (0..program.insns.len())
             .map(|insn| decode(program.insns[insn], program.insns.get(insn + 1).copied()))
             .collect();
@@ -145,6 +155,7 @@ impl<'a> ObjectVerifier<'a> {
             notes: Vec::new(),
             max_context_offset: 0,
             exception_callback: None,
+            symbols,
         }
     }
 }
