@@ -13,7 +13,7 @@ use super::value::{Attributes, DynptrKind, Number, Pointer, SocketKind, Target, 
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, Register};
 use crate::kernel::limits::REGISTER_ARGUMENTS;
-use crate::kernel::{BtfReference, HelperProto, MapType, RetKind, TypeFlags};
+use crate::kernel::{AllowedCheck, AttachType, BtfReference, HelperProto, MapType, ProgramType, RetKind, TypeFlags};
 
 /// Largest error number that a helper gives back, negative (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
@@ -122,8 +122,8 @@ impl Verifier<'_> {
         if proto.gpl_only && !self.is_gpl() {
             return reject(Rule::HelperNeedsGpl);
         }
-        if proto.allowed.is_some() {
-            return unsupported(format!("{}, which only some attach points allow", self.helper_name(helper)));
+        if proto.allowed.is_some_and(|check| !self.attach_point_allows(check)) {
+            return reject(Rule::HelperNotAllowedInProbe);
         }
         if !proto.might_sleep {
             return Ok(());
@@ -139,6 +139,30 @@ impl Verifier<'_> {
             return reject(Rule::SleepableHelperWithoutPreemption { name, id });
         }
         Ok(())
+    }
+
+    /// Does the place that the program is attached to allow the helper (`bpf_d_path_allowed`,
+    /// `bpf_ima_inode_hash_allowed`, `bpf_sk_storage_tracing_allowed`)?
+    fn attach_point_allows(&self, check: AllowedCheck) -> bool {
+        let target = &self.program.section.target;
+        let is_lsm = self.program_type() == Some(ProgramType::Lsm);
+        let attach = self.attach_type();
+        match check {
+            AllowedCheck::SleepableLsmHook => self.hook_is_in("sleepable_lsm_hooks"),
+            AllowedCheck::DPath if attach == Some(AttachType::TraceIter) => true,
+            AllowedCheck::DPath if is_lsm => self.hook_is_in("sleepable_lsm_hooks"),
+            AllowedCheck::DPath => {
+                let special = self.profile.tables().special();
+                let by_function =
+                    matches!(attach, Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn));
+                by_function && special.in_set("btf_allowlist_d_path", target)
+            }
+            AllowedCheck::SkStorageTracing => match attach {
+                Some(AttachType::TraceIter | AttachType::TraceRawTp) => true,
+                Some(AttachType::TraceFentry | AttachType::TraceFexit) => !target.starts_with("bpf_sk_storage"),
+                _ => false,
+            },
+        }
     }
 
     /// `record_func_map`.
@@ -528,7 +552,7 @@ impl Verifier<'_> {
         if self.profile.map_allows_helper(map.map_type, call.id) {
             return Ok(());
         }
-        let program = self.program_type().unwrap_or(crate::kernel::ProgramType::Unspec);
+        let program = self.program_type().unwrap_or(ProgramType::Unspec);
         match self.profile.may_update_sockmap(map.map_type, call.id, program, self.attach_type()) {
             Some(true) => return Ok(()),
             Some(false) => self.say_text("cannot update sockmap in this context"),

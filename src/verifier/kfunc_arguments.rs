@@ -158,6 +158,7 @@ impl Verifier<'_> {
         match wanted {
             Wanted::Null => return Ok(1),
             Wanted::Other(what) => return unsupported(format!("kfunc {} ({what})", function.name)),
+            Wanted::Map if !has_map(&value) => return reject(Rule::NotAMapPointer { register }),
             Wanted::Allocated | Wanted::Object | Wanted::Map if trusted || rcu => {
                 self.check_trusted(register, &value, rcu)?;
             }
@@ -299,7 +300,12 @@ impl Verifier<'_> {
                 }
                 self.check_constant_string(register, &mut Call::default())?;
             }
-            Wanted::Map => return unsupported(format!("kfunc {} (a map argument)", function.name)),
+            Wanted::Map => {
+                let Some(map) = self.profile.btf.find_struct("bpf_map") else {
+                    return unsupported("struct bpf_map, which is not known without the kernel's BTF");
+                };
+                self.check_object_parameter(function, index, register, map, told)?;
+            }
             Wanted::Object => self.check_object_parameter(function, index, register, target, told)?,
             Wanted::Memory => self.check_memory_parameter(index, register, target)?,
             Wanted::MemoryAndSize => {
@@ -396,8 +402,8 @@ impl Verifier<'_> {
         let btf = self.profile.btf.clone();
         let wanted_id = btf.resolve(target);
         let pointer = self.pointer(register)?;
-        let unsafe_object = pointer.object().is_some() && pointer.has_unsafe_attributes() && !pointer.is_rcu();
-        if unsafe_object {
+        let unsafe_object = pointer.has_unsafe_attributes() && !pointer.is_rcu();
+        if !is_object_like(&pointer) || (pointer.object().is_some() && unsafe_object) {
             let trusted = Attributes {
                 allocated: pointer.attributes.allocated,
                 non_owning: pointer.attributes.non_owning,
@@ -518,6 +524,17 @@ impl Verifier<'_> {
 /// Does a parameter's name end so (`btf_param_match_suffix`)?
 fn has_suffix(parameter: &Parameter, suffix: &str) -> bool {
     parameter.name.ends_with(suffix)
+}
+
+/// Is there anything where the kernel keeps a register's map? It keeps an object's table of types, a memory's size and a
+/// packet's range there as well.
+fn has_map(value: &Value) -> bool {
+    value.as_pointer().is_some_and(|pointer| match pointer.target {
+        Target::ConstMap(_) | Target::MapValue(_) | Target::MapKey(_) | Target::Object(_) => true,
+        Target::Memory { size, dynptr } => size != 0 || dynptr != 0,
+        Target::Packet { range, .. } => range != 0,
+        _ => false,
+    })
 }
 
 fn is_object_like(pointer: &Pointer) -> bool {

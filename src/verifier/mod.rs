@@ -9,8 +9,10 @@
 //!
 //! Nothing here runs a program; that is the machine, which this room never imports.
 
+pub mod arena;
 pub mod arguments;
 pub mod arithmetic;
+pub mod attach;
 pub mod branch;
 pub mod callback;
 pub mod cfg;
@@ -52,8 +54,10 @@ pub mod stack;
 pub mod stack_depth;
 pub mod state;
 pub mod statistics;
+pub mod struct_ops;
 pub mod struct_walk;
 pub mod subprogram;
+pub mod symbol_address;
 pub mod type_name;
 pub mod value;
 mod verdict;

@@ -28,6 +28,8 @@ pub enum Errno {
     Protocol,
     /// `EBADF`.
     BadDescriptor,
+    /// `EOPNOTSUPP`.
+    OperationNotSupported,
     /// `ENOTSUPP`, which the kernel does not translate for user space.
     NotSupported,
 }
@@ -43,6 +45,7 @@ impl Errno {
             Errno::Fault => 14,
             Errno::Protocol => 71,
             Errno::BadDescriptor => 9,
+            Errno::OperationNotSupported => 95,
             Errno::NotSupported => 524,
         }
     }
@@ -135,6 +138,8 @@ rules! {
     InsnOutOfProgram { insn: usize, count: usize } "insn-out-of-program" Fault "invalid insn idx {insn} insn_cnt {count}";
     ProgramTooLarge { processed: u32 } "program-too-large" TooBig "BPF program is too large. Processed {processed} insn";
     TooManyBranches { count: usize } "too-many-branches" TooBig "The sequence of {count} jumps is too complex.";
+    CastWithoutArena "cast-without-arena" Invalid "addr_space_cast insn can only be used in a program that has an associated arena";
+    SignedLoadFromArena "signed-load-from-arena" OperationNotSupported "sign extending loads from arena are not supported yet";
     Undecodable { error: DecodeError } "undecodable" Invalid "{error}";
     JumpOutOfRange { from: usize, to: i64 } "jump-out-of-range" Invalid "jump out of range from insn {from} to {to}";
     LastInsnNotExit "last-insn-not-exit" Invalid "last insn is not an exit or jmp";
@@ -211,6 +216,12 @@ rules! {
     LegacyLoadReturnsNoNumber "legacy-load-returns-no-number" Invalid "LD_ABS is only allowed in functions that return 'int'.";
     TailCallWithoutTypes "tail-call-without-types" Invalid "tail_call is not allowed in subprogs without BTF";
     TailCallReturnsNoNumber "tail-call-returns-no-number" Invalid "tail_call is only allowed in functions that return 'int'.";
+    LsmNeedsGpl "lsm-needs-gpl" Invalid "LSM programs must have a GPL compatible license";
+    DisabledHook { id: u32, name: String } "disabled-hook" Invalid "attach_btf_id {id} points to disabled hook {name}";
+    NotAHook { id: u32, name: String } "not-a-hook" Invalid "attach_btf_id {id} points to wrong type name {name}";
+    VoidHookResult "void-hook-result" Invalid "Note, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
+    StructOpsNeedsGpl "struct-ops-needs-gpl" Invalid "struct ops programs must have a GPL compatible license";
+    UnsupportedMember { member: String, structure: String, errno: Errno } "unsupported-member" Invalid "attach to unsupported member {member} of struct {structure}";
     NoReturn "no-return" Invalid "Attaching fexit/fmod_ret to __noreturn functions is rejected.";
     // Stack
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
@@ -247,6 +258,10 @@ rules! {
     UserMemory { register: Register, name: String, offset: i32 } "user-memory" Access "{register:#} is ptr_{name} access user memory: off={offset}";
     PercpuMemory { register: Register, name: String, offset: i32 } "percpu-memory" Access "{register:#} is ptr_{name} access percpu memory: off={offset}";
     OnlyReadSupported "only-read-supported" Access "only read is supported";
+    OnlyAccessTo { name: String } "only-access-to" Access "only access to {name} is supported";
+    StoreBeyondStruct { offset: i32, size: u32 } "store-beyond-struct" Access "write access at off {offset} with size {size}";
+    NoWriteSupport { name: String, offset: i32 } "no-write-support" Access "no write support to {name} at off {offset}";
+    StoreBeyondField { offset: i32, size: u32, name: String, end: u32 } "store-beyond-field" Access "write access at off {offset} with size {size} beyond the member of {name} ended at {end}";
     DirectAccessToField { field: &'static str } "direct-access-to-field" Access "direct access to {field} is disallowed";
     NotAStruct { name: String } "not-a-struct" Invalid "Type '{name}' is not a struct";
     BeyondStruct { name: String, offset: u32, size: u32 } "beyond-struct" Access "access beyond struct {name} at off {offset} size {size}";
@@ -323,6 +338,7 @@ rules! {
     InvalidHelper { name: String, id: i32 } "invalid-helper" Invalid "invalid func {name}#{id}";
     HelperNotAvailable { name: String, id: i32 } "helper-not-available" Invalid "program of this type cannot use helper {name}#{id}";
     HelperNeedsGpl "helper-needs-gpl" Invalid "cannot call GPL-restricted function from non-GPL compatible program";
+    HelperNotAllowedInProbe "helper-not-allowed-in-probe" Invalid "helper call is not allowed in probe";
     HelperMightSleep "helper-might-sleep" Invalid "helper call might sleep in a non-sleepable prog";
     ArgumentType { register: Register, found: String, expected: String } "argument-type" Access "{register:#} type={found} expected={expected}";
     ArgumentStruct { register: Register, found: String, wanted: String } "argument-struct" Access "{register:#} is of type {found} but {wanted} is expected";
@@ -360,6 +376,7 @@ rules! {
     ExpectedAllocated { index: usize } "expected-allocated" Invalid "arg#{index} expected pointer to allocated object";
     ExpectedForObjDrop { index: usize } "expected-for-obj-drop" Invalid "arg#{index} expected for bpf_obj_drop_impl()";
     ExpectedForPercpuObjDrop { index: usize } "expected-for-percpu-obj-drop" Invalid "arg#{index} expected for bpf_percpu_obj_drop_impl()";
+    NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
     AllocatedNotReferenced "allocated-not-referenced" Invalid "allocated object must be referenced";
     ExpectedValueOrAllocated { index: usize } "expected-value-or-allocated" Invalid "arg#{index} expected pointer to map value or allocated object";
     RootOfUnknownKfunc { field: &'static str } "root-of-unknown-kfunc" Fault "verifier internal error: {field} head arg for unknown kfunc";
@@ -424,6 +441,7 @@ impl Rule {
             | Rule::InvalidArgumentsToGlobal { errno, .. }
             | Rule::CallbackNotVerified { errno, .. }
             | Rule::OutsideDirectValue { errno, .. }
+            | Rule::UnsupportedMember { errno, .. }
             | Rule::BeyondPacket { errno, .. }
             | Rule::HelperReferenceNotAcquired { errno, .. }
             | Rule::OutsideStack { errno, .. }
