@@ -13,7 +13,7 @@ use super::value::{Attributes, Number, Pointer, SocketKind, Target, Trust, TypeR
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, Register};
 use crate::kernel::limits::REGISTER_ARGUMENTS;
-use crate::kernel::{BtfReference, HelperProto, MapType, RetKind, TypeFlags};
+use crate::kernel::{AttachType, BtfReference, HelperProto, MapType, ProgramType, RetKind, TypeFlags};
 
 /// Largest error number that a helper gives back, negative (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
@@ -95,6 +95,7 @@ impl Verifier<'_> {
         self.define_result(&call, proto, percpu)?;
         self.refine_result(&call, proto);
         self.check_map_allows(&call)?;
+        self.check_function_address(&call)?;
         if self.profile.helper_changes_packet(helper) {
             self.forget_packet_pointers();
         }
@@ -245,7 +246,9 @@ impl Verifier<'_> {
             }
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
-            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => unsupported(self.helper_name(call.id)),
+            id::TIMER_SET_CALLBACK => self.push_callback(call, Callback::Timer),
+            id::FIND_VMA => self.push_callback(call, Callback::Area),
+            id::USER_RINGBUF_DRAIN => unsupported(self.helper_name(call.id)),
             _ => Ok(()),
         }
     }
@@ -502,6 +505,26 @@ impl Verifier<'_> {
         }
         self.state.set(Register::R0, Value::Scalar(Number { ..number }));
         self.check_bounds(Register::R0);
+    }
+
+    /// Only programs that are attached to a function can ask for its address (`check_get_func_ip`).
+    fn check_function_address(&self, call: &Call) -> Check {
+        if call.id != id::GET_FUNC_IP {
+            return Ok(());
+        }
+        let id = call.id as i32;
+        match (self.program_type(), self.attach_type()) {
+            (Some(ProgramType::Kprobe), _)
+            | (
+                Some(ProgramType::Tracing),
+                Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn),
+            ) => Ok(()),
+            (Some(ProgramType::Tracing), _) => reject(Rule::FunctionAddressNotTraced { id }),
+            (program, _) => {
+                let program = program.map_or(0, ProgramType::number);
+                reject(Rule::FunctionAddressNotForType { id, program })
+            }
+        }
     }
 
     /// The map's type and the helper go together (`check_map_func_compatibility`).

@@ -2,7 +2,9 @@
 //! (`check_kfunc_call`, `kernel/bpf/verifier.c`, Linux 6.12). The arguments are checked in
 //! [`super::kfunc_arguments`]; kfuncs with rules of their own are named in [`Special`].
 
-use super::env::{Check, Verifier, reject, unsupported};
+use super::arguments::Call;
+use super::callback::Callback;
+use super::env::{Check, Stop, Verifier, reject, unsupported};
 use super::helper::CallEffects;
 use super::kfunc_arguments::Told;
 use super::obligations::Held;
@@ -227,6 +229,9 @@ impl Verifier<'_> {
             return reject(Rule::KfuncMightSleep { name: function.name });
         }
         let told = self.check_kfunc_arguments(&function)?;
+        if function.special == Some(Special::WorkQueueSetCallback) {
+            self.push_work_queue_callback(&function, &told)?;
+        }
         self.change_sections(&function, sleepable)?;
         if let Some(register) = told.released {
             let reference = self.value(register).reference();
@@ -235,7 +240,10 @@ impl Verifier<'_> {
             }
         }
         if function.special == Some(Special::Throw) {
-            self.check_result(Register::R1, "R1")?;
+            // The program's own callback decides on the result; without one the exception's number is it.
+            if self.exception_callback.is_none() {
+                self.check_result(Register::R1, "R1")?;
+            }
             return Ok(true);
         }
         self.forget_after_kfunc();
@@ -244,6 +252,18 @@ impl Verifier<'_> {
             self.next_element(&told)?;
         }
         Ok(false)
+    }
+
+    fn push_work_queue_callback(&mut self, function: &Function, told: &Told) -> Check {
+        let call = Call { map: told.map, callback: told.callback, callback_may_sleep: true, ..Call::default() };
+        match self.push_callback(&call, Callback::Timer) {
+            Err(Stop::Reject(rule)) => {
+                self.say(&rule);
+                let (name, id, errno) = (function.name.clone(), function.id.0, rule.errno());
+                reject(Rule::CallbackFailed { name, id, errno })
+            }
+            other => other,
+        }
     }
 
     fn check_modelled(&self, function: &Function) -> Check {
@@ -264,9 +284,6 @@ impl Verifier<'_> {
                 | Special::DynptrSliceReadWrite
                 | Special::DynptrClone,
             ) => "dynptrs",
-            Some(Special::WorkQueueSetCallback) => "work queues",
-            Some(Special::CastToKernelContext) => "the cast of a context to the kernel's",
-            Some(Special::SessionCookie) => "session cookies",
             _ => return Ok(()),
         };
         unsupported(format!("kfunc {} ({missing})", function.name))
@@ -381,6 +398,11 @@ impl Verifier<'_> {
                 let Some(ty) = told.object else { return unsupported("bpf_refcount_acquire of no object") };
                 return Ok(Some(Pointer::to(Target::Object(ty)).with(allocated)));
             }
+            Some(Special::CastToKernelContext) => {
+                let Some(ty) = told.object else { return unsupported("the kernel's context of no context") };
+                let attributes = Attributes { trust: Trust::Trusted, ..Attributes::default() };
+                return Ok(Some(Pointer::to(Target::Object(ty)).with(attributes)));
+            }
             Some(Special::ReadOnlyCast) => return self.read_only_cast(told).map(Some),
             _ => {}
         }
@@ -400,6 +422,7 @@ impl Verifier<'_> {
             return Ok(Some(Pointer::to(Target::Object(ty)).with(attributes)));
         }
         let (size, read_only) = match told.buffer_size {
+            _ if function.special == Some(Special::SessionCookie) => (btf.size_of(pointee), false),
             Some((size, read_only)) => (Some(size), read_only),
             None => (btf.size_of(pointee), true),
         };

@@ -2,6 +2,7 @@
 //! `kernel/bpf/verifier.c`, Linux 6.12).
 
 use super::arguments::Call;
+use super::context_type::is_projection;
 use super::env::{Check, Stop, Verifier, reject, unsupported};
 use super::iterator::HeldIterator;
 use super::kfunc::{Function, Special};
@@ -9,7 +10,7 @@ use super::memory::Mode;
 use super::rule::Rule;
 use super::stack::Fill;
 use super::subprogram::kind_name;
-use super::value::{Attributes, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
+use super::value::{Attributes, MapRef, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::btf::{Parameter, Type, TypeId};
 use crate::isa::Register;
@@ -33,6 +34,10 @@ pub struct Told {
     pub owning: bool,
     /// The iterator that was passed.
     pub iterator: Option<HeldIterator>,
+    /// The map that was passed, or that the work queue lies in.
+    pub map: Option<MapRef>,
+    /// The callback.
+    pub callback: Option<usize>,
 }
 
 /// What a pointer parameter takes (`enum kfunc_ptr_arg_type`).
@@ -48,6 +53,8 @@ enum Wanted {
     Object,
     Memory,
     MemoryAndSize,
+    WorkQueue,
+    Callback,
     /// Something that is not modelled, by its name.
     Other(&'static str),
 }
@@ -142,6 +149,9 @@ impl Verifier<'_> {
             }
         }
         let wanted = self.wanted_pointer(function, index, register, target)?;
+        if wanted == Wanted::Map {
+            self.note_kfunc_map(register, &value, told)?;
+        }
         match wanted {
             Wanted::Null => return Ok(1),
             Wanted::Other(what) => return unsupported(format!("kfunc {} ({what})", function.name)),
@@ -152,6 +162,42 @@ impl Verifier<'_> {
         }
         self.check_argument_offset(register, releases && value.reference() != 0, ArgKind::Anything)?;
         self.check_pointer_kind(function, index, register, target, wanted, told)
+    }
+
+    /// A map that is passed, and the one that a work queue passed before lies in.
+    fn note_kfunc_map(&self, register: Register, value: &Value, told: &mut Told) -> Check {
+        let map_ref = match value {
+            Value::Pointer(pointer) => pointer.map(),
+            _ => return reject(Rule::NotAMapPointer { register }),
+        };
+        let Some(map_ref) = map_ref else {
+            return unsupported(
+                "a pointer that is no map's passed as one, which the kernel takes for a map all the same",
+            );
+        };
+        if let Some(queue) = told.map {
+            let Some(fields) = &self.map(map_ref)?.fields else {
+                return unsupported(
+                    "a map without special fields passed after a work queue, which the kernel trips over",
+                );
+            };
+            if fields.find(FieldKind::WorkQueue).is_some() && queue != map_ref {
+                return reject(Rule::WorkQueueOfAnotherMap { queue: queue.uid, map: map_ref.uid });
+            }
+        }
+        told.map = Some(map_ref);
+        Ok(())
+    }
+
+    /// A map stands for the kernel's `struct bpf_map`.
+    fn check_map_is_described(&self, index: usize, register: Register) -> Check {
+        let pointer = self.pointer(register)?;
+        if matches!(pointer.target, Target::ConstMap(_)) {
+            return Ok(());
+        }
+        let (class, found) = (pointer.target.class(), pointer.kernel_name());
+        let expected = super::type_name::pointer_name(class, Attributes::default());
+        reject(Rule::KfuncArgumentIs { index, found, expected })
     }
 
     fn check_trusted(&self, register: Register, value: &Value, rcu: bool) -> Check {
@@ -176,7 +222,7 @@ impl Verifier<'_> {
         let name = btf.ty(pointee).name();
         let value = self.value(register);
         let is_struct = btf.ty(pointee).composite().is_some();
-        if is_struct && self.is_context_struct(name) {
+        if function.special == Some(Special::CastToKernelContext) || self.is_context_type(btf, target) {
             return Ok(Wanted::Context);
         }
         if has_suffix(parameter, "__nullable") && value.is_null() {
@@ -202,7 +248,7 @@ impl Verifier<'_> {
             return Ok(Wanted::Map);
         }
         if name == "bpf_wq" {
-            return Ok(Wanted::Other("work queues"));
+            return Ok(Wanted::WorkQueue);
         }
         if value.as_pointer().is_some_and(is_object_like) {
             if !is_struct {
@@ -216,7 +262,7 @@ impl Verifier<'_> {
             return Ok(Wanted::Object);
         }
         if matches!(btf.ty(pointee), Type::FunctionPrototype { .. }) {
-            return Ok(Wanted::Other("callbacks"));
+            return Ok(Wanted::Callback);
         }
         self.wanted_memory(function, index, register, pointee)
     }
@@ -264,6 +310,9 @@ impl Verifier<'_> {
                 if self.target(register) != Some(Target::Context) {
                     return reject(Rule::ExpectedContext { index, found: self.value(register).kernel_name() });
                 }
+                if function.special == Some(Special::CastToKernelContext) {
+                    told.object = Some(self.kernel_context()?.map_err(super::env::Stop::from)?);
+                }
             }
             Wanted::Allocated => self.check_allocated(function, index, register, told)?,
             Wanted::RefcountedKptr => self.check_refcounted(index, register, told)?,
@@ -279,7 +328,12 @@ impl Verifier<'_> {
                 }
                 self.check_constant_string(register, &mut Call::default())?;
             }
-            Wanted::Map => return unsupported(format!("kfunc {} (a map argument)", function.name)),
+            Wanted::Map => self.check_map_is_described(index, register)?,
+            Wanted::WorkQueue => told.map = Some(self.check_work_queue_argument(index, register)?),
+            Wanted::Callback => match self.target(register) {
+                Some(Target::Function { subprogram }) => told.callback = Some(subprogram as usize),
+                _ => return reject(Rule::NotAFunctionPointer { index }),
+            },
             Wanted::Object => self.check_object_parameter(function, index, register, target, told)?,
             Wanted::Memory => self.check_memory_parameter(index, register, target)?,
             Wanted::MemoryAndSize => {
@@ -481,9 +535,4 @@ fn is_object_like(pointer: &Pointer) -> bool {
 fn are_nocast_aliases(one: &str, other: &str) -> bool {
     let init = |long: &str, short: &str| long.strip_suffix("___init") == Some(short);
     init(one, other) || init(other, one)
-}
-
-/// A context as programs see it stands for the kernel's (`btf_is_projection_of`).
-fn is_projection(program_side: &str, kernel_side: &str) -> bool {
-    matches!((program_side, kernel_side), ("__sk_buff", "sk_buff") | ("xdp_md", "xdp_buff"))
 }
