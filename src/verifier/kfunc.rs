@@ -11,7 +11,7 @@ use super::obligations::Held;
 use super::rule::Rule;
 use super::state::Live;
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
-use crate::btf::{Parameter, Type, TypeId};
+use crate::btf::{Parameter, Type, TypeId, essential_name};
 use crate::isa::Register;
 use crate::kernel::KfuncFlags;
 use crate::kernel::limits::{PERCPU_OBJECT_BYTES, REGISTER_ARGUMENTS};
@@ -169,23 +169,12 @@ impl Verifier<'_> {
         let Some(external) = self.object.externs.get(index as usize) else {
             return unsupported(format!("a call of extern number {index}, which does not exist"));
         };
-        let name = external.name.split("___").next().unwrap_or(&external.name);
+        let name = essential_name(&external.name);
         let btf = &self.profile.btf;
-        if external.weak && name != external.name {
-            return unsupported(format!(
-                "a call of weak extern {}, which may fit the kernel's {name} or not",
-                external.name
-            ));
-        }
-        let Some(id) = btf.find_function(name) else {
-            if external.weak && self.profile.has_kernel_btf() {
-                // libbpf puts a call of a helper that does not exist in its place.
-                return reject(Rule::InvalidHelper {
-                    name: "unknown".to_owned(),
-                    id: MISSING_KFUNC + external.number as i32,
-                });
-            }
-            return unsupported(format!("a call of kfunc {name}, which is not in the kernel's BTF or the tables"));
+        let Some(id) = self.kernel_function(external)? else {
+            // libbpf puts a call of a helper that does not exist in its place.
+            let id = MISSING_KFUNC + external.number as i32;
+            return reject(Rule::InvalidHelper { name: "unknown".to_owned(), id });
         };
         let Type::Function { prototype, .. } = btf.ty(id) else { return unsupported("a kfunc that is no function") };
         let Type::FunctionPrototype { returns, parameters } = btf.ty(*prototype) else {
@@ -211,7 +200,7 @@ impl Verifier<'_> {
     #[must_use]
     pub fn kfunc_label(&self, index: u32) -> Option<(String, u32)> {
         let external = self.object.externs.get(index as usize)?;
-        let name = external.name.split("___").next()?;
+        let name = essential_name(&external.name);
         let id = self.profile.btf.find_function(name)?;
         Some((name.to_owned(), id.0))
     }

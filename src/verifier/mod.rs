@@ -22,6 +22,7 @@ pub mod exception;
 pub mod exit;
 pub mod explore;
 pub mod explored;
+pub mod externs;
 pub mod fastcall;
 pub mod global_function;
 pub mod helper;
