@@ -170,7 +170,6 @@ impl Verifier<'_> {
         self.check_abnormal_returns()?;
         self.check_attach_target()?;
         self.check_references()?;
-        self.check_exception_callback()?;
         self.mark_fastcall_patterns();
         self.check_control_flow()?;
         self.explore_function(0)?;
@@ -195,19 +194,9 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// An exception callback is named by a tag on the program's function.
-    fn check_exception_callback(&self) -> Check {
-        let Some(btf) = &self.btf else { return Ok(()) };
-        let entry = self.subprograms.first().and_then(|subprogram| subprogram.type_id);
-        let tagged = btf.iter().any(|(_, ty)| match ty {
-            Type::DeclTag { name, target, .. } => Some(*target) == entry && name.starts_with("exception_callback:"),
-            _ => false,
-        });
-        if tagged { unsupported("an exception callback of the program's own") } else { Ok(()) }
-    }
-
     fn set_up_subprograms(&mut self) -> Check {
-        let starts = self.find_subprograms()?;
+        let mut starts = self.find_subprograms()?;
+        self.find_exception_callback(&mut starts)?;
         let ends = starts.iter().skip(1).copied().chain([self.insns.len()]);
         let btf = self.btf.clone();
         self.subprograms = starts
@@ -241,6 +230,7 @@ impl Verifier<'_> {
                 }
             })
             .collect();
+        self.note_exception_callback();
         self.log_subprograms();
         Ok(())
     }
@@ -249,7 +239,7 @@ impl Verifier<'_> {
         let start = self.subprograms[index].start;
         self.log.last_line = None;
         let frame = if index == 0 {
-            self.log_entry_prototype();
+            self.read_entry_prototype();
             let mut frame = Frame::new(0, 0, None);
             frame.registers[Register::R1.index()].value = Value::Pointer(Pointer::to(Target::Context));
             frame
