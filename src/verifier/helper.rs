@@ -7,13 +7,13 @@ use super::domain::Scalar;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::MapInfo;
 use super::memory::{Access, Mode};
-use super::obligations::{ActiveLock, Held, LockOwner};
+use super::obligations::Held;
 use super::rule::{Errno, Rule};
 use super::value::{Attributes, DynptrKind, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, Register};
 use crate::kernel::limits::REGISTER_ARGUMENTS;
-use crate::kernel::{BtfReference, HelperProto, MapType, RetKind, TypeFlags};
+use crate::kernel::{AllowedCheck, AttachType, BtfReference, HelperProto, MapType, ProgramType, RetKind, TypeFlags};
 
 /// Largest error number that a helper gives back, negative (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
@@ -95,6 +95,7 @@ impl Verifier<'_> {
         self.define_result(&call, proto, percpu)?;
         self.refine_result(&call, proto);
         self.check_map_allows(&call)?;
+        self.check_function_address(&call)?;
         if self.profile.helper_changes_packet(helper) || writes_skb(&call) {
             self.forget_packet_pointers();
         }
@@ -122,8 +123,8 @@ impl Verifier<'_> {
         if proto.gpl_only && !self.is_gpl() {
             return reject(Rule::HelperNeedsGpl);
         }
-        if proto.allowed.is_some() {
-            return unsupported(format!("{}, which only some attach points allow", self.helper_name(helper)));
+        if proto.allowed.is_some_and(|check| !self.attach_point_allows(check)) {
+            return reject(Rule::HelperNotAllowedInProbe);
         }
         if !proto.might_sleep {
             return Ok(());
@@ -139,6 +140,30 @@ impl Verifier<'_> {
             return reject(Rule::SleepableHelperWithoutPreemption { name, id });
         }
         Ok(())
+    }
+
+    /// Does the place that the program is attached to allow the helper (`bpf_d_path_allowed`,
+    /// `bpf_ima_inode_hash_allowed`, `bpf_sk_storage_tracing_allowed`)?
+    fn attach_point_allows(&self, check: AllowedCheck) -> bool {
+        let target = &self.program.section.target;
+        let is_lsm = self.program_type() == Some(ProgramType::Lsm);
+        let attach = self.attach_type();
+        match check {
+            AllowedCheck::SleepableLsmHook => self.hook_is_in("sleepable_lsm_hooks"),
+            AllowedCheck::DPath if attach == Some(AttachType::TraceIter) => true,
+            AllowedCheck::DPath if is_lsm => self.hook_is_in("sleepable_lsm_hooks"),
+            AllowedCheck::DPath => {
+                let special = self.profile.tables().special();
+                let by_function =
+                    matches!(attach, Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn));
+                by_function && special.in_set("btf_allowlist_d_path", target)
+            }
+            AllowedCheck::SkStorageTracing => match attach {
+                Some(AttachType::TraceIter | AttachType::TraceRawTp) => true,
+                Some(AttachType::TraceFentry | AttachType::TraceFexit) => !target.starts_with("bpf_sk_storage"),
+                _ => false,
+            },
+        }
     }
 
     /// `record_func_map`.
@@ -258,7 +283,8 @@ impl Verifier<'_> {
             id::LOOP => self.check_loop(call),
             id::USER_RINGBUF_DRAIN => self.push_callback(call, Callback::UserRingbuf),
             id::DYNPTR_FROM_MEM => self.check_dynptr_memory(),
-            id::TIMER_SET_CALLBACK | id::FIND_VMA => unsupported(self.helper_name(call.id)),
+            id::TIMER_SET_CALLBACK => self.push_callback(call, Callback::Timer),
+            id::FIND_VMA => self.push_callback(call, Callback::Area),
             _ => Ok(()),
         }
     }
@@ -314,22 +340,22 @@ impl Verifier<'_> {
         }
         let pointer = self.pointer(register)?;
         let Some(offset) = pointer.known_offset() else { return reject(Rule::LockAtVariableOffset { register }) };
-        let (owner, place, name) = match pointer.map() {
+        let (place, name) = match pointer.map() {
             Some(map_ref) => {
                 let map = self.map(map_ref)?;
                 if !map.has_btf {
                     return reject(Rule::LockWithoutBtf { map: map.name.clone() });
                 }
-                (LockOwner::Map(map.index), "map", map.name.clone())
+                ("map", map.name.clone())
             }
-            None => (LockOwner::Object, "local", "kptr".to_owned()),
+            None => ("local", "kptr".to_owned()),
         };
         let lock = self.fields_of(&pointer).and_then(|fields| fields.find(FieldKind::SpinLock)).copied();
         let Some(lock) = lock else { return reject(Rule::NoLock { place, name }) };
         if i64::from(lock.offset) != offset {
             return reject(Rule::NotAtLock { offset, lock: lock.offset });
         }
-        let this = ActiveLock { owner, id: pointer.id };
+        let this = self.lock_beside(&pointer);
         let held = &mut self.state.obligations.lock;
         if call.id == id::SPIN_LOCK {
             if held.is_some() {
@@ -347,15 +373,6 @@ impl Verifier<'_> {
                 Ok(())
             }
         }
-    }
-
-    /// Once the lock is gone, what a list or tree owns may be freed by others.
-    fn invalidate_non_owning(&mut self) {
-        self.state.for_each_value(false, |value| {
-            if value.as_pointer().is_some_and(|pointer| pointer.attributes.non_owning) {
-                *value = Value::unknown();
-            }
-        });
     }
 
     /// For the helpers that resolve a per-CPU pointer: does it point to an object that the program allocated?
@@ -533,6 +550,26 @@ impl Verifier<'_> {
         self.check_bounds(Register::R0);
     }
 
+    /// Only programs that are attached to a function can ask for its address (`check_get_func_ip`).
+    fn check_function_address(&self, call: &Call) -> Check {
+        if call.id != id::GET_FUNC_IP {
+            return Ok(());
+        }
+        let id = call.id as i32;
+        match (self.program_type(), self.attach_type()) {
+            (Some(ProgramType::Kprobe), _)
+            | (
+                Some(ProgramType::Tracing),
+                Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn),
+            ) => Ok(()),
+            (Some(ProgramType::Tracing), _) => reject(Rule::FunctionAddressNotTraced { id }),
+            (program, _) => {
+                let program = program.map_or(0, ProgramType::number);
+                reject(Rule::FunctionAddressNotForType { id, program })
+            }
+        }
+    }
+
     /// The map's type and the helper go together (`check_map_func_compatibility`).
     fn check_map_allows(&mut self, call: &Call) -> Check {
         let Some(map_ref) = call.map else { return Ok(()) };
@@ -540,7 +577,7 @@ impl Verifier<'_> {
         if self.profile.map_allows_helper(map.map_type, call.id) {
             return Ok(());
         }
-        let program = self.program_type().unwrap_or(crate::kernel::ProgramType::Unspec);
+        let program = self.program_type().unwrap_or(ProgramType::Unspec);
         match self.profile.may_update_sockmap(map.map_type, call.id, program, self.attach_type()) {
             Some(true) => return Ok(()),
             Some(false) => self.say_text("cannot update sockmap in this context"),

@@ -2,15 +2,18 @@
 //! `kernel/bpf/verifier.c`, Linux 6.12).
 
 use super::arguments::Call;
+use super::context_type::is_projection;
 use super::dynptr::{DynptrUse, HeldDynptr};
 use super::env::{Check, Stop, Verifier, reject, unsupported};
+use super::graph::Graph;
 use super::iterator::HeldIterator;
 use super::kfunc::{Function, Special};
+use super::maps::Field;
 use super::memory::Mode;
 use super::rule::Rule;
 use super::stack::Fill;
 use super::subprogram::kind_name;
-use super::value::{Attributes, DynptrKind, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
+use super::value::{Attributes, DynptrKind, MapRef, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::btf::{Parameter, Type, TypeId};
 use crate::isa::Register;
@@ -32,10 +35,16 @@ pub struct Told {
     pub object: Option<TypeRef>,
     /// Was the object passed by its owner?
     pub owning: bool,
+    /// The list head or tree root that was passed.
+    pub root: Option<Field>,
+    /// The function that was passed.
+    pub callback: Option<usize>,
     /// The iterator that was passed.
     pub iterator: Option<HeldIterator>,
     /// The last dynptr that was passed, made before.
     pub dynptr: Option<HeldDynptr>,
+    /// The map that was passed, or that the work queue lies in.
+    pub map: Option<MapRef>,
 }
 
 /// What a pointer parameter takes (`enum kfunc_ptr_arg_type`).
@@ -52,8 +61,10 @@ enum Wanted {
     Object,
     Memory,
     MemoryAndSize,
-    /// Something that is not modelled, by its name.
-    Other(&'static str),
+    WorkQueue,
+    Callback,
+    Root(Graph),
+    Node(Graph),
 }
 
 impl Verifier<'_> {
@@ -146,9 +157,11 @@ impl Verifier<'_> {
             }
         }
         let wanted = self.wanted_pointer(function, index, register, target)?;
+        if wanted == Wanted::Map {
+            self.note_kfunc_map(register, &value, told)?;
+        }
         match wanted {
             Wanted::Null => return Ok(1),
-            Wanted::Other(what) => return unsupported(format!("kfunc {} ({what})", function.name)),
             Wanted::Allocated | Wanted::Object | Wanted::Map if trusted || rcu => {
                 self.check_trusted(register, &value, rcu)?;
             }
@@ -156,6 +169,29 @@ impl Verifier<'_> {
         }
         self.check_argument_offset(register, releases && value.reference() != 0, ArgKind::Anything)?;
         self.check_pointer_kind(function, index, register, target, wanted, told)
+    }
+
+    /// A map that is passed, and the one that a work queue passed before lies in.
+    fn note_kfunc_map(&self, register: Register, value: &Value, told: &mut Told) -> Check {
+        if !has_map(value) {
+            return reject(Rule::NotAMapPointer { register });
+        }
+        let map_ref = value.as_pointer().and_then(Pointer::map);
+        if let Some(queue) = told.map {
+            let Some(map_ref) = map_ref else {
+                return unsupported("a pointer that is no map's, passed as one, which the kernel takes for a map here");
+            };
+            let Some(fields) = &self.map(map_ref)?.fields else {
+                return unsupported(
+                    "a map without special fields passed after a work queue, which the kernel trips over",
+                );
+            };
+            if fields.find(FieldKind::WorkQueue).is_some() && queue != map_ref {
+                return reject(Rule::WorkQueueOfAnotherMap { queue: queue.uid, map: map_ref.uid });
+            }
+        }
+        told.map = map_ref.or(told.map);
+        Ok(())
     }
 
     fn check_trusted(&self, register: Register, value: &Value, rcu: bool) -> Check {
@@ -180,7 +216,7 @@ impl Verifier<'_> {
         let name = btf.ty(pointee).name();
         let value = self.value(register);
         let is_struct = btf.ty(pointee).composite().is_some();
-        if is_struct && self.is_context_struct(name) {
+        if function.special == Some(Special::CastToKernelContext) || self.is_context_type(btf, target) {
             return Ok(Wanted::Context);
         }
         if has_suffix(parameter, "__nullable") && value.is_null() {
@@ -196,8 +232,14 @@ impl Verifier<'_> {
         if self.is_iterator_parameter(function, index) {
             return Ok(Wanted::Iterator);
         }
-        if matches!(name, "bpf_list_head" | "bpf_list_node" | "bpf_rb_root" | "bpf_rb_node") {
-            return Ok(Wanted::Other("lists and trees"));
+        let by_name = [
+            ("bpf_list_head", Wanted::Root(Graph::List)),
+            ("bpf_list_node", Wanted::Node(Graph::List)),
+            ("bpf_rb_root", Wanted::Root(Graph::Tree)),
+            ("bpf_rb_node", Wanted::Node(Graph::Tree)),
+        ];
+        if let Some(&(_, wanted)) = by_name.iter().find(|(graph, _)| is_struct && *graph == name) {
+            return Ok(wanted);
         }
         if has_suffix(parameter, "__str") {
             return Ok(Wanted::ConstString);
@@ -206,7 +248,7 @@ impl Verifier<'_> {
             return Ok(Wanted::Map);
         }
         if name == "bpf_wq" {
-            return Ok(Wanted::Other("work queues"));
+            return Ok(Wanted::WorkQueue);
         }
         if value.as_pointer().is_some_and(is_object_like) {
             if !is_struct {
@@ -220,7 +262,7 @@ impl Verifier<'_> {
             return Ok(Wanted::Object);
         }
         if matches!(btf.ty(pointee), Type::FunctionPrototype { .. }) {
-            return Ok(Wanted::Other("callbacks"));
+            return Ok(Wanted::Callback);
         }
         self.wanted_memory(function, index, register, pointee)
     }
@@ -268,6 +310,9 @@ impl Verifier<'_> {
                 if self.target(register) != Some(Target::Context) {
                     return reject(Rule::ExpectedContext { index, found: self.value(register).kernel_name() });
                 }
+                if function.special == Some(Special::CastToKernelContext) {
+                    told.object = Some(self.kernel_context()?.map_err(super::env::Stop::from)?);
+                }
             }
             Wanted::Allocated => self.check_allocated(function, index, register, told)?,
             Wanted::RefcountedKptr => self.check_refcounted(index, register, told)?,
@@ -284,14 +329,28 @@ impl Verifier<'_> {
                 }
                 self.check_constant_string(register, &mut Call::default())?;
             }
-            Wanted::Map => return unsupported(format!("kfunc {} (a map argument)", function.name)),
+            Wanted::Map => {
+                let Some(map) = self.profile.btf.find_struct("bpf_map") else {
+                    return unsupported("struct bpf_map, which is not known without the kernel's BTF");
+                };
+                self.check_object_parameter(function, index, register, map, told)?;
+            }
+            Wanted::WorkQueue => told.map = Some(self.check_work_queue_argument(index, register)?),
             Wanted::Object => self.check_object_parameter(function, index, register, target, told)?,
             Wanted::Memory => self.check_memory_parameter(index, register, target)?,
             Wanted::MemoryAndSize => {
                 self.check_memory_and_size(function, index, register, told)?;
                 return Ok(2);
             }
-            Wanted::Null | Wanted::Other(_) => {}
+            Wanted::Callback => {
+                let Some(Target::Function { subprogram }) = self.target(register) else {
+                    return reject(Rule::ExpectedFunction { index });
+                };
+                told.callback = Some(subprogram as usize);
+            }
+            Wanted::Root(graph) => self.check_root_argument(function, index, register, graph, told)?,
+            Wanted::Node(graph) => self.check_node_argument(function, index, register, graph, told)?,
+            Wanted::Null => {}
         }
         Ok(1)
     }
@@ -324,8 +383,8 @@ impl Verifier<'_> {
         let Value::Pointer(pointer) = self.value(register) else { return neither() };
         let (true, Some(ty)) = (pointer.is_allocated_object(), pointer.object()) else { return neither() };
         told.owning = !pointer.attributes.non_owning && pointer.reference != 0;
-        let has_refcount = self.local_fields(ty).is_some_and(|fields| fields.find(FieldKind::Refcount).is_some());
-        if !has_refcount {
+        let Some(fields) = self.local_fields(ty) else { return reject(Rule::NoRecord) };
+        if fields.find(FieldKind::Refcount).is_none() {
             return reject(Rule::NoRefcount { index });
         }
         told.object = Some(ty);
@@ -373,8 +432,8 @@ impl Verifier<'_> {
         let btf = self.profile.btf.clone();
         let wanted_id = btf.resolve(target);
         let pointer = self.pointer(register)?;
-        let unsafe_object = pointer.object().is_some() && pointer.has_unsafe_attributes() && !pointer.is_rcu();
-        if unsafe_object {
+        let unsafe_object = pointer.has_unsafe_attributes() && !pointer.is_rcu();
+        if !is_object_like(&pointer) || (pointer.object().is_some() && unsafe_object) {
             let trusted = Attributes {
                 allocated: pointer.attributes.allocated,
                 non_owning: pointer.attributes.non_owning,
@@ -497,6 +556,17 @@ fn has_suffix(parameter: &Parameter, suffix: &str) -> bool {
     parameter.name.ends_with(suffix)
 }
 
+/// Is there anything where the kernel keeps a register's map? It keeps an object's table of types, a memory's size and a
+/// packet's range there as well.
+fn has_map(value: &Value) -> bool {
+    value.as_pointer().is_some_and(|pointer| match pointer.target {
+        Target::ConstMap(_) | Target::MapValue(_) | Target::MapKey(_) | Target::Object(_) => true,
+        Target::Memory { size, dynptr } => size != 0 || dynptr != 0,
+        Target::Packet { range, .. } => range != 0,
+        _ => false,
+    })
+}
+
 fn is_object_like(pointer: &Pointer) -> bool {
     use super::value::SocketKind;
     pointer.object().is_some()
@@ -510,9 +580,4 @@ fn is_object_like(pointer: &Pointer) -> bool {
 fn are_nocast_aliases(one: &str, other: &str) -> bool {
     let init = |long: &str, short: &str| long.strip_suffix("___init") == Some(short);
     init(one, other) || init(other, one)
-}
-
-/// A context as programs see it stands for the kernel's (`btf_is_projection_of`).
-fn is_projection(program_side: &str, kernel_side: &str) -> bool {
-    matches!((program_side, kernel_side), ("__sk_buff", "sk_buff") | ("xdp_md", "xdp_buff"))
 }

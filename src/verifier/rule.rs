@@ -30,6 +30,14 @@ pub enum Errno {
     BadDescriptor,
     /// `ENOTSUPP`, which the kernel does not translate for user space.
     NotSupported,
+    /// `EOPNOTSUPP`.
+    OperationNotSupported,
+    /// `ENOENT`.
+    NoEntry,
+    /// `ESRCH`.
+    NoProcess,
+    /// `EEXIST`.
+    Exists,
 }
 
 impl Errno {
@@ -44,6 +52,10 @@ impl Errno {
             Errno::Protocol => 71,
             Errno::BadDescriptor => 9,
             Errno::NotSupported => 524,
+            Errno::OperationNotSupported => 95,
+            Errno::NoEntry => 2,
+            Errno::NoProcess => 3,
+            Errno::Exists => 17,
         }
     }
 }
@@ -135,6 +147,8 @@ rules! {
     InsnOutOfProgram { insn: usize, count: usize } "insn-out-of-program" Fault "invalid insn idx {insn} insn_cnt {count}";
     ProgramTooLarge { processed: u32 } "program-too-large" TooBig "BPF program is too large. Processed {processed} insn";
     TooManyBranches { count: usize } "too-many-branches" TooBig "The sequence of {count} jumps is too complex.";
+    CastWithoutArena "cast-without-arena" Invalid "addr_space_cast insn can only be used in a program that has an associated arena";
+    SignedLoadFromArena "signed-load-from-arena" OperationNotSupported "sign extending loads from arena are not supported yet";
     Undecodable { error: DecodeError } "undecodable" Invalid "{error}";
     JumpOutOfRange { from: usize, to: i64 } "jump-out-of-range" Invalid "jump out of range from insn {from} to {to}";
     LastInsnNotExit "last-insn-not-exit" Invalid "last insn is not an exit or jmp";
@@ -145,6 +159,9 @@ rules! {
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
     NotAMap { descriptor: i32 } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
+    DirectValueOffset { offset: u32 } "direct-value-offset" Invalid "direct value offset of {offset} is not allowed";
+    NoDirectValue "no-direct-value" Invalid "no direct value access support for this map type";
+    OutsideDirectValue { value_size: u32, offset: u32, errno: Errno } "outside-direct-value" Invalid "invalid access to map value pointer, value_size={value_size} off={offset}";
     TracingWithGraph "tracing-with-graph" Invalid "tracing progs cannot use bpf_{{list_head,rb_root}} yet";
     TracingWithField { field: &'static str } "tracing-with-field" Invalid "tracing progs cannot use {field} yet";
     SocketFilterWithLock "socket-filter-with-lock" Invalid "socket filter progs cannot use bpf_spin_lock yet";
@@ -208,6 +225,12 @@ rules! {
     LegacyLoadReturnsNoNumber "legacy-load-returns-no-number" Invalid "LD_ABS is only allowed in functions that return 'int'.";
     TailCallWithoutTypes "tail-call-without-types" Invalid "tail_call is not allowed in subprogs without BTF";
     TailCallReturnsNoNumber "tail-call-returns-no-number" Invalid "tail_call is only allowed in functions that return 'int'.";
+    LsmNeedsGpl "lsm-needs-gpl" Invalid "LSM programs must have a GPL compatible license";
+    DisabledHook { id: u32, name: String } "disabled-hook" Invalid "attach_btf_id {id} points to disabled hook {name}";
+    NotAHook { id: u32, name: String } "not-a-hook" Invalid "attach_btf_id {id} points to wrong type name {name}";
+    VoidHookResult "void-hook-result" Invalid "Note, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
+    StructOpsNeedsGpl "struct-ops-needs-gpl" Invalid "struct ops programs must have a GPL compatible license";
+    UnsupportedMember { member: String, structure: String, errno: Errno } "unsupported-member" Invalid "attach to unsupported member {member} of struct {structure}";
     NoReturn "no-return" Invalid "Attaching fexit/fmod_ret to __noreturn functions is rejected.";
     // Stack
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
@@ -238,12 +261,19 @@ rules! {
     OverwriteReferencedDynptr "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
     ReturnStackPointer "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
     // Structs
+    MapAccessNotSupported { map_type: u32 } "map-access-not-supported" NotSupported "map_ptr access not supported for map type {map_type}";
+    NegativeMapOffset { register: Register, name: &'static str, offset: i32 } "negative-map-offset" Access "{register:#} is {name} invalid negative access: off={offset}";
+    OnlyReadFromMap { name: &'static str } "only-read-from-map" Access "only read from {name} is supported";
     KernelStructWithoutGpl { name: String } "kernel-struct-without-gpl" Invalid "Cannot access kernel 'struct {name}' from non-GPL compatible program";
     NegativeObjectOffset { register: Register, name: String, offset: i32 } "negative-object-offset" Access "{register:#} is ptr_{name} invalid negative access: off={offset}";
     VariableObjectOffset { register: Register, name: String, offset: i32, variable: Tnum } "variable-object-offset" Access "{register:#} is ptr_{name} invalid variable offset: off={offset}, var_off={variable}";
     UserMemory { register: Register, name: String, offset: i32 } "user-memory" Access "{register:#} is ptr_{name} access user memory: off={offset}";
     PercpuMemory { register: Register, name: String, offset: i32 } "percpu-memory" Access "{register:#} is ptr_{name} access percpu memory: off={offset}";
     OnlyReadSupported "only-read-supported" Access "only read is supported";
+    OnlyAccessTo { name: String } "only-access-to" Access "only access to {name} is supported";
+    StoreBeyondStruct { offset: i32, size: u32 } "store-beyond-struct" Access "write access at off {offset} with size {size}";
+    NoWriteSupport { name: String, offset: i32 } "no-write-support" Access "no write support to {name} at off {offset}";
+    StoreBeyondField { offset: i32, size: u32, name: String, end: u32 } "store-beyond-field" Access "write access at off {offset} with size {size} beyond the member of {name} ended at {end}";
     DirectAccessToField { field: &'static str } "direct-access-to-field" Access "direct access to {field} is disallowed";
     NotAStruct { name: String } "not-a-struct" Invalid "Type '{name}' is not a struct";
     BeyondStruct { name: String, offset: u32, size: u32 } "beyond-struct" Access "access beyond struct {name} at off {offset} size {size}";
@@ -279,6 +309,9 @@ rules! {
     // Locks and sections
     LockInTreeCallback "lock-in-tree-callback" Access "can't spin_{{lock,unlock}} in rbtree cb";
     LockAtVariableOffset { register: Register } "lock-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_spin_lock has to be at the constant offset";
+    GraphAtVariableOffset { register: Register, field: &'static str } "graph-at-variable-offset" Invalid "{register:#} doesn't have constant offset. {field} has to be at the constant offset";
+    NoGraphField { field: &'static str, offset: u32 } "no-graph-field" Invalid "{field} not found at offset={offset}";
+    GraphLockNotHeld { offset: u32, field: &'static str } "graph-lock-not-held" Invalid "bpf_spin_lock at off={offset} must be held for {field}";
     LockWithoutBtf { map: String } "lock-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_spin_lock";
     NoLock { place: &'static str, name: String } "no-lock" Invalid "{place} '{name}' has no valid bpf_spin_lock";
     NotAtLock { offset: i64, lock: u32 } "not-at-lock" Invalid "off {offset} doesn't point to 'struct bpf_spin_lock' that is at {lock}";
@@ -318,6 +351,7 @@ rules! {
     InvalidHelper { name: String, id: i32 } "invalid-helper" Invalid "invalid func {name}#{id}";
     HelperNotAvailable { name: String, id: i32 } "helper-not-available" Invalid "program of this type cannot use helper {name}#{id}";
     HelperNeedsGpl "helper-needs-gpl" Invalid "cannot call GPL-restricted function from non-GPL compatible program";
+    HelperNotAllowedInProbe "helper-not-allowed-in-probe" Invalid "helper call is not allowed in probe";
     HelperMightSleep "helper-might-sleep" Invalid "helper call might sleep in a non-sleepable prog";
     ArgumentType { register: Register, found: String, expected: String } "argument-type" Access "{register:#} type={found} expected={expected}";
     ArgumentStruct { register: Register, found: String, wanted: String } "argument-struct" Access "{register:#} is of type {found} but {wanted} is expected";
@@ -336,7 +370,22 @@ rules! {
     StringNotTerminated "string-not-terminated" Invalid "string is not zero-terminated";
     LocalStorageFlags "local-storage-flags" Invalid "get_local_storage() doesn't support non-zero flags";
     MapTypeNotForHelper { map_type: u32, name: String, id: i32 } "map-type-not-for-helper" Invalid "cannot pass map_type {map_type} into func {name}#{id}";
+    TooManyAsyncBranches { count: usize } "too-many-async-branches" TooBig "The sequence of {count} jumps is too complex for async cb.";
+    FunctionAddressNotForType { id: i32, program: u32 } "function-address-not-for-type" NotSupported "func bpf_get_func_ip#{id} not supported for program type {program}";
+    FunctionAddressNotTraced { id: i32 } "function-address-not-traced" NotSupported "func bpf_get_func_ip#{id} supported only for fentry/fexit/fmod_ret programs";
+    InvalidSockmapArgument "invalid-sockmap-argument" Invalid "invalid arg_type for sockmap/sockhash";
+    // Timers and work queues
+    TimerAtVariableOffset { register: Register } "timer-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_timer has to be at the constant offset";
+    TimerWithoutBtf { map: String } "timer-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_timer";
+    NoTimer { map: String } "no-timer" Invalid "map '{map}' has no valid bpf_timer";
+    NotAtTimer { offset: i64, timer: u32 } "not-at-timer" Invalid "off {offset} doesn't point to 'struct bpf_timer' that is at {timer}";
+    TimerOfAnotherMap { timer: u32, map: u32 } "timer-of-another-map" Invalid "timer pointer in R1 map_uid={timer} doesn't match map pointer in R2 map_uid={map}";
+    NotAMapValue { index: usize } "not-a-map-value" Invalid "arg#{index} doesn't point to a map value";
+    NotAtWorkQueue { offset: i64, queue: i64 } "not-at-work-queue" Invalid "off {offset} doesn't point to 'struct bpf_wq' that is at {queue}";
+    WorkQueueOfAnotherMap { queue: u32, map: u32 } "work-queue-of-another-map" Invalid "workqueue pointer in R1 map_uid={queue} doesn't match map pointer in R2 map_uid={map}";
+    NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
     // Kernel functions
+    NoKernelContext { id: u32 } "no-kernel-context" Invalid "kern ctx type id {id} is not a struct";
     KfuncNeedsGpl "kfunc-needs-gpl" Invalid "cannot call kernel function from non-GPL compatible program";
     ThrowFromCallback { insn: usize, index: usize } "throw-from-callback" Invalid "bpf_throw kfunc (insn {insn}) cannot be called from callback subprog {index}";
     MetadataWithoutDevice "metadata-without-device" Invalid "metadata kfuncs require device-bound program";
@@ -356,6 +405,17 @@ rules! {
     ExpectedForObjDrop { index: usize } "expected-for-obj-drop" Invalid "arg#{index} expected for bpf_obj_drop_impl()";
     ExpectedForPercpuObjDrop { index: usize } "expected-for-percpu-obj-drop" Invalid "arg#{index} expected for bpf_percpu_obj_drop_impl()";
     AllocatedNotReferenced "allocated-not-referenced" Invalid "allocated object must be referenced";
+    ExpectedValueOrAllocated { index: usize } "expected-value-or-allocated" Invalid "arg#{index} expected pointer to map value or allocated object";
+    RootOfUnknownKfunc { field: &'static str } "root-of-unknown-kfunc" Fault "verifier internal error: {field} head arg for unknown kfunc";
+    NodeOfUnknownKfunc { field: &'static str } "node-of-unknown-kfunc" Fault "verifier internal error: {field} node arg for unknown kfunc";
+    NodeOfOtherGraph { root: &'static str, field: &'static str, wanted_offset: u32, wanted: String, offset: u32, found: String } "node-of-other-graph" Invalid "operation on {root} expects arg#1 {field} at offset={wanted_offset} in struct {wanted}, but arg is at offset={offset} in struct {found}";
+    OtherNodeOfObject { offset: u32, field: &'static str, wanted_offset: u32, object: String } "other-node-of-object" Invalid "arg#1 offset={offset}, but expected {field} at offset={wanted_offset} in struct {object}";
+    RemoveNeedsNonOwning "remove-needs-non-owning" Invalid "rbtree_remove node input must be non-owning ref";
+    RemoveInTreeCallback "remove-in-tree-callback" Invalid "rbtree_remove not allowed in rbtree cb";
+    ExpectedFunction { index: usize } "expected-function" Invalid "arg{index} expected pointer to func";
+    CallbackNotVerified { name: String, id: u32, errno: Errno } "callback-not-verified" Invalid "kfunc {name}#{id} failed callback verification";
+    ConversionFailed { name: String, id: u32 } "conversion-failed" Fault "kfunc {name}#{id} conversion of owning ref to non-owning failed";
+    NoRecord "no-record" Fault "verifier internal error: Couldn't find btf_record";
     NeitherOwningNorNonOwning { index: usize } "neither-owning-nor-non-owning" Invalid "arg#{index} is neither owning or non-owning ref";
     NoRefcount { index: usize } "no-refcount" Invalid "arg#{index} doesn't point to a type with bpf_refcount field";
     NotConstString { index: usize } "not-const-string" Invalid "arg#{index} doesn't point to a const string";
@@ -393,6 +453,28 @@ rules! {
     GlobalReturnsNoScalar { name: String } "global-returns-no-scalar" Invalid "Global function {name}() doesn't return scalar. Only those are supported.";
     ArgumentSizeUnknown { index: usize, kind: &'static str, name: String } "argument-size-unknown" Invalid "arg#{index} reference type('{kind} {name}') size cannot be determined: -22";
     GlobalArgumentUnsupported { index: usize, kind: &'static str, name: String } "global-argument-unsupported" Invalid "Arg#{index} type {kind} in {name}() is not supported yet.";
+    GlobalNeedsBtf "global-needs-btf" Fault "Global functions need valid BTF";
+    StaticArgumentTag { index: usize } "static-argument-tag" OperationNotSupported "arg#{index} type tag is not supported in static functions";
+    UnsupportedArgumentTag { index: usize } "unsupported-argument-tag" OperationNotSupported "arg#{index} has unsupported set of tags";
+    ArgumentTagCombination { index: usize } "argument-tag-combination" Invalid "arg#{index} has invalid combination of tags";
+    ArenaTagCombination { index: usize } "arena-tag-combination" Invalid "arg#{index} arena cannot be combined with any other tags";
+    TaggedNoPointer { index: usize } "tagged-no-pointer" Invalid "arg#{index} has pointer tag, but is not a pointer type";
+    ContextWithoutName { index: usize } "context-without-name" Invalid "arg#{index} type doesn't have a name";
+    ContextShouldBeVoid { index: usize } "context-should-be-void" Invalid "arg#{index} should be void pointer";
+    ContextShouldBe { index: usize, name: String } "context-should-be" Invalid "arg#{index} should be `struct {name} *`";
+    TrustedCandidateError { index: usize, kind: &'static str, name: String } "trusted-candidate-error" Invalid "arg#{index} reference type('{kind} {name}') candidate matching error: -22";
+    TrustedWithoutMatch { index: usize, kind: &'static str, name: String } "trusted-without-match" NoEntry "arg#{index} reference type('{kind} {name}') has no matches";
+    TrustedAmbiguous { index: usize, kind: &'static str, name: String } "trusted-ambiguous" NoProcess "arg#{index} reference type('{kind} {name}') is ambiguous";
+    NotArenaOrScalar { register: Register } "not-arena-or-scalar" Invalid "{register:#} is not a pointer to arena or scalar.";
+    SeveralExceptionCallbacks "several-exception-callbacks" Exists "multiple exception callback tags for main subprog";
+    ExceptionCallbackMissing { name: String } "exception-callback-missing" NoEntry "exception callback '{name}' could not be found in BTF";
+    ExceptionCallbackNotGlobal { name: String } "exception-callback-not-global" Invalid "exception callback '{name}' must have global linkage";
+    ExceptionCallbackNotFunction "exception-callback-not-function" Invalid "exception callback type id not found in func_info";
+    ExceptionCallbackAtStart "exception-callback-at-start" Invalid "invalid exception callback insn_off in func_info: 0";
+    ExceptionCallbackArguments "exception-callback-arguments" Invalid "exception cb only supports single integer argument";
+    ExceptionCallbackCalled { insn: usize } "exception-callback-called" Invalid "insn {insn} cannot call exception cb directly";
+    ExceptionCallbackTailCalls "exception-callback-tail-calls" Invalid "cannot tail call within exception cb";
+    AsyncCallbackTailCalls "async-callback-tail-calls" Fault "verifier bug. subprog has tail_call and async cb";
     SubprogramResultNotScalar { register: Register, value: String } "subprogram-result-not-scalar" Invalid "At subprogram exit the register {register:#} is not a scalar value ({value})";
     ResultNotKnown { context: &'static str, register: Register, value: String } "result-not-known" Invalid "{context} the register {register:#} is not a known value ({value})";
     OutsideReturnRange { context: &'static str, register: &'static str, bounds: ReturnBounds, range: ReturnRange } "outside-return-range" Invalid "{context} the register {register} has{bounds} should have been in {range}";
@@ -406,6 +488,9 @@ impl Rule {
             // These pass on what the check inside them failed with.
             Rule::MemoryAndSize { errno, .. }
             | Rule::InvalidArgumentsToGlobal { errno, .. }
+            | Rule::CallbackNotVerified { errno, .. }
+            | Rule::OutsideDirectValue { errno, .. }
+            | Rule::UnsupportedMember { errno, .. }
             | Rule::BeyondPacket { errno, .. }
             | Rule::HelperReferenceNotAcquired { errno, .. }
             | Rule::OutsideStack { errno, .. }
