@@ -203,6 +203,9 @@ impl Verifier<'_> {
         if call.id != id::TAIL_CALL {
             return Ok(());
         }
+        if map.map_type != MapType::ProgArray {
+            return reject(Rule::TailCallThroughOtherMap);
+        }
         match self.value(Register::R3) {
             Value::Scalar(Number { bounds, .. })
                 if bounds.is_const() && bounds.var_off.value < u64::from(map.max_entries) =>

@@ -341,6 +341,7 @@ rules! {
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
     HelperReferenceNotAcquired { name: String, id: i32, errno: Errno } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
     KfuncReferenceNotAcquired { name: String, id: u32 } "kfunc-reference-not-acquired" Invalid "kfunc {name}#{id} reference has not been acquired before";
+    TailCallThroughOtherMap "tail-call-through-other-map" Invalid "kernel subsystem misconfigured verifier";
     TailCallLeaks "tail-call-leaks" Invalid "tail_call would lead to reference leak";
     TailCallUnderLock "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
     TailCallInRcu "tail-call-in-rcu" Invalid "tail_call cannot be used inside bpf_rcu_read_lock-ed region";
