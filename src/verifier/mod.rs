@@ -34,6 +34,7 @@ pub mod log_state;
 #[cfg(test)]
 mod log_tests;
 pub mod log_value;
+pub mod map_fields;
 pub mod maps;
 pub mod memory;
 pub mod object_access;
