@@ -4,7 +4,7 @@
 //! [`Call`] collects what the arguments told, for the effects of the call. Which registers fit which kind of argument
 //! is one table, [`compatible`].
 
-use super::domain::{Scalar, Tnum};
+use super::domain::Scalar;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::{Field, MapInfo};
 use super::memory::{Access, Mode, Source};
@@ -309,8 +309,10 @@ impl Verifier<'_> {
     pub fn check_argument_offset(&self, register: Register, releases: bool, kind: ArgKind) -> Check {
         let pointer = match self.value(register) {
             Value::Pointer(pointer) => pointer,
-            found @ Value::Uninitialised => {
-                return reject(Rule::VariableOffset { pointer: found.kernel_name(), variable: Tnum::UNKNOWN });
+            // A register that was never written passes for a pointer of no kind, at any offset.
+            value @ Value::Uninitialised => {
+                let variable = Scalar::UNKNOWN.var_off;
+                return reject(Rule::VariableOffset { pointer: value.kernel_name(), variable });
             }
             _ => return Ok(()),
         };

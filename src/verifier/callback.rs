@@ -3,9 +3,11 @@
 
 use super::arguments::Call;
 use super::env::{Check, Verifier, reject, unsupported};
+use super::graph::node_of;
 use super::rule::Rule;
 use super::state::{Frame, FrameKind, ReturnRange};
 use super::value::{MapRef, Pointer, Target, TypeRef, TypeSpace, Value};
+use crate::btf::fields::GraphRoot;
 use crate::isa::Register;
 use crate::kernel::MapType;
 use crate::kernel::limits::CALL_FRAMES;
@@ -21,6 +23,8 @@ pub enum Callback {
     Area,
     /// A timer's or a work queue's, which runs later: map, key, value.
     Timer,
+    /// `bpf_rbtree_add`: two nodes of the tree with that root.
+    TreeOrder(GraphRoot),
 }
 
 impl Verifier<'_> {
@@ -42,12 +46,8 @@ impl Verifier<'_> {
             return reject(Rule::CallTooDeep { frames: frames + 1 });
         }
         let caller = self.state.current();
-        let detailed = self.log.detailed();
         let state = self.pushed(pushed);
-        state.frames.push(frame);
-        if detailed {
-            super::log_state::note_references_at_call(state);
-        }
+        state.push_frame(frame);
         state.callback_unroll_depth += 1;
         state.frames[caller].callback_depth += 1;
         self.state.frame_mut().callback_depth = 0;
@@ -95,6 +95,11 @@ impl Verifier<'_> {
                 frame.registers[3].live = caller.registers[4].live;
             }
             Callback::Timer => return unsupported("a callback that runs later, called at once"),
+            Callback::TreeOrder(root) => {
+                let node = Value::Pointer(self.without_owning(node_of(&root)));
+                give(Register::R1, node);
+                give(Register::R2, node);
+            }
             Callback::MapElement => {
                 let map_ref = self.element_map(call)?;
                 give(Register::R1, self.value(Register::R1));

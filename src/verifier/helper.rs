@@ -7,7 +7,7 @@ use super::domain::Scalar;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::MapInfo;
 use super::memory::{Access, Mode};
-use super::obligations::{ActiveLock, Held, LockOwner};
+use super::obligations::Held;
 use super::rule::Rule;
 use super::value::{Attributes, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
@@ -295,22 +295,22 @@ impl Verifier<'_> {
         }
         let pointer = self.pointer(register)?;
         let Some(offset) = pointer.known_offset() else { return reject(Rule::LockAtVariableOffset { register }) };
-        let (owner, place, name) = match pointer.map() {
+        let (place, name) = match pointer.map() {
             Some(map_ref) => {
                 let map = self.map(map_ref)?;
                 if !map.has_btf {
                     return reject(Rule::LockWithoutBtf { map: map.name.clone() });
                 }
-                (LockOwner::Map(map.index), "map", map.name.clone())
+                ("map", map.name.clone())
             }
-            None => (LockOwner::Object, "local", "kptr".to_owned()),
+            None => ("local", "kptr".to_owned()),
         };
         let lock = self.fields_of(&pointer).and_then(|fields| fields.find(FieldKind::SpinLock)).copied();
         let Some(lock) = lock else { return reject(Rule::NoLock { place, name }) };
         if i64::from(lock.offset) != offset {
             return reject(Rule::NotAtLock { offset, lock: lock.offset });
         }
-        let this = ActiveLock { owner, id: pointer.id };
+        let this = self.lock_beside(&pointer);
         let held = &mut self.state.obligations.lock;
         if call.id == id::SPIN_LOCK {
             if held.is_some() {
@@ -328,15 +328,6 @@ impl Verifier<'_> {
                 Ok(())
             }
         }
-    }
-
-    /// Once the lock is gone, what a list or tree owns may be freed by others.
-    fn invalidate_non_owning(&mut self) {
-        self.state.for_each_value(false, |value| {
-            if value.as_pointer().is_some_and(|pointer| pointer.attributes.non_owning) {
-                *value = Value::unknown();
-            }
-        });
     }
 
     /// For the helpers that resolve a per-CPU pointer: does it point to an object that the program allocated?
@@ -370,7 +361,7 @@ impl Verifier<'_> {
                 identity = !attributes.nullable && map.fields.as_ref().is_some_and(super::maps::Fields::has_lock);
                 Target::MapValue(map_ref)
             }
-            RetKind::PtrToSocket => Target::Socket(SocketKind::Full),
+            RetKind::PtrToSocket => Target::Socket(SocketKind::Full { from: None }),
             RetKind::PtrToSockCommon => Target::Socket(SocketKind::Common),
             RetKind::PtrToTcpSock => Target::Socket(SocketKind::Tcp),
             RetKind::PtrToMem => Target::Memory { size: call.memory_size, dynptr: 0 },

@@ -107,19 +107,7 @@ impl Function {
     }
 
     fn is_graph(&self) -> bool {
-        matches!(
-            self.special,
-            Some(
-                Special::ListPushFront
-                    | Special::ListPushBack
-                    | Special::ListPopFront
-                    | Special::ListPopBack
-                    | Special::RbtreeAdd
-                    | Special::RbtreeRemove
-                    | Special::RbtreeFirst
-                    | Special::RefcountAcquire
-            )
-        )
+        self.special.is_some_and(|special| special.graph().is_some() || special == Special::RefcountAcquire)
     }
 }
 
@@ -158,10 +146,10 @@ impl Verifier<'_> {
         matches!(self.kfunc(index), Ok(Ok(function)) if function.is_graph())
     }
 
-    /// Does a callback run that keeps a tree in order, so that the tree's lock is held?
+    /// If the verifier knows the kfunc by name, which it is.
     #[must_use]
-    pub fn in_tree_callback(&self) -> bool {
-        false
+    pub fn special_kfunc(&self, index: u32) -> Option<Special> {
+        self.kfunc(index).ok()?.ok()?.special
     }
 
     /// The kfunc behind an extern. The inner error is that programs of this type may not call it.
@@ -221,12 +209,18 @@ impl Verifier<'_> {
         if function.special == Some(Special::WorkQueueSetCallback) {
             self.push_work_queue_callback(&function, &told)?;
         }
+        if function.special == Some(Special::RbtreeAdd) {
+            self.push_tree_order(&function, &told)?;
+        }
         self.change_sections(&function, sleepable)?;
         if let Some(register) = told.released {
             let reference = self.value(register).reference();
             if !self.release_reference(reference) {
                 return reject(Rule::KfuncReferenceNotAcquired { name: function.name, id: function.id.0 });
             }
+        }
+        if function.special.is_some_and(Special::links_node) {
+            self.link_node(&function)?;
         }
         if function.special == Some(Special::Throw) {
             // The program's own callback decides on the result; without one the exception's number is it.
@@ -249,7 +243,7 @@ impl Verifier<'_> {
             Err(Stop::Reject(rule)) => {
                 self.say(&rule);
                 let (name, id, errno) = (function.name.clone(), function.id.0, rule.errno());
-                reject(Rule::CallbackFailed { name, id, errno })
+                reject(Rule::CallbackNotVerified { name, id, errno })
             }
             other => other,
         }
@@ -257,15 +251,6 @@ impl Verifier<'_> {
 
     fn check_modelled(&self, function: &Function) -> Check {
         let missing = match function.special {
-            Some(
-                Special::ListPushFront
-                | Special::ListPushBack
-                | Special::ListPopFront
-                | Special::ListPopBack
-                | Special::RbtreeAdd
-                | Special::RbtreeFirst
-                | Special::RbtreeRemove,
-            ) => "lists and trees",
             Some(
                 Special::DynptrFromSkb
                 | Special::DynptrFromXdp
@@ -365,6 +350,8 @@ impl Verifier<'_> {
                 pointer.id = id;
             }
             pointer.reference = id;
+        } else if function.special == Some(Special::RbtreeFirst) {
+            pointer = self.without_owning(pointer);
         }
         if pointer.id == 0 && self.may_point_to_lock(&pointer) {
             pointer.id = self.new_id();
@@ -376,6 +363,9 @@ impl Verifier<'_> {
     /// The pointer that a kfunc returns; `None` for `void *`, which is a number to programs.
     fn kfunc_pointer(&mut self, function: &Function, told: &Told, target: TypeId) -> Check<Option<Pointer>> {
         let allocated = Attributes { allocated: true, ..Attributes::default() };
+        if let Some(node) = self.returned_node(function, told)? {
+            return Ok(Some(node));
+        }
         match function.special {
             Some(Special::ObjNew | Special::PercpuObjNew) => {
                 let percpu = function.special == Some(Special::PercpuObjNew);

@@ -4,8 +4,10 @@
 use super::arguments::Call;
 use super::context_type::is_projection;
 use super::env::{Check, Stop, Verifier, reject, unsupported};
+use super::graph::Graph;
 use super::iterator::HeldIterator;
 use super::kfunc::{Function, Special};
+use super::maps::Field;
 use super::memory::Mode;
 use super::rule::Rule;
 use super::stack::Fill;
@@ -32,12 +34,14 @@ pub struct Told {
     pub object: Option<TypeRef>,
     /// Was the object passed by its owner?
     pub owning: bool,
+    /// The list head or tree root that was passed.
+    pub root: Option<Field>,
+    /// The function that was passed.
+    pub callback: Option<usize>,
     /// The iterator that was passed.
     pub iterator: Option<HeldIterator>,
     /// The map that was passed, or that the work queue lies in.
     pub map: Option<MapRef>,
-    /// The callback.
-    pub callback: Option<usize>,
 }
 
 /// What a pointer parameter takes (`enum kfunc_ptr_arg_type`).
@@ -55,6 +59,8 @@ enum Wanted {
     MemoryAndSize,
     WorkQueue,
     Callback,
+    Root(Graph),
+    Node(Graph),
     /// Something that is not modelled, by its name.
     Other(&'static str),
 }
@@ -238,8 +244,14 @@ impl Verifier<'_> {
         if self.is_iterator_parameter(function, index) {
             return Ok(Wanted::Iterator);
         }
-        if matches!(name, "bpf_list_head" | "bpf_list_node" | "bpf_rb_root" | "bpf_rb_node") {
-            return Ok(Wanted::Other("lists and trees"));
+        let by_name = [
+            ("bpf_list_head", Wanted::Root(Graph::List)),
+            ("bpf_list_node", Wanted::Node(Graph::List)),
+            ("bpf_rb_root", Wanted::Root(Graph::Tree)),
+            ("bpf_rb_node", Wanted::Node(Graph::Tree)),
+        ];
+        if let Some(&(_, wanted)) = by_name.iter().find(|(graph, _)| is_struct && *graph == name) {
+            return Ok(wanted);
         }
         if has_suffix(parameter, "__str") {
             return Ok(Wanted::ConstString);
@@ -330,16 +342,20 @@ impl Verifier<'_> {
             }
             Wanted::Map => self.check_map_is_described(index, register)?,
             Wanted::WorkQueue => told.map = Some(self.check_work_queue_argument(index, register)?),
-            Wanted::Callback => match self.target(register) {
-                Some(Target::Function { subprogram }) => told.callback = Some(subprogram as usize),
-                _ => return reject(Rule::NotAFunctionPointer { index }),
-            },
             Wanted::Object => self.check_object_parameter(function, index, register, target, told)?,
             Wanted::Memory => self.check_memory_parameter(index, register, target)?,
             Wanted::MemoryAndSize => {
                 self.check_memory_and_size(function, index, register, told)?;
                 return Ok(2);
             }
+            Wanted::Callback => {
+                let Some(Target::Function { subprogram }) = self.target(register) else {
+                    return reject(Rule::ExpectedFunction { index });
+                };
+                told.callback = Some(subprogram as usize);
+            }
+            Wanted::Root(graph) => self.check_root_argument(function, index, register, graph, told)?,
+            Wanted::Node(graph) => self.check_node_argument(function, index, register, graph, told)?,
             Wanted::Null | Wanted::Other(_) => {}
         }
         Ok(1)
@@ -373,8 +389,8 @@ impl Verifier<'_> {
         let Value::Pointer(pointer) = self.value(register) else { return neither() };
         let (true, Some(ty)) = (pointer.is_allocated_object(), pointer.object()) else { return neither() };
         told.owning = !pointer.attributes.non_owning && pointer.reference != 0;
-        let has_refcount = self.local_fields(ty).is_some_and(|fields| fields.find(FieldKind::Refcount).is_some());
-        if !has_refcount {
+        let Some(fields) = self.local_fields(ty) else { return reject(Rule::NoRecord) };
+        if fields.find(FieldKind::Refcount).is_none() {
             return reject(Rule::NoRefcount { index });
         }
         told.object = Some(ty);
@@ -441,7 +457,7 @@ impl Verifier<'_> {
     fn struct_of_pointer(&self, pointer: &Pointer) -> Check<TypeRef> {
         use super::value::SocketKind;
         let name = match pointer.target {
-            Target::Socket(SocketKind::Full) => "sock",
+            Target::Socket(SocketKind::Full { .. }) => "sock",
             Target::Socket(SocketKind::Common) => "sock_common",
             Target::Socket(SocketKind::Tcp) => "tcp_sock",
             Target::ConstMap(_) => "bpf_map",
@@ -527,7 +543,7 @@ fn is_object_like(pointer: &Pointer) -> bool {
     pointer.object().is_some()
         || matches!(
             pointer.target,
-            Target::ConstMap(_) | Target::Socket(SocketKind::Full | SocketKind::Common | SocketKind::Tcp)
+            Target::ConstMap(_) | Target::Socket(SocketKind::Full { .. } | SocketKind::Common | SocketKind::Tcp)
         )
 }
 

@@ -25,6 +25,7 @@ pub mod explored;
 pub mod externs;
 pub mod fastcall;
 pub mod global_function;
+pub mod graph;
 pub mod helper;
 pub mod inclusion;
 pub mod iterator;

@@ -157,6 +157,9 @@ rules! {
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
     NotAMap { descriptor: i32 } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
+    DirectValueOffset { offset: u32 } "direct-value-offset" Invalid "direct value offset of {offset} is not allowed";
+    NoDirectValue "no-direct-value" Invalid "no direct value access support for this map type";
+    OutsideDirectValue { value_size: u32, offset: u32, errno: Errno } "outside-direct-value" Invalid "invalid access to map value pointer, value_size={value_size} off={offset}";
     TracingWithGraph "tracing-with-graph" Invalid "tracing progs cannot use bpf_{{list_head,rb_root}} yet";
     TracingWithField { field: &'static str } "tracing-with-field" Invalid "tracing progs cannot use {field} yet";
     SocketFilterWithLock "socket-filter-with-lock" Invalid "socket filter progs cannot use bpf_spin_lock yet";
@@ -281,6 +284,9 @@ rules! {
     // Locks and sections
     LockInTreeCallback "lock-in-tree-callback" Access "can't spin_{{lock,unlock}} in rbtree cb";
     LockAtVariableOffset { register: Register } "lock-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_spin_lock has to be at the constant offset";
+    GraphAtVariableOffset { register: Register, field: &'static str } "graph-at-variable-offset" Invalid "{register:#} doesn't have constant offset. {field} has to be at the constant offset";
+    NoGraphField { field: &'static str, offset: u32 } "no-graph-field" Invalid "{field} not found at offset={offset}";
+    GraphLockNotHeld { offset: u32, field: &'static str } "graph-lock-not-held" Invalid "bpf_spin_lock at off={offset} must be held for {field}";
     LockWithoutBtf { map: String } "lock-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_spin_lock";
     NoLock { place: &'static str, name: String } "no-lock" Invalid "{place} '{name}' has no valid bpf_spin_lock";
     NotAtLock { offset: i64, lock: u32 } "not-at-lock" Invalid "off {offset} doesn't point to 'struct bpf_spin_lock' that is at {lock}";
@@ -352,8 +358,6 @@ rules! {
     WorkQueueOfAnotherMap { queue: u32, map: u32 } "work-queue-of-another-map" Invalid "workqueue pointer in R1 map_uid={queue} doesn't match map pointer in R2 map_uid={map}";
     NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
     // Kernel functions
-    NotAFunctionPointer { index: usize } "not-a-function-pointer" Invalid "arg{index} expected pointer to func";
-    CallbackFailed { name: String, id: u32, errno: Errno } "callback-failed" Invalid "kfunc {name}#{id} failed callback verification";
     NoKernelContext { id: u32 } "no-kernel-context" Invalid "kern ctx type id {id} is not a struct";
     KfuncNeedsGpl "kfunc-needs-gpl" Invalid "cannot call kernel function from non-GPL compatible program";
     ThrowFromCallback { insn: usize, index: usize } "throw-from-callback" Invalid "bpf_throw kfunc (insn {insn}) cannot be called from callback subprog {index}";
@@ -374,6 +378,17 @@ rules! {
     ExpectedForObjDrop { index: usize } "expected-for-obj-drop" Invalid "arg#{index} expected for bpf_obj_drop_impl()";
     ExpectedForPercpuObjDrop { index: usize } "expected-for-percpu-obj-drop" Invalid "arg#{index} expected for bpf_percpu_obj_drop_impl()";
     AllocatedNotReferenced "allocated-not-referenced" Invalid "allocated object must be referenced";
+    ExpectedValueOrAllocated { index: usize } "expected-value-or-allocated" Invalid "arg#{index} expected pointer to map value or allocated object";
+    RootOfUnknownKfunc { field: &'static str } "root-of-unknown-kfunc" Fault "verifier internal error: {field} head arg for unknown kfunc";
+    NodeOfUnknownKfunc { field: &'static str } "node-of-unknown-kfunc" Fault "verifier internal error: {field} node arg for unknown kfunc";
+    NodeOfOtherGraph { root: &'static str, field: &'static str, wanted_offset: u32, wanted: String, offset: u32, found: String } "node-of-other-graph" Invalid "operation on {root} expects arg#1 {field} at offset={wanted_offset} in struct {wanted}, but arg is at offset={offset} in struct {found}";
+    OtherNodeOfObject { offset: u32, field: &'static str, wanted_offset: u32, object: String } "other-node-of-object" Invalid "arg#1 offset={offset}, but expected {field} at offset={wanted_offset} in struct {object}";
+    RemoveNeedsNonOwning "remove-needs-non-owning" Invalid "rbtree_remove node input must be non-owning ref";
+    RemoveInTreeCallback "remove-in-tree-callback" Invalid "rbtree_remove not allowed in rbtree cb";
+    ExpectedFunction { index: usize } "expected-function" Invalid "arg{index} expected pointer to func";
+    CallbackNotVerified { name: String, id: u32, errno: Errno } "callback-not-verified" Invalid "kfunc {name}#{id} failed callback verification";
+    ConversionFailed { name: String, id: u32 } "conversion-failed" Fault "kfunc {name}#{id} conversion of owning ref to non-owning failed";
+    NoRecord "no-record" Fault "verifier internal error: Couldn't find btf_record";
     NeitherOwningNorNonOwning { index: usize } "neither-owning-nor-non-owning" Invalid "arg#{index} is neither owning or non-owning ref";
     NoRefcount { index: usize } "no-refcount" Invalid "arg#{index} doesn't point to a type with bpf_refcount field";
     NotConstString { index: usize } "not-const-string" Invalid "arg#{index} doesn't point to a const string";
@@ -446,7 +461,8 @@ impl Rule {
             // These pass on what the check inside them failed with.
             Rule::MemoryAndSize { errno, .. }
             | Rule::InvalidArgumentsToGlobal { errno, .. }
-            | Rule::CallbackFailed { errno, .. }
+            | Rule::CallbackNotVerified { errno, .. }
+            | Rule::OutsideDirectValue { errno, .. }
             | Rule::BeyondPacket { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,

@@ -35,7 +35,7 @@ impl Verifier<'_> {
             callee.registers[register.index()] = self.frame().registers[register.index()];
         }
         self.forget_caller_saved();
-        self.state.frames.push(callee);
+        self.state.push_frame(callee);
         self.log.touch_all();
         self.log_call();
         Ok(Next::Jump(self.subprograms[index].start))
