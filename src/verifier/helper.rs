@@ -406,7 +406,7 @@ impl Verifier<'_> {
                 identity = !attributes.nullable && map.fields.as_ref().is_some_and(super::maps::Fields::has_lock);
                 Target::MapValue(map_ref)
             }
-            RetKind::PtrToSocket => Target::Socket(SocketKind::Full),
+            RetKind::PtrToSocket => Target::Socket(SocketKind::Full { from: None }),
             RetKind::PtrToSockCommon => Target::Socket(SocketKind::Common),
             RetKind::PtrToTcpSock => Target::Socket(SocketKind::Tcp),
             RetKind::PtrToMem => {

@@ -456,10 +456,10 @@ fn class_for_alignment(pointer: &Pointer) -> &'static str {
         Target::MapValue(_) => "value ",
         Target::Context => "context ",
         Target::FlowKeys => "flow keys ",
-        Target::Socket(super::value::SocketKind::Full) => "sock ",
+        Target::Socket(super::value::SocketKind::Full { .. }) => "sock ",
         Target::Socket(super::value::SocketKind::Common) => "sock_common ",
         Target::Socket(super::value::SocketKind::Tcp) => "tcp_sock ",
-        Target::Socket(super::value::SocketKind::Xdp) => "xdp_sock ",
+        Target::Socket(super::value::SocketKind::Xdp { .. }) => "xdp_sock ",
         _ => "",
     }
 }
