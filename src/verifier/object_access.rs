@@ -211,7 +211,7 @@ impl Verifier<'_> {
         };
         let known = self.profile.has_kernel_btf();
         match external.kind {
-            ExternKind::Address => return Ok(Value::constant(self.symbols.address(index))),
+            ExternKind::Address => return Ok(Value::constant(self.symbol_address(index, &external.name))),
             ExternKind::Kfunc if self.profile.btf.find_function(&external.name).is_some() => {
                 let attributes = Attributes { read_only: true, ..Attributes::default() };
                 return Ok(Value::Pointer(Pointer::to(Target::Memory { size: 0, dynptr: 0 }).with(attributes)));
