@@ -52,6 +52,31 @@ pub fn decode(raw: RawInsn, next: Option<RawInsn>) -> Result<Insn, DecodeError> 
     }
 }
 
+/// The instruction as far as control flow goes: fields that it does not use may hold anything, and its destination may
+/// be a register that does not exist. The kernel follows jumps and calls before it looks at those (`check_subprogs`,
+/// `check_cfg`).
+///
+/// # Errors
+/// [`DecodeError`] where the slot is no instruction even so.
+pub fn decode_flow(raw: RawInsn, next: Option<RawInsn>) -> Result<Insn, DecodeError> {
+    decode(raw, next).or_else(|_| decode(without_unused(raw), next))
+}
+
+fn without_unused(raw: RawInsn) -> RawInsn {
+    let RawInsn { opcode, src, offset, imm, .. } = raw;
+    let clean = RawInsn { opcode, ..RawInsn::default() };
+    let by_register = opcode & op::SOURCE_REGISTER != 0;
+    match (opcode & op::CLASS_MASK, opcode & op::OPERATION_MASK) {
+        (0, _) if raw.is_wide() => RawInsn { src, imm, ..clean },
+        (5, op::JUMP_CALL) => RawInsn { src, imm, ..clean },
+        (5, op::JUMP_EXIT) => clean,
+        (6, 0x00) => RawInsn { imm, ..clean },
+        (5 | 6, _) if by_register => RawInsn { offset, ..clean },
+        (5 | 6, _) => RawInsn { offset, imm: if opcode & op::OPERATION_MASK == 0x00 { 0 } else { imm }, ..clean },
+        _ => raw,
+    }
+}
+
 fn register(number: u8) -> Result<Register, DecodeError> {
     Register::new(number).ok_or(DecodeError::InvalidRegister(number))
 }
@@ -104,12 +129,12 @@ fn decode_wide(raw: RawInsn, next: Option<RawInsn>) -> Result<Insn, DecodeError>
 }
 
 fn decode_ldx(raw: RawInsn) -> Result<Insn, DecodeError> {
-    let signed = match raw.opcode & op::MODE_MASK {
-        op::MODE_MEM => false,
-        op::MODE_MEMSX if size(raw) != Size::B8 => true,
-        _ => return Err(DecodeError::UnknownOpcode(raw.opcode)),
-    };
-    reserve(raw.imm == 0, "BPF_LDX")?;
+    let mode = raw.opcode & op::MODE_MASK;
+    reserve(matches!(mode, op::MODE_MEM | op::MODE_MEMSX) && raw.imm == 0, "BPF_LDX")?;
+    let signed = mode == op::MODE_MEMSX;
+    if signed && size(raw) == Size::B8 {
+        return Err(DecodeError::UnknownOpcode(raw.opcode));
+    }
     Ok(Insn::Load { size: size(raw), signed, dst: register(raw.dst)?, src: register(raw.src)?, offset: raw.offset })
 }
 

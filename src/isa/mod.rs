@@ -11,7 +11,7 @@ mod insn;
 pub mod opcode;
 mod raw;
 
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, decode, decode_flow};
 pub use disassemble::{CallName, class_name, disassemble};
 pub use insn::{AluOp, AtomicOp, CallTarget, Endian, ImmediateSource, Insn, JumpOp, Operand, Register, Size, Width};
 pub use raw::RawInsn;

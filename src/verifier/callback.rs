@@ -3,9 +3,11 @@
 
 use super::arguments::Call;
 use super::env::{Check, Verifier, reject, unsupported};
+use super::graph::node_of;
 use super::rule::Rule;
 use super::state::{Frame, FrameKind, ReturnRange};
-use super::value::{MapRef, Pointer, Target, Value};
+use super::value::{DynptrKind, MapRef, Pointer, Target, Value};
+use crate::btf::fields::GraphRoot;
 use crate::isa::Register;
 use crate::kernel::MapType;
 use crate::kernel::limits::CALL_FRAMES;
@@ -17,12 +19,17 @@ pub enum Callback {
     MapElement,
     /// `bpf_loop`: round, context.
     Loop,
+    /// `bpf_rbtree_add`: two nodes of the tree with that root.
+    TreeOrder(GraphRoot),
+    /// `bpf_user_ringbuf_drain`: a dynptr over the sample, context.
+    UserRingbuf,
 }
 
 impl Verifier<'_> {
     /// Puts a call of the callback aside, as a branch of its own.
     pub fn push_callback(&mut self, call: &Call, kind: Callback) -> Check {
         let Some(subprogram) = call.callback else { return unsupported("a callback that is not known") };
+        self.compare_with_types(subprogram)?;
         self.subprograms[subprogram].is_callback = true;
         let start = self.subprograms[subprogram].start;
         let mut frame = Frame::new(self.state.frames.len() as u8, subprogram as u32, Some(self.insn as u32));
@@ -33,12 +40,8 @@ impl Verifier<'_> {
             return reject(Rule::CallTooDeep { frames: frames + 1 });
         }
         let caller = self.state.current();
-        let detailed = self.log.detailed();
         let state = self.pushed(pushed);
-        state.frames.push(frame);
-        if detailed {
-            super::log_state::note_references_at_call(state);
-        }
+        state.push_frame(frame);
         state.callback_unroll_depth += 1;
         state.frames[caller].callback_depth += 1;
         self.state.frame_mut().callback_depth = 0;
@@ -46,13 +49,26 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn set_arguments(&self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
+    fn set_arguments(&mut self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
         frame.kind = FrameKind::Callback(ReturnRange { min: 0, max: 1 });
+        let sample = (kind == Callback::UserRingbuf).then(|| self.new_id());
         let caller = self.frame();
         let mut give = |to: Register, value: Value| frame.registers[to.index()].value = value;
         match kind {
             Callback::Loop => {
                 give(Register::R1, Value::unknown());
+                give(Register::R2, self.value(Register::R3));
+                frame.registers[2].parent = caller.registers[3].parent;
+                frame.registers[2].live = caller.registers[3].live;
+            }
+            Callback::TreeOrder(root) => {
+                let node = Value::Pointer(self.without_owning(node_of(&root)));
+                give(Register::R1, node);
+                give(Register::R2, node);
+            }
+            Callback::UserRingbuf => {
+                let sample = Pointer { id: sample.unwrap_or(0), ..Pointer::to(Target::ConstDynptr(DynptrKind::Local)) };
+                give(Register::R1, Value::Pointer(sample));
                 give(Register::R2, self.value(Register::R3));
                 frame.registers[2].parent = caller.registers[3].parent;
                 frame.registers[2].live = caller.registers[3].live;

@@ -5,7 +5,7 @@
 
 use super::env::{Check, Verifier, reject};
 use super::rule::Rule;
-use crate::isa::{CallTarget, ImmediateSource, Insn};
+use crate::isa::{CallTarget, DecodeError, ImmediateSource, Insn, decode_flow};
 use crate::kernel::limits::SUBPROGRAMS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Verifier<'_> {
     pub fn find_subprograms(&mut self) -> Check<Vec<usize>> {
         let mut starts = vec![0];
         for insn in 0..self.insns.len() {
-            let offset = match self.insns[insn] {
+            let offset = match self.flow_of(insn) {
                 Ok(Insn::Call(CallTarget::Subprogram(offset))) => offset,
                 Ok(Insn::LoadImmediate { source: ImmediateSource::Function(offset), .. }) => offset,
                 Ok(Insn::Call(CallTarget::Kfunc(_))) if !self.is_gpl() => {
@@ -63,6 +63,11 @@ impl Verifier<'_> {
         Ok(starts)
     }
 
+    /// Where control goes from a slot, whatever else is wrong with it.
+    fn flow_of(&self, insn: usize) -> Result<Insn, DecodeError> {
+        self.insns[insn].or_else(|_| decode_flow(self.raw(insn), self.program.insns.get(insn + 1).copied()))
+    }
+
     /// Jumps stay inside their function, and each function ends with an exit or a jump (`check_subprogs`).
     pub fn check_jumps_stay_inside(&mut self) -> Check {
         let mut index = 0;
@@ -70,9 +75,10 @@ impl Verifier<'_> {
             while insn >= self.subprograms[index].end && index + 1 < self.subprograms.len() {
                 index += 1;
             }
+            let flow = self.flow_of(insn);
             let subprogram = &mut self.subprograms[index];
             let (start, end) = (subprogram.start, subprogram.end);
-            let offset = match self.insns[insn] {
+            let offset = match flow {
                 Ok(Insn::Call(CallTarget::Helper(crate::kernel::HELPER_TAIL_CALL))) => {
                     subprogram.has_tail_call = true;
                     None
@@ -92,7 +98,7 @@ impl Verifier<'_> {
                     return reject(Rule::JumpOutOfRange { from: insn, to: target });
                 }
             }
-            if insn + 1 == end && !matches!(self.insns[insn], Ok(Insn::Exit | Insn::Jump { .. })) {
+            if insn + 1 == end && !matches!(flow, Ok(Insn::Exit | Insn::Jump { .. })) {
                 self.insn = insn;
                 return reject(Rule::LastInsnNotExit);
             }
@@ -139,7 +145,7 @@ impl Verifier<'_> {
     /// Visits one slot. `true`: a successor was found that is new and must be walked first.
     fn visit(&mut self, insn: usize, walk: &mut Walk) -> Check<bool> {
         let slots = if self.raw(insn).is_wide() { 2 } else { 1 };
-        let decoded = self.insns[insn];
+        let decoded = self.flow_of(insn);
         match decoded {
             Ok(Insn::Exit) => Ok(false),
             Ok(Insn::LoadImmediate { source: ImmediateSource::Function(offset), .. }) => {

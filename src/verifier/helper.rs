@@ -1,15 +1,15 @@
 //! A call of a helper: may it be called here, do the arguments fit, what does it give and change
 //! (`check_helper_call`, `kernel/bpf/verifier.c`, Linux 6.12). The arguments are checked in [`super::arguments`].
 
-use super::arguments::{Call, helper_id as id};
+use super::arguments::{Call, Released, helper_id as id};
 use super::callback::Callback;
 use super::domain::Scalar;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::MapInfo;
 use super::memory::{Access, Mode};
-use super::obligations::{ActiveLock, Held, LockOwner};
-use super::rule::Rule;
-use super::value::{Attributes, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
+use super::obligations::Held;
+use super::rule::{Errno, Rule};
+use super::value::{Attributes, DynptrKind, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, Register};
 use crate::kernel::limits::REGISTER_ARGUMENTS;
@@ -95,7 +95,7 @@ impl Verifier<'_> {
         self.define_result(&call, proto, percpu)?;
         self.refine_result(&call, proto);
         self.check_map_allows(&call)?;
-        if self.profile.helper_changes_packet(helper) {
+        if self.profile.helper_changes_packet(helper) || writes_skb(&call) {
             self.forget_packet_pointers();
         }
         Ok(())
@@ -230,7 +230,11 @@ impl Verifier<'_> {
     }
 
     fn release_argument(&mut self, call: &Call) -> Check {
-        let Some(register) = call.released else { return Ok(()) };
+        let register = match call.released {
+            None => return Ok(()),
+            Some(Released::Dynptr(register)) => return self.release_dynptr(register, call.id),
+            Some(Released::Object(register)) => register,
+        };
         let released = if call.id == id::KPTR_XCHG && call.reference != 0 {
             self.publish(call.reference)
         } else if call.reference != 0 {
@@ -241,7 +245,11 @@ impl Verifier<'_> {
         if released {
             return Ok(());
         }
-        reject(Rule::HelperReferenceNotAcquired { name: self.helper_name(call.id), id: call.id as i32 })
+        reject(Rule::HelperReferenceNotAcquired {
+            name: self.helper_name(call.id),
+            id: call.id as i32,
+            errno: Errno::Invalid,
+        })
     }
 
     /// Releases a reference: all registers that carry it hold stale addresses (`release_reference`).
@@ -269,8 +277,19 @@ impl Verifier<'_> {
             }
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
-            id::TIMER_SET_CALLBACK | id::FIND_VMA | id::USER_RINGBUF_DRAIN => unsupported(self.helper_name(call.id)),
+            id::USER_RINGBUF_DRAIN => self.push_callback(call, Callback::UserRingbuf),
+            id::DYNPTR_FROM_MEM => self.check_dynptr_memory(),
+            id::TIMER_SET_CALLBACK | id::FIND_VMA => unsupported(self.helper_name(call.id)),
             _ => Ok(()),
+        }
+    }
+
+    /// `bpf_dynptr_from_mem` takes the value of a map only.
+    fn check_dynptr_memory(&self) -> Check {
+        let value = self.value(Register::R1);
+        match value.as_pointer() {
+            Some(pointer) if matches!(pointer.target, Target::MapValue(_)) && !pointer.attributes.nullable => Ok(()),
+            _ => reject(Rule::DynptrOverUnsupported { pointer: value.kernel_name() }),
         }
     }
 
@@ -316,22 +335,22 @@ impl Verifier<'_> {
         }
         let pointer = self.pointer(register)?;
         let Some(offset) = pointer.known_offset() else { return reject(Rule::LockAtVariableOffset { register }) };
-        let (owner, place, name) = match pointer.map() {
+        let (place, name) = match pointer.map() {
             Some(map_ref) => {
                 let map = self.map(map_ref)?;
                 if !map.has_btf {
                     return reject(Rule::LockWithoutBtf { map: map.name.clone() });
                 }
-                (LockOwner::Map(map.index), "map", map.name.clone())
+                ("map", map.name.clone())
             }
-            None => (LockOwner::Object, "local", "kptr".to_owned()),
+            None => ("local", "kptr".to_owned()),
         };
         let lock = self.fields_of(&pointer).and_then(|fields| fields.find(FieldKind::SpinLock)).copied();
         let Some(lock) = lock else { return reject(Rule::NoLock { place, name }) };
         if i64::from(lock.offset) != offset {
             return reject(Rule::NotAtLock { offset, lock: lock.offset });
         }
-        let this = ActiveLock { owner, id: pointer.id };
+        let this = self.lock_beside(&pointer);
         let held = &mut self.state.obligations.lock;
         if call.id == id::SPIN_LOCK {
             if held.is_some() {
@@ -349,15 +368,6 @@ impl Verifier<'_> {
                 Ok(())
             }
         }
-    }
-
-    /// Once the lock is gone, what a list or tree owns may be freed by others.
-    fn invalidate_non_owning(&mut self) {
-        self.state.for_each_value(false, |value| {
-            if value.as_pointer().is_some_and(|pointer| pointer.attributes.non_owning) {
-                *value = Value::unknown();
-            }
-        });
     }
 
     /// For the helpers that resolve a per-CPU pointer: does it point to an object that the program allocated?
@@ -394,7 +404,10 @@ impl Verifier<'_> {
             RetKind::PtrToSocket => Target::Socket(SocketKind::Full),
             RetKind::PtrToSockCommon => Target::Socket(SocketKind::Common),
             RetKind::PtrToTcpSock => Target::Socket(SocketKind::Tcp),
-            RetKind::PtrToMem => Target::Memory { size: call.memory_size, dynptr: 0 },
+            RetKind::PtrToMem => {
+                let dynptr = call.dynptr.filter(|_| call.id == id::DYNPTR_DATA).map_or(0, |dynptr| dynptr.id);
+                Target::Memory { size: call.memory_size, dynptr }
+            }
             RetKind::PtrToMemOrBtfId => self.percpu_copy(call, percpu, &mut attributes)?,
             RetKind::PtrToBtfId => Target::Object(self.returned_object(call, proto, &mut attributes)?),
         };
@@ -450,6 +463,10 @@ impl Verifier<'_> {
     fn give_reference(&mut self, call: &Call, pointer: &mut Pointer) -> Check {
         if POINTER_CASTS.contains(&call.id) {
             pointer.reference = call.reference;
+            return Ok(());
+        }
+        if let (id::DYNPTR_DATA, Some(dynptr)) = (call.id, call.dynptr) {
+            pointer.reference = dynptr.reference;
             return Ok(());
         }
         if self.acquires(call)? {
@@ -547,4 +564,9 @@ impl Verifier<'_> {
             id: call.id as i32,
         })
     }
+}
+
+/// A write through a dynptr may move the socket buffer that it is over.
+fn writes_skb(call: &Call) -> bool {
+    call.id == id::DYNPTR_WRITE && call.dynptr.is_some_and(|dynptr| dynptr.kind == DynptrKind::Skb)
 }

@@ -97,14 +97,27 @@ pub fn includes(old: &State, current: &State, strictness: Strictness, last_id: u
     {
         return false;
     }
-    let frames = old.frames.iter().zip(&current.frames);
-    for (old, current) in frames {
-        if old.callsite != current.callsite || !frame_includes(old, current, strictness, &mut ids) {
+    for (number, (old_frame, current_frame)) in old.frames.iter().zip(&current.frames).enumerate() {
+        if old_frame.callsite != current_frame.callsite
+            || !frame_includes(old_frame, current_frame, strictness, &mut ids)
+            || !references_match(old, current, number, &mut ids)
+        {
             return false;
         }
     }
-    mine.references().len() == theirs.references().len()
-        && mine.references().iter().zip(theirs.references()).all(|(old, current)| ids.matches(old.id, current.id))
+    true
+}
+
+/// Does a frame hold the same references (`refsafe`)? What a caller held when it called counts, too.
+fn references_match(old: &State, current: &State, number: usize, ids: &mut IdMap) -> bool {
+    let (mut old, mut current) = (old.references_of(number), current.references_of(number));
+    loop {
+        match (old.next(), current.next()) {
+            (None, None) => return true,
+            (Some(old), Some(current)) if ids.matches(old, current) => {}
+            _ => return false,
+        }
+    }
 }
 
 fn frame_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {

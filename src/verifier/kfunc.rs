@@ -5,6 +5,7 @@
 use super::env::{Check, Verifier, reject, unsupported};
 use super::helper::CallEffects;
 use super::kfunc_arguments::Told;
+use super::memory::Mode;
 use super::obligations::Held;
 use super::rule::Rule;
 use super::state::Live;
@@ -105,19 +106,7 @@ impl Function {
     }
 
     fn is_graph(&self) -> bool {
-        matches!(
-            self.special,
-            Some(
-                Special::ListPushFront
-                    | Special::ListPushBack
-                    | Special::ListPopFront
-                    | Special::ListPopBack
-                    | Special::RbtreeAdd
-                    | Special::RbtreeRemove
-                    | Special::RbtreeFirst
-                    | Special::RefcountAcquire
-            )
-        )
+        self.special.is_some_and(|special| special.graph().is_some() || special == Special::RefcountAcquire)
     }
 }
 
@@ -156,10 +145,10 @@ impl Verifier<'_> {
         matches!(self.kfunc(index), Ok(Ok(function)) if function.is_graph())
     }
 
-    /// Does a callback run that keeps a tree in order, so that the tree's lock is held?
+    /// If the verifier knows the kfunc by name, which it is.
     #[must_use]
-    pub fn in_tree_callback(&self) -> bool {
-        false
+    pub fn special_kfunc(&self, index: u32) -> Option<Special> {
+        self.kfunc(index).ok()?.ok()?.special
     }
 
     /// The kfunc behind an extern. The inner error is that programs of this type may not call it.
@@ -227,12 +216,18 @@ impl Verifier<'_> {
             return reject(Rule::KfuncMightSleep { name: function.name });
         }
         let told = self.check_kfunc_arguments(&function)?;
+        if function.special == Some(Special::RbtreeAdd) {
+            self.push_tree_order(&function, &told)?;
+        }
         self.change_sections(&function, sleepable)?;
         if let Some(register) = told.released {
             let reference = self.value(register).reference();
             if !self.release_reference(reference) {
                 return reject(Rule::KfuncReferenceNotAcquired { name: function.name, id: function.id.0 });
             }
+        }
+        if function.special.is_some_and(Special::links_node) {
+            self.link_node(&function)?;
         }
         if function.special == Some(Special::Throw) {
             self.check_result(Register::R1, "R1")?;
@@ -248,22 +243,6 @@ impl Verifier<'_> {
 
     fn check_modelled(&self, function: &Function) -> Check {
         let missing = match function.special {
-            Some(
-                Special::ListPushFront
-                | Special::ListPushBack
-                | Special::ListPopFront
-                | Special::ListPopBack
-                | Special::RbtreeAdd
-                | Special::RbtreeFirst
-                | Special::RbtreeRemove,
-            ) => "lists and trees",
-            Some(
-                Special::DynptrFromSkb
-                | Special::DynptrFromXdp
-                | Special::DynptrSlice
-                | Special::DynptrSliceReadWrite
-                | Special::DynptrClone,
-            ) => "dynptrs",
             Some(Special::WorkQueueSetCallback) => "work queues",
             Some(Special::CastToKernelContext) => "the cast of a context to the kernel's",
             Some(Special::SessionCookie) => "session cookies",
@@ -359,6 +338,8 @@ impl Verifier<'_> {
                 pointer.id = id;
             }
             pointer.reference = id;
+        } else if function.special == Some(Special::RbtreeFirst) {
+            pointer = self.without_owning(pointer);
         }
         if pointer.id == 0 && self.may_point_to_lock(&pointer) {
             pointer.id = self.new_id();
@@ -370,6 +351,9 @@ impl Verifier<'_> {
     /// The pointer that a kfunc returns; `None` for `void *`, which is a number to programs.
     fn kfunc_pointer(&mut self, function: &Function, told: &Told, target: TypeId) -> Check<Option<Pointer>> {
         let allocated = Attributes { allocated: true, ..Attributes::default() };
+        if let Some(node) = self.returned_node(function, told)? {
+            return Ok(Some(node));
+        }
         match function.special {
             Some(Special::ObjNew | Special::PercpuObjNew) => {
                 let percpu = function.special == Some(Special::PercpuObjNew);
@@ -382,6 +366,9 @@ impl Verifier<'_> {
                 return Ok(Some(Pointer::to(Target::Object(ty)).with(allocated)));
             }
             Some(Special::ReadOnlyCast) => return self.read_only_cast(told).map(Some),
+            Some(Special::DynptrSlice | Special::DynptrSliceReadWrite) => {
+                return self.dynptr_slice(told, function.special == Some(Special::DynptrSlice)).map(Some);
+            }
             _ => {}
         }
         let btf = &self.profile.btf;
@@ -437,6 +424,18 @@ impl Verifier<'_> {
             }
         }
         Ok(ty)
+    }
+
+    /// A slice of a dynptr, of the constant size that was passed.
+    fn dynptr_slice(&self, told: &Told, read_only: bool) -> Check<Pointer> {
+        let (Some(size), Some(dynptr)) = (told.constant, told.dynptr) else {
+            return unsupported("a slice of no dynptr, or of no constant size");
+        };
+        if !read_only && !self.may_access_packet(Mode::Write, None) {
+            return reject(Rule::PacketWriteNotAllowed);
+        }
+        let attributes = Attributes { read_only, slice: Some(dynptr.kind), ..Attributes::default() };
+        Ok(Pointer::to(Target::Memory { size: size as u32, dynptr: dynptr.id }).with(attributes))
     }
 
     fn read_only_cast(&self, told: &Told) -> Check<Pointer> {

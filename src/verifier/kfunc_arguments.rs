@@ -2,14 +2,17 @@
 //! `kernel/bpf/verifier.c`, Linux 6.12).
 
 use super::arguments::Call;
+use super::dynptr::{DynptrUse, HeldDynptr};
 use super::env::{Check, Stop, Verifier, reject, unsupported};
+use super::graph::Graph;
 use super::iterator::HeldIterator;
 use super::kfunc::{Function, Special};
+use super::maps::Field;
 use super::memory::Mode;
 use super::rule::Rule;
 use super::stack::Fill;
 use super::subprogram::kind_name;
-use super::value::{Attributes, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
+use super::value::{Attributes, DynptrKind, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::btf::{Parameter, Type, TypeId};
 use crate::isa::Register;
@@ -31,8 +34,14 @@ pub struct Told {
     pub object: Option<TypeRef>,
     /// Was the object passed by its owner?
     pub owning: bool,
+    /// The list head or tree root that was passed.
+    pub root: Option<Field>,
+    /// The function that was passed.
+    pub callback: Option<usize>,
     /// The iterator that was passed.
     pub iterator: Option<HeldIterator>,
+    /// The last dynptr that was passed, made before.
+    pub dynptr: Option<HeldDynptr>,
 }
 
 /// What a pointer parameter takes (`enum kfunc_ptr_arg_type`).
@@ -42,12 +51,16 @@ enum Wanted {
     Context,
     Allocated,
     RefcountedKptr,
+    Dynptr,
     Iterator,
     ConstString,
     Map,
     Object,
     Memory,
     MemoryAndSize,
+    Callback,
+    Root(Graph),
+    Node(Graph),
     /// Something that is not modelled, by its name.
     Other(&'static str),
 }
@@ -187,14 +200,20 @@ impl Verifier<'_> {
         if let Some(&(_, wanted)) = by_suffix.iter().find(|(suffix, _)| has_suffix(parameter, suffix)) {
             return Ok(wanted);
         }
-        if is_struct && matches!(name, "bpf_dynptr" | "bpf_dynptr_kern") {
-            return Ok(Wanted::Other("dynptrs"));
+        if is_struct && name == "bpf_dynptr" {
+            return Ok(Wanted::Dynptr);
         }
         if self.is_iterator_parameter(function, index) {
             return Ok(Wanted::Iterator);
         }
-        if matches!(name, "bpf_list_head" | "bpf_list_node" | "bpf_rb_root" | "bpf_rb_node") {
-            return Ok(Wanted::Other("lists and trees"));
+        let by_name = [
+            ("bpf_list_head", Wanted::Root(Graph::List)),
+            ("bpf_list_node", Wanted::Node(Graph::List)),
+            ("bpf_rb_root", Wanted::Root(Graph::Tree)),
+            ("bpf_rb_node", Wanted::Node(Graph::Tree)),
+        ];
+        if let Some(&(_, wanted)) = by_name.iter().find(|(graph, _)| is_struct && *graph == name) {
+            return Ok(wanted);
         }
         if has_suffix(parameter, "__str") {
             return Ok(Wanted::ConstString);
@@ -217,7 +236,7 @@ impl Verifier<'_> {
             return Ok(Wanted::Object);
         }
         if matches!(btf.ty(pointee), Type::FunctionPrototype { .. }) {
-            return Ok(Wanted::Other("callbacks"));
+            return Ok(Wanted::Callback);
         }
         self.wanted_memory(function, index, register, pointee)
     }
@@ -268,6 +287,7 @@ impl Verifier<'_> {
             }
             Wanted::Allocated => self.check_allocated(function, index, register, told)?,
             Wanted::RefcountedKptr => self.check_refcounted(index, register, told)?,
+            Wanted::Dynptr => self.check_dynptr_parameter(function, index, register, told)?,
             Wanted::Iterator => {
                 if function.special == Some(Special::CssTaskIterNew) && !self.may_iterate_css_tasks() {
                     return reject(Rule::CssTaskIterNotAllowed);
@@ -292,6 +312,14 @@ impl Verifier<'_> {
                 self.check_memory_and_size(function, index, register, told)?;
                 return Ok(2);
             }
+            Wanted::Callback => {
+                let Some(Target::Function { subprogram }) = self.target(register) else {
+                    return reject(Rule::ExpectedFunction { index });
+                };
+                told.callback = Some(subprogram as usize);
+            }
+            Wanted::Root(graph) => self.check_root_argument(function, index, register, graph, told)?,
+            Wanted::Node(graph) => self.check_node_argument(function, index, register, graph, told)?,
             Wanted::Null | Wanted::Other(_) => {}
         }
         Ok(1)
@@ -325,12 +353,36 @@ impl Verifier<'_> {
         let Value::Pointer(pointer) = self.value(register) else { return neither() };
         let (true, Some(ty)) = (pointer.is_allocated_object(), pointer.object()) else { return neither() };
         told.owning = !pointer.attributes.non_owning && pointer.reference != 0;
-        let has_refcount = self.local_fields(ty).is_some_and(|fields| fields.find(FieldKind::Refcount).is_some());
-        if !has_refcount {
+        let Some(fields) = self.local_fields(ty) else { return reject(Rule::NoRecord) };
+        if fields.find(FieldKind::Refcount).is_none() {
             return reject(Rule::NoRefcount { index });
         }
         told.object = Some(ty);
         Ok(())
+    }
+
+    fn check_dynptr_parameter(
+        &mut self,
+        function: &Function,
+        index: usize,
+        register: Register,
+        told: &mut Told,
+    ) -> Check {
+        if !has_suffix(&function.parameters[index], "__uninit") {
+            let usage = DynptrUse::Use { wanted: None, changes: false };
+            told.dynptr = Some(self.check_dynptr(register, usage)?);
+            return Ok(());
+        }
+        if matches!(self.target(register), Some(Target::ConstDynptr(_))) {
+            return reject(Rule::MisconfiguredDynptr);
+        }
+        let (kind, shared) = match (function.special, told.dynptr) {
+            (Some(Special::DynptrFromSkb), _) => (DynptrKind::Skb, 0),
+            (Some(Special::DynptrFromXdp), _) => (DynptrKind::Xdp, 0),
+            (Some(Special::DynptrClone), Some(of)) => (of.kind, of.reference),
+            _ => return unsupported(format!("the kind of dynptr that kfunc {} makes", function.name)),
+        };
+        self.check_dynptr(register, DynptrUse::Make { kind, shared }).map(|_| ())
     }
 
     fn may_iterate_css_tasks(&self) -> bool {

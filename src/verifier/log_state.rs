@@ -97,7 +97,6 @@ impl Verifier<'_> {
         if !self.log.enabled() {
             return;
         }
-        note_references_at_call(&mut self.state);
         let callee = self.state.current();
         let caller = format!("caller:\n{}", self.state_text(&self.state, callee - 1, true));
         let callee = format!("callee:\n{}", self.state_text(&self.state, callee, true));
@@ -112,8 +111,7 @@ impl Verifier<'_> {
         }
         let callee = self.state.current();
         if !self.state.frame().in_callback() {
-            let held = reference_ids(&self.state);
-            self.state.frames[callee - 1].references_at_call = held;
+            self.state.note_references(callee - 1);
         }
         let from = format!("returning from callee:\n{}", self.state_text(&self.state, callee, true));
         let to = format!("to caller at {next}:\n{}", self.state_text(&self.state, callee - 1, true));
@@ -166,8 +164,7 @@ impl Verifier<'_> {
         // Writing to a string cannot fail.
         let _ = self.write_registers(&mut text, frame, number, all);
         let _ = self.write_stack(&mut text, frame, number, all);
-        let held = if number == state.current() { reference_ids(state) } else { frame.references_at_call.clone() };
-        for (index, id) in held.iter().enumerate() {
+        for (index, id) in state.references_of(number).enumerate() {
             text.push_str(&format!("{}{id}", if index == 0 { " refs=" } else { "," }));
         }
         match frame.kind {
@@ -223,21 +220,6 @@ impl Verifier<'_> {
             }
         }
         write_value(text, value, frame, self)
-    }
-}
-
-/// The references that are held, in the kernel's order.
-fn reference_ids(state: &State) -> Vec<u32> {
-    state.obligations.references().iter().map(|entry| entry.id).collect()
-}
-
-/// Keeps the references for the frame that has just called the innermost one: the kernel counts them per frame, and
-/// prints for a caller those that it had then.
-pub fn note_references_at_call(state: &mut State) {
-    let held = reference_ids(state);
-    let callee = state.current();
-    if let Some(caller) = callee.checked_sub(1).and_then(|caller| state.frames.get_mut(caller)) {
-        caller.references_at_call = held;
     }
 }
 

@@ -96,6 +96,12 @@ impl Fields {
         self.fields.iter().find(|field| field.offset == offset)
     }
 
+    /// The field of that kind that starts there (`btf_record_find`).
+    #[must_use]
+    pub fn of_kind_at(&self, kind: FieldKind, offset: u32) -> Option<&Field> {
+        self.at(offset).filter(|field| field.kind == kind)
+    }
+
     /// The first field that an access overlaps.
     #[must_use]
     pub fn overlapping(&self, offset: u32, size: u32) -> Option<&Field> {

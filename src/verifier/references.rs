@@ -4,9 +4,10 @@
 
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::MapInfo;
-use super::rule::Rule;
+use super::rule::{Errno, Rule};
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, DecodeError, ImmediateSource, Insn};
+use crate::kernel::limits::VARIABLE_OFFSET;
 use crate::kernel::{MapType, ProgramType};
 use crate::object::RAW_REFERENCE;
 
@@ -43,8 +44,10 @@ impl Verifier<'_> {
             self.insn = insn;
             match self.insns[insn] {
                 Err(
-                    error
-                    @ (DecodeError::UnknownOpcode(_) | DecodeError::BrokenWideLoad | DecodeError::UnknownWideLoad),
+                    error @ (DecodeError::UnknownOpcode(_)
+                    | DecodeError::ReservedFields("BPF_LDX")
+                    | DecodeError::BrokenWideLoad
+                    | DecodeError::UnknownWideLoad),
                 ) => return reject(Rule::Undecodable { error }),
                 Ok(Insn::LoadImmediate { source, .. }) => self.check_reference(source)?,
                 Ok(Insn::Call(CallTarget::Kfunc(index))) if is_raw(index) => {
@@ -74,18 +77,22 @@ impl Verifier<'_> {
 
     fn check_reference(&self, source: ImmediateSource) -> Check {
         match source {
-            ImmediateSource::Map(index) | ImmediateSource::MapValue { map: index, .. } => {
-                if is_raw(index) {
-                    return reject(Rule::NotAMap { descriptor: descriptor(index) });
-                }
-                let map_ref = super::value::MapRef { index, uid: 0 };
-                self.check_map_fits(self.map(map_ref)?)
-            }
+            ImmediateSource::Map(index) => self.check_map_reference(index).map(|_| ()),
+            ImmediateSource::MapValue { map, offset } => check_direct_value(self.check_map_reference(map)?, offset),
             ImmediateSource::KernelVariable(index) if is_raw(index) => {
                 unsupported("the address of a kernel variable by its number")
             }
             ImmediateSource::Value(_) | ImmediateSource::Function(_) | ImmediateSource::KernelVariable(_) => Ok(()),
         }
+    }
+
+    fn check_map_reference(&self, index: u32) -> Check<&MapInfo> {
+        if is_raw(index) {
+            return reject(Rule::NotAMap { descriptor: descriptor(index) });
+        }
+        let map = self.map(super::value::MapRef { index, uid: 0 })?;
+        self.check_map_fits(map)?;
+        Ok(map)
     }
 
     fn check_map_fits(&self, map: &MapInfo) -> Check {
@@ -122,6 +129,23 @@ impl Verifier<'_> {
         }
         Ok(())
     }
+}
+
+/// The address of a byte of the map's only value (`map_direct_value_addr`).
+fn check_direct_value(map: &MapInfo, offset: u32) -> Check {
+    if i64::from(offset) >= VARIABLE_OFFSET {
+        return reject(Rule::DirectValueOffset { offset });
+    }
+    match map.map_type {
+        MapType::Array => {}
+        MapType::Arena => return unsupported("an address in the arena"),
+        _ => return reject(Rule::NoDirectValue),
+    }
+    let outside = |errno| reject(Rule::OutsideDirectValue { value_size: map.value_size, offset, errno });
+    if map.max_entries != 1 {
+        return outside(Errno::NotSupported);
+    }
+    if offset >= map.value_size { outside(Errno::Invalid) } else { Ok(()) }
 }
 
 fn is_raw(index: u32) -> bool {

@@ -150,6 +150,9 @@ rules! {
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
     NotAMap { descriptor: i32 } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
+    DirectValueOffset { offset: u32 } "direct-value-offset" Invalid "direct value offset of {offset} is not allowed";
+    NoDirectValue "no-direct-value" Invalid "no direct value access support for this map type";
+    OutsideDirectValue { value_size: u32, offset: u32, errno: Errno } "outside-direct-value" Invalid "invalid access to map value pointer, value_size={value_size} off={offset}";
     TracingWithGraph "tracing-with-graph" Invalid "tracing progs cannot use bpf_{{list_head,rb_root}} yet";
     TracingWithField { field: &'static str } "tracing-with-field" Invalid "tracing progs cannot use {field} yet";
     SocketFilterWithLock "socket-filter-with-lock" Invalid "socket filter progs cannot use bpf_spin_lock yet";
@@ -233,6 +236,19 @@ rules! {
     UninitialisedStackRead { how: &'static str, register: Register, offset: i64, step: i64, size: u32 } "uninitialised-stack-read" Access "invalid{how} read from stack {register:#} off {offset}+{step} size {size}";
     UninitialisedVariableStackRead { how: &'static str, register: Register, variable: Tnum, step: i64, size: u32 } "uninitialised-variable-stack-read" Access "invalid{how} read from stack {register:#} var_off {variable}+{step} size {size}";
     WriteToDynptr { offset: i64 } "write-to-dynptr" Access "potential write to dynptr at off={offset} disallowed";
+    ObjectAtVariableOffset { what: &'static str } "object-at-variable-offset" Invalid "{what} has to be at a constant offset";
+    ObjectAtOffset { what: &'static str, offset: i64 } "object-at-offset" Invalid "cannot pass in {what} at an offset={offset}";
+    NotADynptr { index: usize } "not-a-dynptr" Invalid "arg#{index} expected pointer to stack or const struct bpf_dynptr";
+    DynptrNotUninitialised "dynptr-not-uninitialised" Invalid "Dynptr has to be an uninitialized dynptr";
+    ChangesConstDynptr "changes-const-dynptr" Invalid "cannot pass pointer to const bpf_dynptr, the helper mutates it";
+    ExpectedInitialisedDynptr { index: usize } "expected-initialised-dynptr" Invalid "Expected an initialized dynptr as arg #{index}";
+    ExpectedDynptrKind { kind: &'static str, index: usize } "expected-dynptr-kind" Invalid "Expected a dynptr of type {kind} as arg #{index}";
+    ReleaseOfConstDynptr "release-of-const-dynptr" Invalid "cannot release unowned const bpf_dynptr";
+    UnacquiredDynptr { number: usize } "unacquired-dynptr" Invalid "arg {number} is an unacquired reference";
+    MisconfiguredReference "misconfigured-reference" Fault "verifier internal error: misconfigured ref_obj_id";
+    MisconfiguredDynptr "misconfigured-dynptr" Fault "verifier internal error: misconfigured dynptr helper type flags";
+    DynptrOverUnsupported { pointer: String } "dynptr-over-unsupported" Access "Unsupported reg type {pointer} for bpf_dynptr_from_mem data";
+    PacketWriteNotAllowed "packet-write-not-allowed" Invalid "the prog does not allow writes to packet data";
     OverwriteReferencedDynptr "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
     ReturnStackPointer "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
     // Structs
@@ -281,6 +297,9 @@ rules! {
     // Locks and sections
     LockInTreeCallback "lock-in-tree-callback" Access "can't spin_{{lock,unlock}} in rbtree cb";
     LockAtVariableOffset { register: Register } "lock-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_spin_lock has to be at the constant offset";
+    GraphAtVariableOffset { register: Register, field: &'static str } "graph-at-variable-offset" Invalid "{register:#} doesn't have constant offset. {field} has to be at the constant offset";
+    NoGraphField { field: &'static str, offset: u32 } "no-graph-field" Invalid "{field} not found at offset={offset}";
+    GraphLockNotHeld { offset: u32, field: &'static str } "graph-lock-not-held" Invalid "bpf_spin_lock at off={offset} must be held for {field}";
     LockWithoutBtf { map: String } "lock-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_spin_lock";
     NoLock { place: &'static str, name: String } "no-lock" Invalid "{place} '{name}' has no valid bpf_spin_lock";
     NotAtLock { offset: i64, lock: u32 } "not-at-lock" Invalid "off {offset} doesn't point to 'struct bpf_spin_lock' that is at {lock}";
@@ -308,7 +327,7 @@ rules! {
     AllocatedToHelper "allocated-to-helper" Fault "verifier internal error: unimplemented handling of MEM_ALLOC";
     NotReferenced { register: Register } "not-referenced" Invalid "{register:#} must be referenced when passed to release function";
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
-    HelperReferenceNotAcquired { name: String, id: i32 } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
+    HelperReferenceNotAcquired { name: String, id: i32, errno: Errno } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
     KfuncReferenceNotAcquired { name: String, id: u32 } "kfunc-reference-not-acquired" Invalid "kfunc {name}#{id} reference has not been acquired before";
     TailCallLeaks "tail-call-leaks" Invalid "tail_call would lead to reference leak";
     TailCallUnderLock "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
@@ -359,6 +378,17 @@ rules! {
     ExpectedForPercpuObjDrop { index: usize } "expected-for-percpu-obj-drop" Invalid "arg#{index} expected for bpf_percpu_obj_drop_impl()";
     NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
     AllocatedNotReferenced "allocated-not-referenced" Invalid "allocated object must be referenced";
+    ExpectedValueOrAllocated { index: usize } "expected-value-or-allocated" Invalid "arg#{index} expected pointer to map value or allocated object";
+    RootOfUnknownKfunc { field: &'static str } "root-of-unknown-kfunc" Fault "verifier internal error: {field} head arg for unknown kfunc";
+    NodeOfUnknownKfunc { field: &'static str } "node-of-unknown-kfunc" Fault "verifier internal error: {field} node arg for unknown kfunc";
+    NodeOfOtherGraph { root: &'static str, field: &'static str, wanted_offset: u32, wanted: String, offset: u32, found: String } "node-of-other-graph" Invalid "operation on {root} expects arg#1 {field} at offset={wanted_offset} in struct {wanted}, but arg is at offset={offset} in struct {found}";
+    OtherNodeOfObject { offset: u32, field: &'static str, wanted_offset: u32, object: String } "other-node-of-object" Invalid "arg#1 offset={offset}, but expected {field} at offset={wanted_offset} in struct {object}";
+    RemoveNeedsNonOwning "remove-needs-non-owning" Invalid "rbtree_remove node input must be non-owning ref";
+    RemoveInTreeCallback "remove-in-tree-callback" Invalid "rbtree_remove not allowed in rbtree cb";
+    ExpectedFunction { index: usize } "expected-function" Invalid "arg{index} expected pointer to func";
+    CallbackNotVerified { name: String, id: u32, errno: Errno } "callback-not-verified" Invalid "kfunc {name}#{id} failed callback verification";
+    ConversionFailed { name: String, id: u32 } "conversion-failed" Fault "kfunc {name}#{id} conversion of owning ref to non-owning failed";
+    NoRecord "no-record" Fault "verifier internal error: Couldn't find btf_record";
     NeitherOwningNorNonOwning { index: usize } "neither-owning-nor-non-owning" Invalid "arg#{index} is neither owning or non-owning ref";
     NoRefcount { index: usize } "no-refcount" Invalid "arg#{index} doesn't point to a type with bpf_refcount field";
     NotConstString { index: usize } "not-const-string" Invalid "arg#{index} doesn't point to a const string";
@@ -410,7 +440,10 @@ impl Rule {
             Rule::MemoryAndSize { errno, .. }
             | Rule::InvalidArgumentsToGlobal { errno, .. }
             | Rule::UnsupportedMember { errno, .. }
+            | Rule::CallbackNotVerified { errno, .. }
+            | Rule::OutsideDirectValue { errno, .. }
             | Rule::BeyondPacket { errno, .. }
+            | Rule::HelperReferenceNotAcquired { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,
             other => other.table_errno(),

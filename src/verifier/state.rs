@@ -95,11 +95,23 @@ pub struct StackSlot {
     pub spilled: Cell,
     /// What each byte holds.
     pub bytes: [ByteKind; SLOT_BYTES],
+    /// The reference that a spilled pointer carried which was partly overwritten: the kernel leaves it there.
+    pub scrubbed_reference: u32,
 }
 
 impl StackSlot {
     /// A slot never written.
-    pub const EMPTY: StackSlot = StackSlot { spilled: Cell::EMPTY, bytes: [ByteKind::Invalid; SLOT_BYTES] };
+    pub const EMPTY: StackSlot =
+        StackSlot { spilled: Cell::EMPTY, bytes: [ByteKind::Invalid; SLOT_BYTES], scrubbed_reference: 0 };
+
+    /// The reference of what is spilled in it, or was: what the kernel finds in the slot's `ref_obj_id`.
+    #[must_use]
+    pub fn reference(&self) -> u32 {
+        match self.spilled.value.reference() {
+            0 => self.scrubbed_reference,
+            reference => reference,
+        }
+    }
 
     /// Does it hold a spilled register, whole or its lower part (`is_spilled_reg`)?
     #[must_use]
@@ -180,7 +192,7 @@ pub struct Frame {
     pub callback_depth: u32,
     /// Tells nested asynchronous callbacks apart.
     pub async_entry: u32,
-    /// For the detailed log only: the references that were held when this frame called the next one.
+    /// The references that were held when this frame called the next one: the kernel keeps them per frame.
     pub references_at_call: Vec<u32>,
 }
 
@@ -313,6 +325,30 @@ impl State {
     pub fn frame_mut(&mut self) -> &mut Frame {
         let current = self.current();
         &mut self.frames[current]
+    }
+
+    /// Enters a function that the innermost frame calls.
+    pub fn push_frame(&mut self, callee: Frame) {
+        self.note_references(self.current());
+        self.frames.push(callee);
+    }
+
+    /// Keeps the references that are held now for a frame.
+    pub fn note_references(&mut self, number: usize) {
+        if let Some(frame) = self.frames.get_mut(number) {
+            frame.references_at_call.clear();
+            frame.references_at_call.extend(self.obligations.references().iter().map(|entry| entry.id));
+        }
+    }
+
+    /// The references that a frame holds or, unless it is the innermost, held when it called the next, in the kernel's
+    /// order.
+    pub fn references_of(&self, number: usize) -> impl std::iter::Iterator<Item = u32> {
+        let innermost = number == self.current();
+        let held = if innermost { self.obligations.references() } else { &[] };
+        let noted = self.frames.get(number).filter(|_| !innermost);
+        let noted = noted.map_or(&[][..], |frame| &frame.references_at_call);
+        held.iter().map(|entry| entry.id).chain(noted.iter().copied())
     }
 
     /// A register's value in the innermost frame.

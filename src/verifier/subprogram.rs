@@ -3,14 +3,15 @@
 //! `kernel/bpf/verifier.c` and `btf.c`, Linux 6.12).
 
 use super::arguments::Call;
-use super::env::{Check, Verifier, reject, unsupported};
+use super::dynptr::DynptrUse;
+use super::env::{Check, Stop, Verifier, reject, unsupported};
 use super::explore::Next;
 use super::memory::Mode;
 use super::prune::widen;
 use super::rule::{Errno, ReturnBounds, Rule};
 use super::stack::Fill;
 use super::state::{Frame, FrameKind, Live};
-use super::value::{Attributes, Number, Pointer, Target, Value};
+use super::value::{Attributes, DynptrKind, Number, Pointer, Target, Value};
 use crate::btf::{Type, TypeId};
 use crate::isa::Register;
 use crate::kernel::ArgKind;
@@ -34,6 +35,8 @@ pub enum Argument {
         /// May it be NULL?
         nullable: bool,
     },
+    /// A dynptr, which the function does not change.
+    Dynptr,
 }
 
 impl Verifier<'_> {
@@ -46,6 +49,7 @@ impl Verifier<'_> {
         if self.subprograms[index].global {
             return self.check_global_call(index);
         }
+        self.compare_with_types(index)?;
         let frames = self.state.frames.len();
         if frames >= CALL_FRAMES {
             return reject(Rule::CallTooDeep { frames: frames + 1 });
@@ -55,7 +59,7 @@ impl Verifier<'_> {
             callee.registers[register.index()] = self.frame().registers[register.index()];
         }
         self.forget_caller_saved();
-        self.state.frames.push(callee);
+        self.state.push_frame(callee);
         self.log.touch_all();
         self.log_call();
         Ok(Next::Jump(self.subprograms[index].start))
@@ -63,6 +67,15 @@ impl Verifier<'_> {
 
     fn check_global_call(&mut self, index: usize) -> Check<Next> {
         let name = self.subprograms[index].name.clone();
+        let checked = self.arguments_of(index).and_then(|arguments| self.check_call_arguments(&arguments));
+        let broken = match checked {
+            Ok(()) => None,
+            Err(Stop::Reject(rule)) => Some(rule),
+            Err(other) => return Err(other),
+        };
+        if let Some(rule) = &broken {
+            self.say(rule);
+        }
         if self.state.obligations.lock.is_some() {
             self.say_text("global function calls are not allowed while holding a lock,");
             return reject(Rule::UseStaticFunction);
@@ -71,21 +84,14 @@ impl Verifier<'_> {
             self.say_text("global function calls are not allowed with preemption disabled,");
             return reject(Rule::UseStaticFunction);
         }
-        let checked = self.arguments_of(index).and_then(|arguments| self.check_call_arguments(&arguments));
-        if let Err(stop) = checked {
-            return match stop {
-                super::env::Stop::Reject(rule) => {
-                    self.say(&rule);
-                    let errno = match *rule {
-                        Rule::NegativeOffset { .. } | Rule::ModifiedPointer { .. } | Rule::VariableOffset { .. } => {
-                            rule.errno()
-                        }
-                        _ => Errno::Invalid,
-                    };
-                    reject(Rule::InvalidArgumentsToGlobal { index, name, errno })
+        if let Some(rule) = broken {
+            let errno = match *rule {
+                Rule::NegativeOffset { .. } | Rule::ModifiedPointer { .. } | Rule::VariableOffset { .. } => {
+                    rule.errno()
                 }
-                other => Err(other),
+                _ => Errno::Invalid,
             };
+            return reject(Rule::InvalidArgumentsToGlobal { index, name, errno });
         }
         if self.log.enabled() {
             self.log.line(&format!("Func#{index} ('{name}') is global and assumed valid."));
@@ -97,6 +103,53 @@ impl Verifier<'_> {
         self.forget_caller_saved();
         self.define(Register::R0, Value::unknown());
         Ok(Next::Fallthrough)
+    }
+
+    /// The types of a function that is followed decide nothing, but the kernel looks at them all the same: its log
+    /// says where they do not fit, and dynptrs count as read (`btf_check_subprog_call`).
+    pub fn compare_with_types(&mut self, index: usize) -> Check {
+        if self.subprograms[index].unreliable {
+            return Ok(());
+        }
+        let Some(arguments) = self.static_arguments(index) else {
+            self.subprograms[index].unreliable = true;
+            return Ok(());
+        };
+        let notes = self.notes.len();
+        match self.check_call_arguments(&arguments) {
+            Err(Stop::Reject(rule)) => {
+                self.log.line(&rule.to_string());
+                self.notes.truncate(notes);
+                self.subprograms[index].unreliable = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// What a static function's parameters take, if all are of kinds that the kernel knows there.
+    fn static_arguments(&self, index: usize) -> Option<Vec<Argument>> {
+        let btf = self.btf.clone()?;
+        let Type::Function { prototype, .. } = btf.ty(self.subprograms[index].type_id?) else { return None };
+        let Type::FunctionPrototype { returns, parameters } = btf.ty(*prototype) else { return None };
+        let returns_number = matches!(btf.ty(btf.resolve(*returns)), Type::Int { .. } | Type::Enum { .. });
+        if parameters.len() > REGISTER_ARGUMENTS || !returns_number {
+            return None;
+        }
+        parameters
+            .iter()
+            .map(|parameter| match btf.ty(btf.resolve(parameter.type_id)) {
+                Type::Int { .. } | Type::Enum { .. } => Some(Argument::Scalar),
+                Type::Pointer { target } => {
+                    let target = btf.ty(btf.resolve(*target));
+                    if self.is_context_struct(target.name()) {
+                        return Some(Argument::Context);
+                    }
+                    is_dynptr(target).then_some(Argument::Dynptr)
+                }
+                _ => None,
+            })
+            .collect()
     }
 
     fn check_call_arguments(&mut self, arguments: &[Argument]) -> Check {
@@ -111,6 +164,10 @@ impl Verifier<'_> {
                     if self.target(register) != Some(Target::Context) {
                         return reject(Rule::ExpectsContext { index });
                     }
+                }
+                Argument::Dynptr => {
+                    self.check_argument_offset(register, false, ArgKind::PtrToDynptr)?;
+                    self.check_dynptr(register, DynptrUse::Use { wanted: None, changes: false })?;
                 }
                 Argument::Memory { size, nullable } => {
                     self.check_argument_offset(register, false, ArgKind::Anything)?;
@@ -198,8 +255,8 @@ impl Verifier<'_> {
                         "a context passed to global function {name}() as {alias}{target_name}"
                     ));
                 }
-                if matches!(target_name, "bpf_dynptr" | "bpf_dynptr_kern") {
-                    return unsupported(format!("a dynptr passed to global function {name}()"));
+                if is_dynptr(btf.ty(target)) {
+                    return Ok(Argument::Dynptr);
                 }
                 match btf.size_of(target) {
                     Some(size) => Ok(Argument::Memory { size, nullable: true }),
@@ -229,6 +286,10 @@ impl Verifier<'_> {
             let value = match *argument {
                 Argument::Scalar => Value::unknown(),
                 Argument::Context => Value::Pointer(Pointer::to(Target::Context)),
+                Argument::Dynptr => {
+                    let id = self.new_id();
+                    Value::Pointer(Pointer { id, ..Pointer::to(Target::ConstDynptr(DynptrKind::Local)) })
+                }
                 Argument::Memory { size, nullable } => {
                     let attributes = Attributes { nullable, ..Attributes::default() };
                     let id = self.new_id();
@@ -277,6 +338,11 @@ impl Verifier<'_> {
         }
         Ok(Next::Jump(next))
     }
+}
+
+/// The type that stands for dynptrs, or a declaration of it (`btf_is_dynptr_ptr`).
+fn is_dynptr(ty: &Type) -> bool {
+    matches!(ty, Type::Struct(_) | Type::Forward { is_union: false, .. }) && ty.name() == "bpf_dynptr"
 }
 
 /// The kernel's word for a kind of type (`btf_type_str`).
