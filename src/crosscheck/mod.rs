@@ -4,6 +4,7 @@
 //! * [`guest`] and [`initramfs`]: the program that runs inside, and the archive it is booted from.
 //! * [`qemu`] and [`vm`]: the running machine and the conversation with it ([`protocol`]).
 //! * [`judge`]: many objects, many programs, machines that die on the way.
+//! * [`missing_kfuncs`]: objects of which only some programs need what the kernel lacks.
 //! * [`compare`] and [`compare_run`]: two verdicts, two runs, side by side.
 //! * [`machine_run`]: our own machine's run, in the words in which the guest tells of its own.
 //!
@@ -19,6 +20,7 @@ pub mod image;
 pub mod initramfs;
 pub mod judge;
 pub mod machine_run;
+pub mod missing_kfuncs;
 #[path = "../../guest/src/protocol.rs"]
 pub mod protocol;
 pub mod qemu;

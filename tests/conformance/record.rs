@@ -9,8 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use kptrsim::btf::Btf;
 use kptrsim::crosscheck::protocol::{ProgramVerdict, Verdict};
-use kptrsim::crosscheck::{BootOptions, Cache, Judge, KernelImage, LoadJob, LoadOptions, ObjectOutcome, guest};
+use kptrsim::crosscheck::{
+    BootOptions, Cache, Judge, KernelImage, LoadJob, LoadOptions, ObjectOutcome, guest, missing_kfuncs,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::SelftestObject;
@@ -65,13 +68,14 @@ fn is_zero(errno: &i32) -> bool {
 impl From<ProgramVerdict> for ProgramRecord {
     fn from(verdict: ProgramVerdict) -> ProgramRecord {
         let stats = verdict.stats.as_ref();
+        let reached = !missing_kfuncs::is_missing(&verdict.reason);
         ProgramRecord {
             insns: stats.map(|stats| stats.insns_processed),
             states: stats.map(|stats| stats.total_states),
             peak_states: stats.map(|stats| stats.peak_states),
             program: verdict.program,
             section: verdict.section,
-            verdict: verdict.verdict,
+            verdict: if reached { verdict.verdict } else { Verdict::NotReached },
             errno: verdict.errno,
             reason: verdict.reason,
         }
@@ -130,9 +134,13 @@ pub fn ask(
 ) -> Result<Vec<ObjectRecord>, Box<dyn Error>> {
     let guest = guest::locate(cache, None, &mut |line| eprintln!("{line}"))?;
     let mut judge = Judge::new(image.clone(), BootOptions::new(guest));
+    let kernel = match &image.btf {
+        Some(path) => Btf::parse(&fs::read(path)?)?,
+        None => return Err(format!("{} has no vmlinux.btf beside it", image.path.display()).into()),
+    };
     let jobs = objects.iter().map(|object| LoadJob {
         name: object.name.clone(),
-        bytes: object.bytes.clone(),
+        bytes: missing_kfuncs::weaken(&object.bytes, &kernel).unwrap_or_else(|| object.bytes.clone()),
         programs: Vec::new(),
     });
     eprintln!("asking {} about {} objects", image.release, objects.len());
