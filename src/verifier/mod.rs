@@ -41,6 +41,7 @@ pub mod log_state;
 #[cfg(test)]
 mod log_tests;
 pub mod log_value;
+pub mod map_fields;
 pub mod map_pointer;
 pub mod maps;
 pub mod memory;
