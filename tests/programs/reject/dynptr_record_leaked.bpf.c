@@ -14,7 +14,7 @@ int dynptr_record_leaked(struct __sk_buff *skb)
 	struct bpf_dynptr record;
 
 	if (bpf_ringbuf_reserve_dynptr(&records, 16, 0, &record))
-		return 0; // REJECT
+		return 0;
 	bpf_ringbuf_submit_dynptr(&record, 0);
 	return 0;
-}
+} // REJECT
