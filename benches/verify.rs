@@ -1,7 +1,7 @@
 //! How long loading and verifying take, by object; run with `cargo bench`.
 //!
 //! The objects are those committed with the project. `KPTRSIM_BENCH_OBJECTS`, a folder of `.o` files, adds others, such as
-//! the kernel's selftests (`tests/selftests/build.sh`).
+//! the kernel's selftests (`tests/conformance/build.sh`).
 
 use std::path::PathBuf;
 

@@ -39,7 +39,7 @@ cargo test
 step "the kernel's selftests of per-CPU kptrs, here and in the real kernel"
 selftests=target/selftests
 names=(percpu_alloc_array percpu_alloc_fail percpu_alloc_cgrp_local_storage)
-tests/selftests/build.sh "$selftests" "$btf" "${names[@]}"
+tests/conformance/build.sh "$selftests" "$btf" "${names[@]}"
 objects=()
 for name in "${names[@]}"; do
     objects+=("$selftests/objects/$name.bpf.o")

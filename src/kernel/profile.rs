@@ -141,7 +141,7 @@ impl Profile {
             sleepable: section.sleepable,
             capabilities: Capabilities::all(),
             target: &section.target,
-            struct_ops: None,
+            struct_ops: section.struct_ops_member(),
         }
     }
 
@@ -195,11 +195,20 @@ impl Profile {
         self.tables().destructor(structure).is_some()
     }
 
-    /// The struct that programs of that type get as their context.
+    /// The C type of the context as programs of that type see it, such as `struct __sk_buff`.
     #[must_use]
-    pub fn context_struct(&self, program: ProgramType) -> Option<&str> {
-        let entry = self.tables().availability().programs.iter().find(|entry| entry.program == program)?;
-        entry.context.strip_prefix("struct ")
+    pub fn context_type(&self, program: ProgramType) -> Option<&str> {
+        self.program_entry(program).map(|entry| entry.context.as_str())
+    }
+
+    /// The C type of the context as the kernel has it, such as `struct sk_buff`.
+    #[must_use]
+    pub fn kernel_context_type(&self, program: ProgramType) -> Option<&str> {
+        self.program_entry(program).map(|entry| entry.kernel_context.as_str())
+    }
+
+    fn program_entry(&self, program: ProgramType) -> Option<&super::availability::ProgramEntry> {
+        self.tables().availability().programs.iter().find(|entry| entry.program == program)
     }
 
     /// May programs of that type (by number) store to some kernel structs (`btf_struct_access`)?
@@ -207,7 +216,7 @@ impl Profile {
     pub fn may_write_kernel_structs(&self, program: u32) -> bool {
         matches!(
             ProgramType::from_number(program),
-            Some(ProgramType::StructOps | ProgramType::SchedCls | ProgramType::SchedAct | ProgramType::Xdp)
+            Some(ProgramType::SchedCls | ProgramType::SchedAct | ProgramType::Xdp)
         )
     }
 

@@ -120,7 +120,7 @@ pub struct Subprogram {
     /// Must stack for fastcall spills be kept?
     pub keep_fastcall_stack: bool,
     /// Were its arguments checked, and what are they?
-    pub arguments: Option<Vec<super::subprogram::Argument>>,
+    pub arguments: Option<Vec<super::global_function::Argument>>,
     /// Its types do not match how it is called; only its code counts.
     pub unreliable: bool,
 }
@@ -188,6 +188,8 @@ pub struct Verifier<'a> {
     pub max_context_offset: u32,
     /// The function that is called when an exception is thrown, if any.
     pub exception_callback: Option<usize>,
+    /// Where kernel symbols without a type are taken to be.
+    pub symbols: super::symbol_address::Assumption,
 }
 
 impl<'a> Verifier<'a> {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::env::{Stop, Verifier};
+use super::env::Verifier;
 use super::log_value::{MapText, Names, write_value};
 use super::rule::Rule;
 use super::state::{ByteKind, Frame, FrameKind, Live, SLOT_BYTES, StackSlot, State};
@@ -129,18 +129,6 @@ impl Verifier<'_> {
         if !matches!(rule, Rule::InfiniteLoop { .. }) {
             self.log.line(&rule.to_string());
         }
-    }
-
-    /// What the kernel says about the entry function's parameters, which it reads as it reads a global function's,
-    /// without consequences (`btf_prepare_func_args` as `do_check_common` calls it).
-    pub fn log_entry_prototype(&mut self) {
-        if !self.log.enabled() {
-            return;
-        }
-        if let Err(Stop::Reject(rule)) = self.arguments_of(0) {
-            self.log.line(&rule.to_string());
-        }
-        self.subprograms[0].arguments = None;
     }
 
     /// Where functions start (level 2).

@@ -3,6 +3,7 @@
 //!
 //! The stack has a file of its own, and so have objects described by BTF, kptr fields, and the context.
 
+use super::arena::supports_atomic;
 use super::env::{Check, PointerKind, Verifier, reject, unsupported};
 use super::rule::Rule;
 use super::state::Live;
@@ -102,7 +103,7 @@ impl Verifier<'_> {
         if op == AtomicOp::CompareExchange {
             self.read(Register::R0, flag(&self.value(Register::R0)))?;
         }
-        self.check_atomic_target(dst)?;
+        self.check_atomic_target(op, dst)?;
         let fetched = op.fetched_into(src);
         if let Some(register) = fetched {
             self.write(register)?;
@@ -126,11 +127,11 @@ impl Verifier<'_> {
         self.check_access(Access { mode: Mode::Write, ..access })
     }
 
-    fn check_atomic_target(&self, base: Register) -> Check {
+    fn check_atomic_target(&self, op: AtomicOp, base: Register) -> Check {
         let Some(pointer) = self.state.value(base).as_pointer() else { return Ok(()) };
         match pointer.target {
-            Target::Arena => unsupported("atomic operation on the arena"),
-            Target::Context | Target::Packet { .. } | Target::FlowKeys | Target::Socket(_) => {
+            Target::Arena if supports_atomic(op) => Ok(()),
+            Target::Context | Target::Packet { .. } | Target::FlowKeys | Target::Socket(_) | Target::Arena => {
                 reject(Rule::AtomicNotAllowed { register: base, pointer: pointer.kernel_name() })
             }
             _ => Ok(()),
@@ -228,13 +229,16 @@ impl Verifier<'_> {
                 Ok(())
             }
             Target::Context if plain => self.check_context_access(pointer, access),
-            Target::ConstMap(_) if plain => unsupported("access to a struct bpf_map through a map pointer"),
+            Target::ConstMap(map) if plain => self.check_map_pointer_access(map, access),
             Target::Packet { range, .. } if plain => self.check_packet_access(pointer, range, access),
             Target::FlowKeys if plain => self.check_flow_keys_access(access),
             Target::Socket(kind) if plain => self.check_socket_access(pointer, kind, access),
             Target::TracepointBuffer if plain => self.check_plain_buffer(pointer, access, "tracepoint"),
             Target::Buffer if plain => self.check_buffer_access(pointer, access),
-            Target::Arena => unsupported("access to the arena"),
+            Target::Arena => {
+                self.load_unknown(access);
+                Ok(())
+            }
             _ => invalid(),
         }
     }
@@ -246,7 +250,8 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn check_buffer_access(&mut self, pointer: &Pointer, access: Access) -> Check {
+    /// A buffer whose size the attach point decides, through an instruction or by a helper.
+    pub fn check_buffer_access(&mut self, pointer: &Pointer, access: Access) -> Check {
         self.check_writable(pointer, access)?;
         self.check_plain_buffer(pointer, access, if pointer.attributes.read_only { "rdonly" } else { "rdwr" })
     }
@@ -372,6 +377,7 @@ impl Verifier<'_> {
     fn check_alignment(&self, pointer: &Pointer, access: &Access) -> Check {
         let name = match pointer.target {
             Target::Stack { .. } => "stack ",
+            Target::Arena => return Ok(()),
             _ if access.atomic => class_for_alignment(pointer),
             _ => return Ok(()),
         };
@@ -401,6 +407,7 @@ impl Verifier<'_> {
             ImmediateSource::Map(index) => {
                 Value::Pointer(Pointer::to(Target::ConstMap(super::value::MapRef { index, uid: 0 })))
             }
+            ImmediateSource::MapValue { map, .. } if self.is_arena(map) => Value::unknown(),
             ImmediateSource::MapValue { map, offset } => {
                 let target = Target::MapValue(super::value::MapRef { index: map, uid: 0 });
                 let Ok(offset) = i32::try_from(offset) else {

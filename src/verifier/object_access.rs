@@ -8,7 +8,7 @@ use super::struct_walk::{self, Found, PointerTag};
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::{Type, TypeId};
 use crate::isa::Register;
-use crate::kernel::FieldTrust;
+use crate::kernel::{FieldTrust, ProgramType};
 use crate::object::ExternKind;
 
 impl Verifier<'_> {
@@ -21,7 +21,7 @@ impl Verifier<'_> {
                 return reject(Rule::OnlyReadSupported);
             }
             if !attributes.allocated {
-                return self.check_kernel_struct_write(ty);
+                return self.check_kernel_struct_write(ty, access);
             }
         }
         let known_owner = attributes.non_owning || attributes.trust == Trust::Rcu || pointer.reference != 0;
@@ -69,7 +69,10 @@ impl Verifier<'_> {
     }
 
     /// Some program types may write to some fields of some kernel structs.
-    fn check_kernel_struct_write(&self, ty: TypeRef) -> Check {
+    fn check_kernel_struct_write(&self, ty: TypeRef, access: Access) -> Check {
+        if self.program_type() == Some(ProgramType::StructOps) {
+            return self.check_struct_ops_store(ty, access);
+        }
         if self.profile.may_write_kernel_structs(self.program.section.program_type) {
             return unsupported(format!("a store to the kernel's struct {}", self.type_name(ty)));
         }
@@ -208,17 +211,15 @@ impl Verifier<'_> {
         };
         let known = self.profile.has_kernel_btf();
         match external.kind {
-            ExternKind::Address => {
-                return unsupported(format!(
-                    "the address of kernel symbol {}, which only a running kernel has",
-                    external.name
-                ));
-            }
-            ExternKind::Kfunc if self.profile.btf.find_function(&external.name).is_some() => {
+            ExternKind::Address => return Ok(Value::constant(self.symbols.address(index))),
+            ExternKind::Kfunc => {
+                if self.kernel_function(external)?.is_none() {
+                    return Ok(Value::constant(0));
+                }
                 let attributes = Attributes { read_only: true, ..Attributes::default() };
                 return Ok(Value::Pointer(Pointer::to(Target::Memory { size: 0, dynptr: 0 }).with(attributes)));
             }
-            ExternKind::Kfunc | ExternKind::Variable => {}
+            ExternKind::Variable => {}
         }
         let found = self.profile.btf.find(&external.name, |ty| matches!(ty, Type::Variable { .. }));
         let Some(id) = found else {

@@ -30,6 +30,14 @@ pub enum Errno {
     BadDescriptor,
     /// `ENOTSUPP`, which the kernel does not translate for user space.
     NotSupported,
+    /// `EOPNOTSUPP`.
+    OperationNotSupported,
+    /// `ENOENT`.
+    NoEntry,
+    /// `ESRCH`.
+    NoProcess,
+    /// `EEXIST`.
+    Exists,
 }
 
 impl Errno {
@@ -44,6 +52,10 @@ impl Errno {
             Errno::Protocol => 71,
             Errno::BadDescriptor => 9,
             Errno::NotSupported => 524,
+            Errno::OperationNotSupported => 95,
+            Errno::NoEntry => 2,
+            Errno::NoProcess => 3,
+            Errno::Exists => 17,
         }
     }
 }
@@ -135,6 +147,8 @@ rules! {
     InsnOutOfProgram { insn: usize, count: usize } "insn-out-of-program" Fault "invalid insn idx {insn} insn_cnt {count}";
     ProgramTooLarge { processed: u32 } "program-too-large" TooBig "BPF program is too large. Processed {processed} insn";
     TooManyBranches { count: usize } "too-many-branches" TooBig "The sequence of {count} jumps is too complex.";
+    CastWithoutArena "cast-without-arena" Invalid "addr_space_cast insn can only be used in a program that has an associated arena";
+    SignedLoadFromArena "signed-load-from-arena" OperationNotSupported "sign extending loads from arena are not supported yet";
     Undecodable { error: DecodeError } "undecodable" Invalid "{error}";
     JumpOutOfRange { from: usize, to: i64 } "jump-out-of-range" Invalid "jump out of range from insn {from} to {to}";
     LastInsnNotExit "last-insn-not-exit" Invalid "last insn is not an exit or jmp";
@@ -211,6 +225,12 @@ rules! {
     LegacyLoadReturnsNoNumber "legacy-load-returns-no-number" Invalid "LD_ABS is only allowed in functions that return 'int'.";
     TailCallWithoutTypes "tail-call-without-types" Invalid "tail_call is not allowed in subprogs without BTF";
     TailCallReturnsNoNumber "tail-call-returns-no-number" Invalid "tail_call is only allowed in functions that return 'int'.";
+    LsmNeedsGpl "lsm-needs-gpl" Invalid "LSM programs must have a GPL compatible license";
+    DisabledHook { id: u32, name: String } "disabled-hook" Invalid "attach_btf_id {id} points to disabled hook {name}";
+    NotAHook { id: u32, name: String } "not-a-hook" Invalid "attach_btf_id {id} points to wrong type name {name}";
+    VoidHookResult "void-hook-result" Invalid "Note, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
+    StructOpsNeedsGpl "struct-ops-needs-gpl" Invalid "struct ops programs must have a GPL compatible license";
+    UnsupportedMember { member: String, structure: String, errno: Errno } "unsupported-member" Invalid "attach to unsupported member {member} of struct {structure}";
     NoReturn "no-return" Invalid "Attaching fexit/fmod_ret to __noreturn functions is rejected.";
     // Stack
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
@@ -225,15 +245,35 @@ rules! {
     UninitialisedStackRead { how: &'static str, register: Register, offset: i64, step: i64, size: u32 } "uninitialised-stack-read" Access "invalid{how} read from stack {register:#} off {offset}+{step} size {size}";
     UninitialisedVariableStackRead { how: &'static str, register: Register, variable: Tnum, step: i64, size: u32 } "uninitialised-variable-stack-read" Access "invalid{how} read from stack {register:#} var_off {variable}+{step} size {size}";
     WriteToDynptr { offset: i64 } "write-to-dynptr" Access "potential write to dynptr at off={offset} disallowed";
+    ObjectAtVariableOffset { what: &'static str } "object-at-variable-offset" Invalid "{what} has to be at a constant offset";
+    ObjectAtOffset { what: &'static str, offset: i64 } "object-at-offset" Invalid "cannot pass in {what} at an offset={offset}";
+    NotADynptr { index: usize } "not-a-dynptr" Invalid "arg#{index} expected pointer to stack or const struct bpf_dynptr";
+    DynptrNotUninitialised "dynptr-not-uninitialised" Invalid "Dynptr has to be an uninitialized dynptr";
+    ChangesConstDynptr "changes-const-dynptr" Invalid "cannot pass pointer to const bpf_dynptr, the helper mutates it";
+    ExpectedInitialisedDynptr { index: usize } "expected-initialised-dynptr" Invalid "Expected an initialized dynptr as arg #{index}";
+    ExpectedDynptrKind { kind: &'static str, index: usize } "expected-dynptr-kind" Invalid "Expected a dynptr of type {kind} as arg #{index}";
+    ReleaseOfConstDynptr "release-of-const-dynptr" Invalid "cannot release unowned const bpf_dynptr";
+    UnacquiredDynptr { number: usize } "unacquired-dynptr" Invalid "arg {number} is an unacquired reference";
+    MisconfiguredReference "misconfigured-reference" Fault "verifier internal error: misconfigured ref_obj_id";
+    MisconfiguredDynptr "misconfigured-dynptr" Fault "verifier internal error: misconfigured dynptr helper type flags";
+    DynptrOverUnsupported { pointer: String } "dynptr-over-unsupported" Access "Unsupported reg type {pointer} for bpf_dynptr_from_mem data";
+    PacketWriteNotAllowed "packet-write-not-allowed" Invalid "the prog does not allow writes to packet data";
     OverwriteReferencedDynptr "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
     ReturnStackPointer "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
     // Structs
+    MapAccessNotSupported { map_type: u32 } "map-access-not-supported" NotSupported "map_ptr access not supported for map type {map_type}";
+    NegativeMapOffset { register: Register, name: &'static str, offset: i32 } "negative-map-offset" Access "{register:#} is {name} invalid negative access: off={offset}";
+    OnlyReadFromMap { name: &'static str } "only-read-from-map" Access "only read from {name} is supported";
     KernelStructWithoutGpl { name: String } "kernel-struct-without-gpl" Invalid "Cannot access kernel 'struct {name}' from non-GPL compatible program";
     NegativeObjectOffset { register: Register, name: String, offset: i32 } "negative-object-offset" Access "{register:#} is ptr_{name} invalid negative access: off={offset}";
     VariableObjectOffset { register: Register, name: String, offset: i32, variable: Tnum } "variable-object-offset" Access "{register:#} is ptr_{name} invalid variable offset: off={offset}, var_off={variable}";
     UserMemory { register: Register, name: String, offset: i32 } "user-memory" Access "{register:#} is ptr_{name} access user memory: off={offset}";
     PercpuMemory { register: Register, name: String, offset: i32 } "percpu-memory" Access "{register:#} is ptr_{name} access percpu memory: off={offset}";
     OnlyReadSupported "only-read-supported" Access "only read is supported";
+    OnlyAccessTo { name: String } "only-access-to" Access "only access to {name} is supported";
+    StoreBeyondStruct { offset: i32, size: u32 } "store-beyond-struct" Access "write access at off {offset} with size {size}";
+    NoWriteSupport { name: String, offset: i32 } "no-write-support" Access "no write support to {name} at off {offset}";
+    StoreBeyondField { offset: i32, size: u32, name: String, end: u32 } "store-beyond-field" Access "write access at off {offset} with size {size} beyond the member of {name} ended at {end}";
     DirectAccessToField { field: &'static str } "direct-access-to-field" Access "direct access to {field} is disallowed";
     NotAStruct { name: String } "not-a-struct" Invalid "Type '{name}' is not a struct";
     BeyondStruct { name: String, offset: u32, size: u32 } "beyond-struct" Access "access beyond struct {name} at off {offset} size {size}";
@@ -299,7 +339,7 @@ rules! {
     AllocatedToHelper "allocated-to-helper" Fault "verifier internal error: unimplemented handling of MEM_ALLOC";
     NotReferenced { register: Register } "not-referenced" Invalid "{register:#} must be referenced when passed to release function";
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
-    HelperReferenceNotAcquired { name: String, id: i32 } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
+    HelperReferenceNotAcquired { name: String, id: i32, errno: Errno } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
     KfuncReferenceNotAcquired { name: String, id: u32 } "kfunc-reference-not-acquired" Invalid "kfunc {name}#{id} reference has not been acquired before";
     TailCallLeaks "tail-call-leaks" Invalid "tail_call would lead to reference leak";
     TailCallUnderLock "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
@@ -310,6 +350,7 @@ rules! {
     InvalidHelper { name: String, id: i32 } "invalid-helper" Invalid "invalid func {name}#{id}";
     HelperNotAvailable { name: String, id: i32 } "helper-not-available" Invalid "program of this type cannot use helper {name}#{id}";
     HelperNeedsGpl "helper-needs-gpl" Invalid "cannot call GPL-restricted function from non-GPL compatible program";
+    HelperNotAllowedInProbe "helper-not-allowed-in-probe" Invalid "helper call is not allowed in probe";
     HelperMightSleep "helper-might-sleep" Invalid "helper call might sleep in a non-sleepable prog";
     ArgumentType { register: Register, found: String, expected: String } "argument-type" Access "{register:#} type={found} expected={expected}";
     ArgumentStruct { register: Register, found: String, wanted: String } "argument-struct" Access "{register:#} is of type {found} but {wanted} is expected";
@@ -328,7 +369,22 @@ rules! {
     StringNotTerminated "string-not-terminated" Invalid "string is not zero-terminated";
     LocalStorageFlags "local-storage-flags" Invalid "get_local_storage() doesn't support non-zero flags";
     MapTypeNotForHelper { map_type: u32, name: String, id: i32 } "map-type-not-for-helper" Invalid "cannot pass map_type {map_type} into func {name}#{id}";
+    TooManyAsyncBranches { count: usize } "too-many-async-branches" TooBig "The sequence of {count} jumps is too complex for async cb.";
+    FunctionAddressNotForType { id: i32, program: u32 } "function-address-not-for-type" NotSupported "func bpf_get_func_ip#{id} not supported for program type {program}";
+    FunctionAddressNotTraced { id: i32 } "function-address-not-traced" NotSupported "func bpf_get_func_ip#{id} supported only for fentry/fexit/fmod_ret programs";
+    InvalidSockmapArgument "invalid-sockmap-argument" Invalid "invalid arg_type for sockmap/sockhash";
+    // Timers and work queues
+    TimerAtVariableOffset { register: Register } "timer-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_timer has to be at the constant offset";
+    TimerWithoutBtf { map: String } "timer-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_timer";
+    NoTimer { map: String } "no-timer" Invalid "map '{map}' has no valid bpf_timer";
+    NotAtTimer { offset: i64, timer: u32 } "not-at-timer" Invalid "off {offset} doesn't point to 'struct bpf_timer' that is at {timer}";
+    TimerOfAnotherMap { timer: u32, map: u32 } "timer-of-another-map" Invalid "timer pointer in R1 map_uid={timer} doesn't match map pointer in R2 map_uid={map}";
+    NotAMapValue { index: usize } "not-a-map-value" Invalid "arg#{index} doesn't point to a map value";
+    NotAtWorkQueue { offset: i64, queue: i64 } "not-at-work-queue" Invalid "off {offset} doesn't point to 'struct bpf_wq' that is at {queue}";
+    WorkQueueOfAnotherMap { queue: u32, map: u32 } "work-queue-of-another-map" Invalid "workqueue pointer in R1 map_uid={queue} doesn't match map pointer in R2 map_uid={map}";
+    NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
     // Kernel functions
+    NoKernelContext { id: u32 } "no-kernel-context" Invalid "kern ctx type id {id} is not a struct";
     KfuncNeedsGpl "kfunc-needs-gpl" Invalid "cannot call kernel function from non-GPL compatible program";
     ThrowFromCallback { insn: usize, index: usize } "throw-from-callback" Invalid "bpf_throw kfunc (insn {insn}) cannot be called from callback subprog {index}";
     MetadataWithoutDevice "metadata-without-device" Invalid "metadata kfuncs require device-bound program";
@@ -396,6 +452,28 @@ rules! {
     GlobalReturnsNoScalar { name: String } "global-returns-no-scalar" Invalid "Global function {name}() doesn't return scalar. Only those are supported.";
     ArgumentSizeUnknown { index: usize, kind: &'static str, name: String } "argument-size-unknown" Invalid "arg#{index} reference type('{kind} {name}') size cannot be determined: -22";
     GlobalArgumentUnsupported { index: usize, kind: &'static str, name: String } "global-argument-unsupported" Invalid "Arg#{index} type {kind} in {name}() is not supported yet.";
+    GlobalNeedsBtf "global-needs-btf" Fault "Global functions need valid BTF";
+    StaticArgumentTag { index: usize } "static-argument-tag" OperationNotSupported "arg#{index} type tag is not supported in static functions";
+    UnsupportedArgumentTag { index: usize } "unsupported-argument-tag" OperationNotSupported "arg#{index} has unsupported set of tags";
+    ArgumentTagCombination { index: usize } "argument-tag-combination" Invalid "arg#{index} has invalid combination of tags";
+    ArenaTagCombination { index: usize } "arena-tag-combination" Invalid "arg#{index} arena cannot be combined with any other tags";
+    TaggedNoPointer { index: usize } "tagged-no-pointer" Invalid "arg#{index} has pointer tag, but is not a pointer type";
+    ContextWithoutName { index: usize } "context-without-name" Invalid "arg#{index} type doesn't have a name";
+    ContextShouldBeVoid { index: usize } "context-should-be-void" Invalid "arg#{index} should be void pointer";
+    ContextShouldBe { index: usize, name: String } "context-should-be" Invalid "arg#{index} should be `struct {name} *`";
+    TrustedCandidateError { index: usize, kind: &'static str, name: String } "trusted-candidate-error" Invalid "arg#{index} reference type('{kind} {name}') candidate matching error: -22";
+    TrustedWithoutMatch { index: usize, kind: &'static str, name: String } "trusted-without-match" NoEntry "arg#{index} reference type('{kind} {name}') has no matches";
+    TrustedAmbiguous { index: usize, kind: &'static str, name: String } "trusted-ambiguous" NoProcess "arg#{index} reference type('{kind} {name}') is ambiguous";
+    NotArenaOrScalar { register: Register } "not-arena-or-scalar" Invalid "{register:#} is not a pointer to arena or scalar.";
+    SeveralExceptionCallbacks "several-exception-callbacks" Exists "multiple exception callback tags for main subprog";
+    ExceptionCallbackMissing { name: String } "exception-callback-missing" NoEntry "exception callback '{name}' could not be found in BTF";
+    ExceptionCallbackNotGlobal { name: String } "exception-callback-not-global" Invalid "exception callback '{name}' must have global linkage";
+    ExceptionCallbackNotFunction "exception-callback-not-function" Invalid "exception callback type id not found in func_info";
+    ExceptionCallbackAtStart "exception-callback-at-start" Invalid "invalid exception callback insn_off in func_info: 0";
+    ExceptionCallbackArguments "exception-callback-arguments" Invalid "exception cb only supports single integer argument";
+    ExceptionCallbackCalled { insn: usize } "exception-callback-called" Invalid "insn {insn} cannot call exception cb directly";
+    ExceptionCallbackTailCalls "exception-callback-tail-calls" Invalid "cannot tail call within exception cb";
+    AsyncCallbackTailCalls "async-callback-tail-calls" Fault "verifier bug. subprog has tail_call and async cb";
     SubprogramResultNotScalar { register: Register, value: String } "subprogram-result-not-scalar" Invalid "At subprogram exit the register {register:#} is not a scalar value ({value})";
     ResultNotKnown { context: &'static str, register: Register, value: String } "result-not-known" Invalid "{context} the register {register:#} is not a known value ({value})";
     OutsideReturnRange { context: &'static str, register: &'static str, bounds: ReturnBounds, range: ReturnRange } "outside-return-range" Invalid "{context} the register {register} has{bounds} should have been in {range}";
@@ -411,7 +489,9 @@ impl Rule {
             | Rule::InvalidArgumentsToGlobal { errno, .. }
             | Rule::CallbackNotVerified { errno, .. }
             | Rule::OutsideDirectValue { errno, .. }
+            | Rule::UnsupportedMember { errno, .. }
             | Rule::BeyondPacket { errno, .. }
+            | Rule::HelperReferenceNotAcquired { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,
             other => other.table_errno(),

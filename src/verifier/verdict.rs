@@ -12,10 +12,11 @@ use super::precision::Backtrack;
 use super::rule::Rule;
 use super::state::{Frame, State};
 use super::statistics::Statistics;
+use super::symbol_address::{self, Assumption};
 use super::value::{Pointer, Target, Value};
 use crate::btf::{Linkage, Type, TypeId};
 use crate::isa::{Register, decode};
-use crate::kernel::{AttachType, Profile, ProgramType};
+use crate::kernel::Profile;
 use crate::object::{LineInfo, Object, Program};
 
 /// A place in a program.
@@ -86,7 +87,16 @@ impl<'a> ObjectVerifier<'a> {
     /// Verifies one program, alone, as if it were the only one to be loaded.
     #[must_use]
     pub fn verify(&self, program: &Program) -> Verification {
-        let mut verifier = self.verifier(program);
+        let first = self.verify_once(program, Assumption::Image);
+        let Some(symbol) = self.verifier(program, Assumption::Image).addressed_symbol().map(str::to_owned) else {
+            return first;
+        };
+        let others = Assumption::OTHERS.map(|other| self.verify_once(program, other));
+        symbol_address::agreed(&symbol, first, &others)
+    }
+
+    fn verify_once(&self, program: &Program, symbols: Assumption) -> Verification {
+        let mut verifier = self.verifier(program, symbols);
         let result = verifier.run();
         verifier.finish_statistics();
         let place = || {
@@ -114,7 +124,7 @@ impl<'a> ObjectVerifier<'a> {
         }
     }
 
-    fn verifier<'b>(&'b self, program: &'b Program) -> Verifier<'b> {
+    fn verifier<'b>(&'b self, program: &'b Program, symbols: Assumption) -> Verifier<'b> {
         let insns: Vec<_> = (0..program.insns.len())
             .map(|insn| decode(program.insns[insn], program.insns.get(insn + 1).copied()))
             .collect();
@@ -144,36 +154,10 @@ impl<'a> ObjectVerifier<'a> {
             notes: Vec::new(),
             max_context_offset: 0,
             exception_callback: None,
+            symbols,
         }
     }
 }
-
-/// Functions that tracing programs must not be attached to, some in some builds only (`btf_id_deny`).
-const UNTRACED: [&str; 7] = [
-    "migrate_disable",
-    "migrate_enable",
-    "rcu_read_unlock_strict",
-    "preempt_count_add",
-    "preempt_count_sub",
-    "__rcu_read_lock",
-    "__rcu_read_unlock",
-];
-
-/// Functions that do not return, whose result no program can see (`noreturn_deny`).
-const NO_RETURN: [&str; 12] = [
-    "__ia32_sys_exit",
-    "__ia32_sys_exit_group",
-    "__kunit_abort",
-    "kunit_try_catch_throw",
-    "__module_put_and_kthread_exit",
-    "__x64_sys_exit",
-    "__x64_sys_exit_group",
-    "do_exit",
-    "do_group_exit",
-    "kthread_complete_and_exit",
-    "kthread_exit",
-    "make_task_dead",
-];
 
 impl Verifier<'_> {
     /// All of a program's verification (`bpf_check`).
@@ -185,13 +169,13 @@ impl Verifier<'_> {
         self.check_abnormal_returns()?;
         self.check_attach_target()?;
         self.check_references()?;
-        self.check_exception_callback()?;
         self.mark_fastcall_patterns();
         self.check_control_flow()?;
         self.explore_function(0)?;
         self.explore_global_functions()?;
         self.remove_fastcall_spills();
-        self.check_stack_depth()
+        self.check_stack_depth()?;
+        self.check_arena_loads()
     }
 
     /// What the loader could not do, and what the decoder refuses before any path is explored.
@@ -209,19 +193,9 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// An exception callback is named by a tag on the program's function.
-    fn check_exception_callback(&self) -> Check {
-        let Some(btf) = &self.btf else { return Ok(()) };
-        let entry = self.subprograms.first().and_then(|subprogram| subprogram.type_id);
-        let tagged = btf.iter().any(|(_, ty)| match ty {
-            Type::DeclTag { name, target, .. } => Some(*target) == entry && name.starts_with("exception_callback:"),
-            _ => false,
-        });
-        if tagged { unsupported("an exception callback of the program's own") } else { Ok(()) }
-    }
-
     fn set_up_subprograms(&mut self) -> Check {
-        let starts = self.find_subprograms()?;
+        let mut starts = self.find_subprograms()?;
+        self.find_exception_callback(&mut starts)?;
         let ends = starts.iter().skip(1).copied().chain([self.insns.len()]);
         let btf = self.btf.clone();
         self.subprograms = starts
@@ -257,62 +231,8 @@ impl Verifier<'_> {
                 }
             })
             .collect();
+        self.note_exception_callback();
         self.log_subprograms();
-        Ok(())
-    }
-
-    /// The function or hook that the program is attached to exists and fits (`check_attach_btf_id`).
-    fn check_attach_target(&mut self) -> Check {
-        match self.program_type() {
-            None => unsupported(format!("section \"{}\", which names no program type", self.program.section.name)),
-            Some(ProgramType::Tracing) => self.check_traced_function(),
-            Some(program @ (ProgramType::Lsm | ProgramType::StructOps | ProgramType::Ext)) => {
-                unsupported(format!("{} programs", program.name()))
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn check_traced_function(&mut self) -> Check {
-        let target = &self.program.section.target;
-        match self.attach_type() {
-            Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn) => {}
-            Some(AttachType::TraceRawTp) if self.program.section.sleepable => {
-                return super::env::reject(Rule::CannotBeSleepable);
-            }
-            Some(AttachType::TraceRawTp) if self.tracepoint(target).is_some() => return Ok(()),
-            Some(AttachType::TraceRawTp) => {
-                return unsupported(format!("the tracepoint {target}, which is not in the kernel's BTF or the tables"));
-            }
-            Some(AttachType::TraceIter) if self.iterator_function(target).is_some() => return Ok(()),
-            Some(AttachType::TraceIter) => {
-                return unsupported(format!("the iterator {target}, which is not in the kernel's BTF or the tables"));
-            }
-            other => {
-                return unsupported(format!(
-                    "tracing programs attached as {}",
-                    other.map_or("nothing", AttachType::name)
-                ));
-            }
-        }
-        if target.is_empty() {
-            return unsupported("a tracing program without a target; the loader sets it at run time");
-        }
-        if self.profile.btf.find_function(target).is_none() {
-            return unsupported(format!("the attach target {target}, which is not in the kernel's BTF or the tables"));
-        }
-        if UNTRACED.contains(&target.as_str()) {
-            return unsupported(format!("{target}, which some builds do not let programs trace"));
-        }
-        if self.attach_type() != Some(AttachType::TraceFentry) && NO_RETURN.contains(&target.as_str()) {
-            return super::env::reject(Rule::NoReturn);
-        }
-        if self.attach_type() == Some(AttachType::ModifyReturn) && !self.profile.result_is_modifiable(target) {
-            return super::env::reject(Rule::NotModifiable { name: target.clone() });
-        }
-        if self.program.section.sleepable && !self.profile.may_sleep_when_attached_to(target) {
-            return super::env::reject(Rule::NotSleepable { name: target.clone() });
-        }
         Ok(())
     }
 
@@ -320,7 +240,7 @@ impl Verifier<'_> {
         let start = self.subprograms[index].start;
         self.log.last_line = None;
         let frame = if index == 0 {
-            self.log_entry_prototype();
+            self.read_entry_prototype();
             let mut frame = Frame::new(0, 0, None);
             frame.registers[Register::R1.index()].value = Value::Pointer(Pointer::to(Target::Context));
             frame
