@@ -45,6 +45,7 @@ pub mod helper_id {
     pub const GET_FUNC_IP: u32 = 173;
     pub const FIND_VMA: u32 = 180;
     pub const LOOP: u32 = 181;
+    pub const SET_RETVAL: u32 = 187;
     pub const KPTR_XCHG: u32 = 194;
     pub const DYNPTR_FROM_MEM: u32 = 197;
     pub const DYNPTR_WRITE: u32 = 202;

@@ -138,7 +138,7 @@ impl Verifier<'_> {
     }
 
     /// Has the security hook, or the member that the program implements, no result?
-    fn hook_is_void(&self) -> Check<bool> {
+    pub fn hook_is_void(&self) -> Check<bool> {
         match self.attach_result() {
             Some(returns) => Ok(returns == TypeId::VOID),
             None => unsupported(format!("the result of {}", self.program.section.target)),

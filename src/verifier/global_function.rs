@@ -317,7 +317,7 @@ impl Verifier<'_> {
         let ty = btf.ty(pointee);
         let (kind, name) = (kind_name(ty), ty.name().to_owned());
         if name.is_empty() {
-            return Err(Rule::TrustedCandidateError { index, kind, name }.into());
+            return Err(Rule::TrustedCandidateError { index, kind, name: "(anon)".to_owned() }.into());
         }
         let kernel = &self.profile.btf;
         let candidates = kernel.ids_with_essential_name(&name);

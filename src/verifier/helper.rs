@@ -203,6 +203,9 @@ impl Verifier<'_> {
         if call.id != id::TAIL_CALL {
             return Ok(());
         }
+        if map.map_type != MapType::ProgArray {
+            return reject(Rule::TailCallThroughOtherMap);
+        }
         match self.value(Register::R3) {
             Value::Scalar(Number { bounds, .. })
                 if bounds.is_const() && bounds.var_off.value < u64::from(map.max_entries) =>
@@ -279,6 +282,9 @@ impl Verifier<'_> {
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
             id::USER_RINGBUF_DRAIN => self.push_callback(call, Callback::UserRingbuf),
+            id::SET_RETVAL if self.attach_type() == Some(AttachType::LsmCgroup) && self.hook_is_void()? => {
+                reject(Rule::SetVoidHookResult)
+            }
             id::DYNPTR_FROM_MEM => self.check_dynptr_memory(),
             id::TIMER_SET_CALLBACK => self.push_callback(call, Callback::Timer),
             id::FIND_VMA => self.push_callback(call, Callback::Area),
@@ -403,7 +409,7 @@ impl Verifier<'_> {
                 identity = !attributes.nullable && map.fields.as_ref().is_some_and(super::maps::Fields::has_lock);
                 Target::MapValue(map_ref)
             }
-            RetKind::PtrToSocket => Target::Socket(SocketKind::Full),
+            RetKind::PtrToSocket => Target::Socket(SocketKind::Full { from: None }),
             RetKind::PtrToSockCommon => Target::Socket(SocketKind::Common),
             RetKind::PtrToTcpSock => Target::Socket(SocketKind::Tcp),
             RetKind::PtrToMem => {

@@ -475,7 +475,7 @@ impl Verifier<'_> {
     fn struct_of_pointer(&self, pointer: &Pointer) -> Check<TypeRef> {
         use super::value::SocketKind;
         let name = match pointer.target {
-            Target::Socket(SocketKind::Full) => "sock",
+            Target::Socket(SocketKind::Full { .. }) => "sock",
             Target::Socket(SocketKind::Common) => "sock_common",
             Target::Socket(SocketKind::Tcp) => "tcp_sock",
             Target::ConstMap(_) => "bpf_map",
@@ -572,7 +572,7 @@ fn is_object_like(pointer: &Pointer) -> bool {
     pointer.object().is_some()
         || matches!(
             pointer.target,
-            Target::ConstMap(_) | Target::Socket(SocketKind::Full | SocketKind::Common | SocketKind::Tcp)
+            Target::ConstMap(_) | Target::Socket(SocketKind::Full { .. } | SocketKind::Common | SocketKind::Tcp)
         )
 }
 

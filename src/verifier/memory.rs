@@ -4,6 +4,7 @@
 //! The stack has a file of its own, and so have objects described by BTF, kptr fields, and the context.
 
 use super::arena::supports_atomic;
+use super::domain::Tnum;
 use super::env::{Check, PointerKind, Verifier, reject, unsupported};
 use super::rule::Rule;
 use super::state::Live;
@@ -181,6 +182,9 @@ impl Verifier<'_> {
     pub fn check_access(&mut self, access: Access) -> Check {
         let value = self.value(access.base);
         let Value::Pointer(pointer) = value else {
+            if let (Value::Scalar(number), true) = (value, access.atomic) {
+                check_aligned_offset("", number.bounds.var_off, number.delta.unwrap_or(0), &access)?;
+            }
             return reject(Rule::InvalidMemoryAccess { register: access.base, value: value.kernel_name() });
         };
         self.check_alignment(&pointer, &access)?;
@@ -381,22 +385,7 @@ impl Verifier<'_> {
             _ if access.atomic => class_for_alignment(pointer),
             _ => return Ok(()),
         };
-        if access.size == 1 {
-            return Ok(());
-        }
-        let sum = pointer.variable.var_off.wrapping_add(super::domain::Tnum::constant(
-            i64::from(pointer.offset).wrapping_add(access.offset.into()) as u64,
-        ));
-        if sum.is_aligned(access.size.into()) {
-            return Ok(());
-        }
-        reject(Rule::MisalignedAccess {
-            what: name,
-            variable: pointer.variable.var_off,
-            fixed: pointer.offset,
-            offset: access.offset,
-            size: access.size,
-        })
+        check_aligned_offset(name, pointer.variable.var_off, pointer.offset, access)
     }
 
     /// `dst = imm64`.
@@ -449,6 +438,15 @@ impl Verifier<'_> {
     }
 }
 
+/// Is an address aligned for the access, as far as is known (`check_generic_ptr_alignment`)?
+fn check_aligned_offset(what: &'static str, variable: Tnum, fixed: i32, access: &Access) -> Check {
+    let constant = Tnum::constant(i64::from(fixed).wrapping_add(access.offset.into()) as u64);
+    if access.size == 1 || variable.wrapping_add(constant).is_aligned(access.size.into()) {
+        return Ok(());
+    }
+    reject(Rule::MisalignedAccess { what, variable, fixed, offset: access.offset, size: access.size })
+}
+
 fn class_for_alignment(pointer: &Pointer) -> &'static str {
     match pointer.target {
         Target::Stack { .. } => "stack ",
@@ -456,10 +454,10 @@ fn class_for_alignment(pointer: &Pointer) -> &'static str {
         Target::MapValue(_) => "value ",
         Target::Context => "context ",
         Target::FlowKeys => "flow keys ",
-        Target::Socket(super::value::SocketKind::Full) => "sock ",
+        Target::Socket(super::value::SocketKind::Full { .. }) => "sock ",
         Target::Socket(super::value::SocketKind::Common) => "sock_common ",
         Target::Socket(super::value::SocketKind::Tcp) => "tcp_sock ",
-        Target::Socket(super::value::SocketKind::Xdp) => "xdp_sock ",
+        Target::Socket(super::value::SocketKind::Xdp { .. }) => "xdp_sock ",
         _ => "",
     }
 }

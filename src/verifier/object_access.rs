@@ -211,7 +211,7 @@ impl Verifier<'_> {
         };
         let known = self.profile.has_kernel_btf();
         match external.kind {
-            ExternKind::Address => return Ok(Value::constant(self.symbols.address(index))),
+            ExternKind::Address => return Ok(Value::constant(self.symbol_address(index, &external.name))),
             ExternKind::Kfunc => {
                 if self.kernel_function(external)?.is_none() {
                     return Ok(Value::constant(0));

@@ -28,6 +28,8 @@ pub enum Errno {
     Protocol,
     /// `EBADF`.
     BadDescriptor,
+    /// `ERANGE`.
+    Range,
     /// `ENOTSUPP`, which the kernel does not translate for user space.
     NotSupported,
     /// `EOPNOTSUPP`.
@@ -51,6 +53,7 @@ impl Errno {
             Errno::Fault => 14,
             Errno::Protocol => 71,
             Errno::BadDescriptor => 9,
+            Errno::Range => 34,
             Errno::NotSupported => 524,
             Errno::OperationNotSupported => 95,
             Errno::NoEntry => 2,
@@ -228,6 +231,7 @@ rules! {
     LsmNeedsGpl "lsm-needs-gpl" Invalid "LSM programs must have a GPL compatible license";
     DisabledHook { id: u32, name: String } "disabled-hook" Invalid "attach_btf_id {id} points to disabled hook {name}";
     NotAHook { id: u32, name: String } "not-a-hook" Invalid "attach_btf_id {id} points to wrong type name {name}";
+    SetVoidHookResult "set-void-hook-result" Invalid "BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
     VoidHookResult "void-hook-result" Invalid "Note, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
     StructOpsNeedsGpl "struct-ops-needs-gpl" Invalid "struct ops programs must have a GPL compatible license";
     UnsupportedMember { member: String, structure: String, errno: Errno } "unsupported-member" Invalid "attach to unsupported member {member} of struct {structure}";
@@ -341,6 +345,7 @@ rules! {
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
     HelperReferenceNotAcquired { name: String, id: i32, errno: Errno } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
     KfuncReferenceNotAcquired { name: String, id: u32 } "kfunc-reference-not-acquired" Invalid "kfunc {name}#{id} reference has not been acquired before";
+    TailCallThroughOtherMap "tail-call-through-other-map" Invalid "kernel subsystem misconfigured verifier";
     TailCallLeaks "tail-call-leaks" Invalid "tail_call would lead to reference leak";
     TailCallUnderLock "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
     TailCallInRcu "tail-call-in-rcu" Invalid "tail_call cannot be used inside bpf_rcu_read_lock-ed region";

@@ -6,6 +6,7 @@
 
 use super::env::Verifier;
 use super::verdict::{Verdict, Verification};
+use crate::btf::Type;
 use crate::isa::{ImmediateSource, Insn};
 use crate::object::ExternKind;
 
@@ -26,22 +27,33 @@ impl Assumption {
     /// All but the first.
     pub const OTHERS: [Assumption; 3] = [Assumption::ImageReversed, Assumption::PerCpu, Assumption::Null];
 
-    /// The address of a symbol, by its number among the object's externs.
+    /// The address of a symbol, by its number among the object's externs. One that is known to be a function or an
+    /// ordinary variable is in the kernel's image.
     #[must_use]
-    pub fn address(self, symbol: u32) -> u64 {
+    pub fn address(self, symbol: u32, in_image: bool) -> u64 {
         const IMAGE: u64 = 0xffff_ffff_8100_0000;
         const SYMBOLS: u64 = 0x100_0000;
         let symbol = u64::from(symbol) % SYMBOLS;
         match self {
-            Assumption::Image => IMAGE + symbol * 0x40,
             Assumption::ImageReversed => IMAGE + SYMBOLS * 0x48 - symbol * 0x48 + 5,
-            Assumption::PerCpu => 0x1000 + symbol * 0x10,
-            Assumption::Null => 0,
+            Assumption::PerCpu if !in_image => 0x1000 + symbol * 0x10,
+            Assumption::Null if !in_image => 0,
+            Assumption::Image | Assumption::PerCpu | Assumption::Null => IMAGE + symbol * 0x40,
         }
     }
 }
 
 impl Verifier<'_> {
+    /// The address of a symbol that the program refers to without a type.
+    #[must_use]
+    pub fn symbol_address(&self, symbol: u32, name: &str) -> u64 {
+        let btf = &self.profile.btf;
+        let variable = btf.find(name, |ty| matches!(ty, Type::Variable { .. }));
+        let in_image = btf.find_function(name).is_some()
+            || variable.is_some_and(|variable| !self.profile.is_percpu_variable(variable));
+        self.symbols.address(symbol, in_image)
+    }
+
     /// The first symbol whose address the program refers to without a type.
     #[must_use]
     pub fn addressed_symbol(&self) -> Option<&str> {

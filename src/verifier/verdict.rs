@@ -213,7 +213,11 @@ impl Verifier<'_> {
                 Subprogram {
                     start,
                     end,
-                    name: function.map(|function| function.name.clone()).unwrap_or_default(),
+                    // The kernel knows the name in BTF, which a compiler's clone of a function shares with the original.
+                    name: match (&btf, type_id) {
+                        (Some(btf), Some(id)) => btf.ty(id).name().to_owned(),
+                        _ => function.map(|function| function.name.clone()).unwrap_or_default(),
+                    },
                     type_id,
                     global: function.is_some_and(|function| function.global) && linkage != Some(Linkage::Static),
                     called: false,

@@ -5,10 +5,11 @@
 //! and for tracepoints and iterators a table of exceptions, says.
 
 use crate::btf::{Btf, Member, Parameter, Type, TypeId};
-use crate::kernel::AttachType;
+use crate::kernel::{AttachType, ProgramType};
 use crate::verifier::env::{Check, Verifier, reject, unsupported};
 use crate::verifier::memory::{Access, Mode};
 use crate::verifier::rule::Rule;
+use crate::verifier::struct_walk::shown;
 use crate::verifier::subprogram::kind_name;
 use crate::verifier::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 
@@ -51,7 +52,10 @@ impl Verifier<'_> {
     pub fn traced_argument(&mut self, access: Access) -> Check<Value> {
         let Access { offset, size, .. } = access;
         let invalid = || reject(Rule::InvalidContextAccess { offset, size });
-        if !(0..MAX_TRACED_ARGUMENTS * 8).contains(&offset) || access.mode == Mode::Write || offset % size as i32 != 0 {
+        // Of LSM programs the kernel does not ask this, so that they may even write to their arguments.
+        let is_lsm = self.program_type() == Some(ProgramType::Lsm);
+        let in_range = (0..MAX_TRACED_ARGUMENTS * 8).contains(&offset) && offset % size as i32 == 0;
+        if offset < 0 || !is_lsm && (!in_range || access.mode == Mode::Write) {
             return invalid();
         }
         let attach = self.attach_type();
@@ -133,7 +137,7 @@ impl Verifier<'_> {
             Type::Enum { .. } | Type::Struct(_) | Type::Union(_) => return Ok(Value::unknown()),
             Type::Pointer { target } => *target,
             other => {
-                let (ty, kind) = (other.name().to_owned(), kind_name(other));
+                let (ty, kind) = (shown(other.name()), kind_name(other));
                 self.say(&Rule::ArgumentTypeNotAllowed { name: name.to_owned(), index, ty, kind });
                 return invalid();
             }
@@ -163,7 +167,8 @@ impl Verifier<'_> {
         }
         if self.log.enabled() {
             let (ty, id) = (btf.ty(pointee), pointee.0);
-            let line = format!("func '{name}' arg{index} has btf_id {id} type {} '{}'", kind_name(ty), ty.name());
+            let line =
+                format!("func '{name}' arg{index} has btf_id {id} type {} '{}'", kind_name(ty), shown(ty.name()));
             self.log.line(&line);
         }
         if exceptions.may_be_error {
