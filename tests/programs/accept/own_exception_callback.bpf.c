@@ -5,9 +5,6 @@
 // verdict: accept
 #include "kptrsim.h"
 
-#define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
-
-
 __noinline int on_exception(__u64 number)
 {
 	return number ? 1 : 0;

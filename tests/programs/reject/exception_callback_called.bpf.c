@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The callback is for exceptions alone.
+// The callback is for exceptions alone. That it is called is seen last, when all functions are verified.
 //
 // program: exception_callback_called
 // verdict: reject
@@ -8,12 +8,9 @@
 // insn: 10
 #include "kptrsim.h"
 
-#define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
-
-
 __noinline int on_exception(__u64 number)
 {
-	return number ? 1 : 0;
+	return number ? 1 : 0; // REJECT
 }
 
 SEC("tc")
@@ -22,7 +19,7 @@ int exception_callback_called(struct __sk_buff *skb)
 {
 	if (skb->len > 9000)
 		bpf_throw(skb->len);
-	return on_exception(skb->len); // REJECT
+	return on_exception(skb->len);
 }
 
 char _license[] SEC("license") = "GPL";

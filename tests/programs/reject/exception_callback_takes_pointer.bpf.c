@@ -7,9 +7,6 @@
 // reason: exception cb only supports single integer argument
 #include "kptrsim.h"
 
-#define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
-
-
 struct sample {
 	long pid;
 };

@@ -15,16 +15,12 @@ struct {
 	__type(value, long);
 } values SEC(".maps");
 
-struct bpf_map___entries {
-	__u32 max_entries;
-} __attribute__((preserve_access_index));
-
 SEC("tc")
 int map_description_written(struct __sk_buff *skb)
 {
-	struct bpf_map___entries *map = (void *)&values;
+	volatile long *map = (void *)&values;
 
-	map->max_entries = 4; // REJECT
+	map[3] = 4; // REJECT
 	return 0;
 }
 
