@@ -23,6 +23,7 @@ import kfuncs  # noqa: E402
 import protos  # noqa: E402
 import sources  # noqa: E402
 import special  # noqa: E402
+import struct_ops  # noqa: E402
 import toml  # noqa: E402
 import uapi  # noqa: E402
 
@@ -156,6 +157,8 @@ def main():
     write("special_types.toml", special_file(build, root, config, sets))
     names = sorted({name for found in sets for name, _ in found.members})
     funcs = [func for name in names if (func := btf.find("func", name))]
+    structs = [toml.table("[[struct_ops]]", row) for row in struct_ops.rows(root, btf)]
+    write("struct_ops.toml", toml.document([f"Structures of Linux {build} that struct_ops programs implement."], structs))
     types, attach = embedded_files(build, btf, root, config, funcs)
     write("types.toml", types)
     write("attach.toml", attach)

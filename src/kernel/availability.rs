@@ -36,8 +36,8 @@ pub struct ProgramFacts<'a> {
     pub sleepable: bool,
     /// Its user's capabilities.
     pub capabilities: Capabilities,
-    /// The kernel function that it attaches to, such as `bpf_lsm_file_open`, or iterator target, such as `tcp`; or
-    /// empty.
+    /// The kernel function that it attaches to, the security hook, such as `file_open` or `bpf_lsm_file_open`, or the
+    /// iterator target, such as `tcp`; or empty.
     pub target: &'a str,
     /// The structure and member that a `struct_ops` program implements, such as `("tcp_congestion_ops", "release")`.
     pub struct_ops: Option<(&'a str, &'a str)>,
@@ -150,7 +150,10 @@ impl Condition {
             Test::AttachType(types) => attach_is(types),
             Test::ProgramType(program) => facts.program == *program,
             Test::AttachTargetIn(set) => {
-                sets.get(set).is_some_and(|names| names.iter().any(|name| name == facts.target))
+                let hook = |name: &str| {
+                    facts.program == ProgramType::Lsm && name.strip_prefix("bpf_lsm_") == Some(facts.target)
+                };
+                sets.get(set).is_some_and(|names| names.iter().any(|name| name == facts.target || hook(name)))
             }
             Test::StructOpsMember(member) => {
                 let parts = member.split_once('.');

@@ -18,6 +18,7 @@ pub mod limits;
 mod profile;
 mod prototype;
 mod special;
+mod struct_ops;
 mod tables;
 
 pub use availability::{
@@ -34,4 +35,5 @@ pub use prototype::{CType, Declaration, Param, Prototype, PrototypeError, Signat
 pub use special::{
     ContextPointer, Destructor, FieldTrust, IteratorTarget, ModifiedReturn, RawTracepoint, SafeFields, Special,
 };
+pub use struct_ops::{NullableArgument, Promotion, StructOps, Writable, WritableField};
 pub use tables::Tables;

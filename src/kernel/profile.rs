@@ -141,7 +141,7 @@ impl Profile {
             sleepable: section.sleepable,
             capabilities: Capabilities::all(),
             target: &section.target,
-            struct_ops: None,
+            struct_ops: section.struct_ops_member(),
         }
     }
 
@@ -216,7 +216,7 @@ impl Profile {
     pub fn may_write_kernel_structs(&self, program: u32) -> bool {
         matches!(
             ProgramType::from_number(program),
-            Some(ProgramType::StructOps | ProgramType::SchedCls | ProgramType::SchedAct | ProgramType::Xdp)
+            Some(ProgramType::SchedCls | ProgramType::SchedAct | ProgramType::Xdp)
         )
     }
 

@@ -18,6 +18,7 @@ use super::error::{TablesError, place};
 use super::helper::{Helper, HelperProto, MapHelpers};
 use super::kfunc::Kfunc;
 use super::special::{Destructor, Special};
+use super::struct_ops::StructOps;
 
 /// The longest file that a user may add, in bytes.
 const FILE_BYTES: u64 = 4 << 20;
@@ -68,6 +69,14 @@ struct HelperTables {
 struct KfuncFile {
     #[serde(rename = "kfunc")]
     kfuncs: Vec<Kfunc>,
+}
+
+/// `struct_ops.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StructOpsFile {
+    #[serde(rename = "struct_ops")]
+    structures: Vec<StructOps>,
 }
 
 /// kfuncs with an index.
@@ -130,6 +139,9 @@ static KFUNCS: LazyLock<KfuncTables> = LazyLock::new(|| {
 
 static SPECIAL: LazyLock<Special> =
     LazyLock::new(|| built_in("special_types.toml", include_str!("../../kfuncs/special_types.toml")));
+
+static STRUCT_OPS: LazyLock<StructOpsFile> =
+    LazyLock::new(|| built_in("struct_ops.toml", include_str!("../../kfuncs/struct_ops.toml")));
 
 static TYPES: LazyLock<Types> = LazyLock::new(|| built_in("types.toml", include_str!("../../kfuncs/types.toml")));
 
@@ -271,6 +283,11 @@ impl Tables {
     /// Lists that the verifier consults.
     pub fn special(&self) -> &'static Special {
         &SPECIAL
+    }
+
+    /// A structure that `struct_ops` programs implement.
+    pub fn struct_ops(&self, name: &str) -> Option<&'static StructOps> {
+        STRUCT_OPS.structures.iter().find(|one| one.structure == name)
     }
 
     /// What frees an object of a structure that a map field owns.

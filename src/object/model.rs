@@ -126,6 +126,15 @@ pub struct Section {
     pub program_flags: u32,
 }
 
+impl Section {
+    /// The structure and the member that a `struct_ops` program implements; without the structure's `___flavour`.
+    #[must_use]
+    pub fn struct_ops_member(&self) -> Option<(&str, &str)> {
+        let (structure, member) = self.target.split_once('/').filter(|_| self.attach_kind == AttachKind::StructOps)?;
+        Some((structure.split("___").next().unwrap_or(structure), member))
+    }
+}
+
 /// What a program's target names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachKind {

@@ -4,7 +4,8 @@
 //! [`Call`] collects what the arguments told, for the effects of the call. Which registers fit which kind of argument
 //! is one table, [`compatible`].
 
-use super::domain::Scalar;
+use super::domain::{Scalar, Tnum};
+use super::dynptr::{DynptrUse, HeldDynptr};
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::{Field, MapInfo};
 use super::memory::{Access, Mode, Source};
@@ -44,8 +45,21 @@ pub mod helper_id {
     pub const GET_FUNC_IP: u32 = 173;
     pub const FIND_VMA: u32 = 180;
     pub const LOOP: u32 = 181;
+    pub const SET_RETVAL: u32 = 187;
     pub const KPTR_XCHG: u32 = 194;
+    pub const DYNPTR_FROM_MEM: u32 = 197;
+    pub const DYNPTR_WRITE: u32 = 202;
+    pub const DYNPTR_DATA: u32 = 203;
     pub const USER_RINGBUF_DRAIN: u32 = 209;
+}
+
+/// What a helper releases: what a register points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// An object, or nothing if the register holds NULL.
+    Object(Register),
+    /// A dynptr on the stack.
+    Dynptr(Register),
 }
 
 /// What the arguments of a call told.
@@ -55,8 +69,8 @@ pub struct Call {
     pub id: u32,
     /// The map that was passed, or that the timer lies in.
     pub map: Option<MapRef>,
-    /// The register whose object is released.
-    pub released: Option<Register>,
+    /// What is released.
+    pub released: Option<Released>,
     /// The reference that an argument carries.
     pub reference: u32,
     /// The kptr field that an exchange is with.
@@ -73,6 +87,8 @@ pub struct Call {
     pub memory_size: u32,
     /// The type behind a per-CPU pointer.
     pub percpu_type: Option<TypeRef>,
+    /// The dynptr that was passed or made.
+    pub dynptr: Option<HeldDynptr>,
     /// May the helper be given packet pointers?
     pub packet_allowed: bool,
     /// The type of the object that a global function's parameter asks for.
@@ -88,7 +104,7 @@ const NONE: Attributes = Attributes {
     user: false,
     ringbuf: false,
     non_owning: false,
-    packet: None,
+    slice: None,
 };
 const TRUSTED: Attributes = Attributes { trust: Trust::Trusted, ..NONE };
 const RCU: Attributes = Attributes { trust: Trust::Rcu, ..NONE };
@@ -210,7 +226,7 @@ impl Verifier<'_> {
             seen.1.nullable = false;
         }
         if kind == ArgKind::PtrToMem {
-            seen.1.packet = None;
+            seen.1.slice = None;
         }
         if call.id == helper_id::KPTR_XCHG && seen.1.allocated && register == Register::R2 {
             seen.1.allocated = false;
@@ -309,12 +325,11 @@ impl Verifier<'_> {
     pub fn check_argument_offset(&self, register: Register, releases: bool, kind: ArgKind) -> Check {
         let pointer = match self.value(register) {
             Value::Pointer(pointer) => pointer,
-            // A register that was never written passes for a pointer of no kind, at any offset.
+            // A register that was never written has an offset that is not known, says the kernel.
             value @ Value::Uninitialised => {
-                let variable = Scalar::UNKNOWN.var_off;
-                return reject(Rule::VariableOffset { pointer: value.kernel_name(), variable });
+                return reject(Rule::VariableOffset { pointer: value.kernel_name(), variable: Tnum::UNKNOWN });
             }
-            _ => return Ok(()),
+            Value::Scalar(_) | Value::Iterator(_) | Value::Dynptr(_) => return Ok(()),
         };
         if releases {
             if kind == ArgKind::PtrToDynptr && matches!(pointer.target, Target::Stack { .. }) {
@@ -355,12 +370,14 @@ impl Verifier<'_> {
         let value = self.value(register);
         if arg.flags.contains(TypeFlags::OBJ_RELEASE) {
             if arg.kind == ArgKind::PtrToDynptr {
-                return unsupported("a helper that releases a dynptr");
+                self.check_dynptr_release(register)?;
+                call.released = Some(Released::Dynptr(register));
+            } else {
+                if value.reference() == 0 && !value.is_null() {
+                    return reject(Rule::NotReferenced { register });
+                }
+                call.released = Some(Released::Object(register));
             }
-            if value.reference() == 0 && !value.is_null() {
-                return reject(Rule::NotReferenced { register });
-            }
-            call.released = Some(register);
         }
         if value.reference() != 0 && arg.kind != ArgKind::KptrXchgDest {
             if call.reference != 0 {
@@ -434,7 +451,11 @@ impl Verifier<'_> {
             ArgKind::PtrToConstStr => self.check_constant_string(register, call),
             ArgKind::KptrXchgDest => self.check_exchange_destination(register, call),
             ArgKind::PtrToTimer => self.check_timer_argument(register, call),
-            ArgKind::PtrToDynptr => unsupported("a helper on a dynptr"),
+            ArgKind::PtrToDynptr => {
+                let usage = Self::dynptr_use(arg)?;
+                call.dynptr = Some(self.check_dynptr(register, usage)?);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -609,9 +630,19 @@ impl Verifier<'_> {
         if terminated { Ok(()) } else { reject(Rule::StringNotTerminated) }
     }
 
+    /// What a helper does with a dynptr argument.
+    fn dynptr_use(arg: &Arg) -> Check<DynptrUse> {
+        let kind = Self::dynptr_kind(arg.flags);
+        match (arg.flags.contains(TypeFlags::MEM_UNINIT), kind) {
+            (true, Some(kind)) => Ok(DynptrUse::Make { kind, shared: 0 }),
+            (true, None) => unsupported("a helper that makes a dynptr of no known kind"),
+            (false, wanted) => Ok(DynptrUse::Use { wanted, changes: !arg.flags.contains(TypeFlags::MEM_RDONLY) }),
+        }
+    }
+
     /// Kind of dynptr that an argument's flags name.
     #[must_use]
-    pub fn dynptr_kind(flags: TypeFlags) -> Option<DynptrKind> {
+    fn dynptr_kind(flags: TypeFlags) -> Option<DynptrKind> {
         if flags.contains(TypeFlags::DYNPTR_TYPE_LOCAL) {
             Some(DynptrKind::Local)
         } else if flags.contains(TypeFlags::DYNPTR_TYPE_RINGBUF) {

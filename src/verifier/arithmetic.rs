@@ -41,7 +41,10 @@ impl Verifier<'_> {
                 self.check_sign_extension(width, from, dst, src)?;
                 dst
             }
-            Insn::AddressSpaceCast { .. } => return unsupported("addr_space_cast (arena)"),
+            Insn::AddressSpaceCast { dst, src, from, .. } => {
+                self.check_space_cast(dst, src, from)?;
+                dst
+            }
             other => return unsupported(format!("{other:?} is no arithmetic instruction")),
         };
         self.check_bounds(dst);
@@ -172,6 +175,9 @@ impl Verifier<'_> {
             check_immediate(width, op, imm)?;
         }
         self.write(dst)?;
+        if self.arena_arithmetic(dst, src) {
+            return Ok(());
+        }
         let left = self.value(dst);
         let right = match src {
             Operand::Register(src) => self.value(src),

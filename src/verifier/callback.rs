@@ -6,7 +6,7 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::graph::node_of;
 use super::rule::Rule;
 use super::state::{Frame, FrameKind, ReturnRange};
-use super::value::{MapRef, Pointer, Target, TypeRef, TypeSpace, Value};
+use super::value::{DynptrKind, MapRef, Pointer, Target, TypeRef, TypeSpace, Value};
 use crate::btf::fields::GraphRoot;
 use crate::isa::Register;
 use crate::kernel::MapType;
@@ -19,12 +19,14 @@ pub enum Callback {
     MapElement,
     /// `bpf_loop`: round, context.
     Loop,
+    /// `bpf_rbtree_add`: two nodes of the tree with that root.
+    TreeOrder(GraphRoot),
+    /// `bpf_user_ringbuf_drain`: a dynptr over the sample, context.
+    UserRingbuf,
     /// `bpf_find_vma`: task, area, context.
     Area,
     /// A timer's or a work queue's, which runs later: map, key, value.
     Timer,
-    /// `bpf_rbtree_add`: two nodes of the tree with that root.
-    TreeOrder(GraphRoot),
 }
 
 impl Verifier<'_> {
@@ -70,13 +72,26 @@ impl Verifier<'_> {
         self.push_async_callback(frame, start, call.callback_may_sleep)
     }
 
-    fn set_arguments(&self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
+    fn set_arguments(&mut self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
         frame.kind = FrameKind::Callback(ReturnRange { min: 0, max: 1 });
+        let sample = (kind == Callback::UserRingbuf).then(|| self.new_id());
         let caller = self.frame();
         let mut give = |to: Register, value: Value| frame.registers[to.index()].value = value;
         match kind {
             Callback::Loop => {
                 give(Register::R1, Value::unknown());
+                give(Register::R2, self.value(Register::R3));
+                frame.registers[2].parent = caller.registers[3].parent;
+                frame.registers[2].live = caller.registers[3].live;
+            }
+            Callback::TreeOrder(root) => {
+                let node = Value::Pointer(self.without_owning(node_of(&root)));
+                give(Register::R1, node);
+                give(Register::R2, node);
+            }
+            Callback::UserRingbuf => {
+                let sample = Pointer { id: sample.unwrap_or(0), ..Pointer::to(Target::ConstDynptr(DynptrKind::Local)) };
+                give(Register::R1, Value::Pointer(sample));
                 give(Register::R2, self.value(Register::R3));
                 frame.registers[2].parent = caller.registers[3].parent;
                 frame.registers[2].live = caller.registers[3].live;
@@ -95,11 +110,6 @@ impl Verifier<'_> {
                 frame.registers[3].live = caller.registers[4].live;
             }
             Callback::Timer => return unsupported("a callback that runs later, called at once"),
-            Callback::TreeOrder(root) => {
-                let node = Value::Pointer(self.without_owning(node_of(&root)));
-                give(Register::R1, node);
-                give(Register::R2, node);
-            }
             Callback::MapElement => {
                 let map_ref = self.element_map(call)?;
                 give(Register::R1, self.value(Register::R1));

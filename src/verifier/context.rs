@@ -26,7 +26,7 @@ impl Verifier<'_> {
     fn context_value(&mut self, access: Access) -> Check<Value> {
         let program = self.program_type();
         match program {
-            Some(ProgramType::Tracing) => self.traced_argument(access),
+            Some(ProgramType::Tracing | ProgramType::Lsm | ProgramType::StructOps) => self.traced_argument(access),
             Some(program) => self.context_field(program, access),
             None => unsupported("context access of a program whose section name says no type"),
         }

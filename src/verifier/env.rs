@@ -188,6 +188,8 @@ pub struct Verifier<'a> {
     pub max_context_offset: u32,
     /// The function that is called when an exception is thrown, if any.
     pub exception_callback: Option<usize>,
+    /// Where kernel symbols without a type are taken to be.
+    pub symbols: super::symbol_address::Assumption,
 }
 
 impl<'a> Verifier<'a> {

@@ -6,8 +6,12 @@ use super::explore::Next;
 use super::rule::{ReturnBounds, Rule};
 use super::state::{FrameKind, Live, ReturnRange};
 use super::value::Value;
+use crate::btf::TypeId;
 use crate::isa::Register;
 use crate::kernel::{AttachType, ProgramType};
+
+/// The largest error number (`MAX_ERRNO`).
+const MAX_ERRNO: i32 = 4095;
 
 /// What a program's result must be.
 enum Wanted {
@@ -15,6 +19,8 @@ enum Wanted {
     Anything,
     /// A number in the range.
     Range(ReturnRange),
+    /// A number whose lower 32 bits are in the range.
+    LowHalf(ReturnRange),
 }
 
 impl Verifier<'_> {
@@ -80,6 +86,9 @@ impl Verifier<'_> {
     pub fn check_result(&mut self, register: Register, name: &'static str) -> Check {
         let frame = &self.state.frames[0];
         let is_subprogram = frame.subprogram != 0;
+        if (!is_subprogram || frame.kind == FrameKind::ExceptionCallback) && self.has_no_result()? {
+            return Ok(());
+        }
         let value = self.read(register, Live::READ64)?;
         let frame = &self.state.frames[0];
         let (context, wanted) = if frame.in_async_callback() {
@@ -92,21 +101,60 @@ impl Verifier<'_> {
         } else {
             ("At program exit", self.wanted_result()?)
         };
-        let Wanted::Range(range) = wanted else { return Ok(()) };
+        let (range, low_half) = match wanted {
+            Wanted::Anything => return Ok(()),
+            Wanted::Range(range) => (range, false),
+            Wanted::LowHalf(range) => (range, true),
+        };
         let Value::Scalar(number) = value else {
             return reject(Rule::ResultNotKnown { context, register, value: value.kernel_name() });
         };
         self.mark_precise(register)?;
         let bounds = number.bounds;
-        if i64::from(range.min) <= bounds.smin && bounds.smax <= i64::from(range.max) {
+        let inside = if low_half {
+            range.min <= bounds.smin32 && bounds.smax32 <= range.max
+        } else {
+            i64::from(range.min) <= bounds.smin && bounds.smax <= i64::from(range.max)
+        };
+        if inside {
             return Ok(());
         }
-        reject(Rule::OutsideReturnRange {
-            context,
-            register: name,
-            bounds: ReturnBounds { smin: bounds.smin, smax: bounds.smax },
-            range,
-        })
+        let bounds = ReturnBounds { smin: bounds.smin, smax: bounds.smax };
+        let outside = Rule::OutsideReturnRange { context, register: name, bounds, range };
+        if !is_subprogram && self.attach_type() == Some(AttachType::LsmCgroup) && self.hook_is_void()? {
+            self.say(&outside);
+            return reject(Rule::VoidHookResult);
+        }
+        reject(outside)
+    }
+
+    /// Is the program called as a function without a result, so that `r0` need not even be set?
+    fn has_no_result(&self) -> Check<bool> {
+        match self.program_type() {
+            Some(ProgramType::Lsm) if self.attach_type() != Some(AttachType::LsmCgroup) => self.hook_is_void(),
+            Some(ProgramType::StructOps) => self.hook_is_void(),
+            _ => Ok(false),
+        }
+    }
+
+    /// Has the security hook, or the member that the program implements, no result?
+    pub fn hook_is_void(&self) -> Check<bool> {
+        match self.attach_result() {
+            Some(returns) => Ok(returns == TypeId::VOID),
+            None => unsupported(format!("the result of {}", self.program.section.target)),
+        }
+    }
+
+    /// The results that a security hook has (`bpf_lsm_get_retval_range`); `None` if it has none.
+    pub fn hook_results(&self) -> Check<Option<ReturnRange>> {
+        if self.hook_is_void()? {
+            return Ok(None);
+        }
+        Ok(Some(if self.hook_is_in("bool_lsm_hooks") {
+            ReturnRange { min: 0, max: 1 }
+        } else {
+            ReturnRange { min: -MAX_ERRNO, max: 0 }
+        }))
     }
 
     /// The range of results, by the program's type and where it is attached.
@@ -118,9 +166,14 @@ impl Verifier<'_> {
         };
         let attach = self.attach_type();
         match program {
-            ProgramType::Lsm | ProgramType::StructOps => {
-                unsupported(format!("the result of a {} program", program.name()))
+            ProgramType::Lsm if attach == Some(A::LsmCgroup) => {
+                if self.hook_is_void()? {
+                    range(1, 1)
+                } else {
+                    range(0, 1)
+                }
             }
+            ProgramType::Lsm => Ok(self.hook_results()?.map_or(Wanted::Anything, Wanted::LowHalf)),
             ProgramType::CgroupSockAddr => match attach {
                 Some(
                     A::CgroupUdp4Recvmsg

@@ -5,11 +5,12 @@
 //! keep to them. For a static function a call that does not fit only makes its BTF unreliable.
 
 use super::arguments::Call;
+use super::dynptr::DynptrUse;
 use super::env::{Check, Stop, Verifier, reject};
 use super::rule::{Errno, Rule};
 use super::state::{Frame, FrameKind};
 use super::subprogram::kind_name;
-use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
+use super::value::{Attributes, DynptrKind, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::{Btf, Parameter, Type, TypeId};
 use crate::isa::Register;
 use crate::kernel::limits::REGISTER_ARGUMENTS;
@@ -163,7 +164,11 @@ impl Verifier<'_> {
                 }
                 Ok(())
             }
-            Argument::Dynptr => Err(Mismatch::Unsupported("a dynptr passed to a function of the program".to_owned())),
+            Argument::Dynptr => {
+                self.check_argument_offset(register, false, ArgKind::PtrToDynptr)?;
+                self.check_dynptr(register, DynptrUse::Use { wanted: None, changes: false })?;
+                Ok(())
+            }
             Argument::Object { ty, nullable } => self.match_object(register, ty, nullable).map_err(Mismatch::from),
             Argument::Arena if value.is_scalar() || self.target(register) == Some(Target::Arena) => Ok(()),
             Argument::Arena => Err(Rule::NotArenaOrScalar { register }.into()),
@@ -377,7 +382,10 @@ impl Verifier<'_> {
                 let id = self.new_id();
                 Pointer { id, ..Pointer::to(Target::Object(ty)).with(attributes) }
             }
-            Argument::Dynptr => return super::env::unsupported("a dynptr as the parameter of a global function"),
+            Argument::Dynptr => {
+                let id = self.new_id();
+                Pointer { id, ..Pointer::to(Target::ConstDynptr(DynptrKind::Local)) }
+            }
         };
         Ok(Value::Pointer(pointer))
     }

@@ -39,7 +39,7 @@ const ALLOCATED: Attributes = Attributes {
     user: false,
     ringbuf: false,
     non_owning: false,
-    packet: None,
+    slice: None,
 };
 
 impl Graph {

@@ -1,19 +1,19 @@
 //! A call of a helper: may it be called here, do the arguments fit, what does it give and change
 //! (`check_helper_call`, `kernel/bpf/verifier.c`, Linux 6.12). The arguments are checked in [`super::arguments`].
 
-use super::arguments::{Call, helper_id as id};
+use super::arguments::{Call, Released, helper_id as id};
 use super::callback::Callback;
 use super::domain::Scalar;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::MapInfo;
 use super::memory::{Access, Mode};
 use super::obligations::Held;
-use super::rule::Rule;
-use super::value::{Attributes, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
+use super::rule::{Errno, Rule};
+use super::value::{Attributes, DynptrKind, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, Register};
 use crate::kernel::limits::REGISTER_ARGUMENTS;
-use crate::kernel::{AttachType, BtfReference, HelperProto, MapType, ProgramType, RetKind, TypeFlags};
+use crate::kernel::{AllowedCheck, AttachType, BtfReference, HelperProto, MapType, ProgramType, RetKind, TypeFlags};
 
 /// Largest error number that a helper gives back, negative (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
@@ -96,7 +96,7 @@ impl Verifier<'_> {
         self.refine_result(&call, proto);
         self.check_map_allows(&call)?;
         self.check_function_address(&call)?;
-        if self.profile.helper_changes_packet(helper) {
+        if self.profile.helper_changes_packet(helper) || writes_skb(&call) {
             self.forget_packet_pointers();
         }
         Ok(())
@@ -123,8 +123,8 @@ impl Verifier<'_> {
         if proto.gpl_only && !self.is_gpl() {
             return reject(Rule::HelperNeedsGpl);
         }
-        if proto.allowed.is_some() {
-            return unsupported(format!("{}, which only some attach points allow", self.helper_name(helper)));
+        if proto.allowed.is_some_and(|check| !self.attach_point_allows(check)) {
+            return reject(Rule::HelperNotAllowedInProbe);
         }
         if !proto.might_sleep {
             return Ok(());
@@ -140,6 +140,30 @@ impl Verifier<'_> {
             return reject(Rule::SleepableHelperWithoutPreemption { name, id });
         }
         Ok(())
+    }
+
+    /// Does the place that the program is attached to allow the helper (`bpf_d_path_allowed`,
+    /// `bpf_ima_inode_hash_allowed`, `bpf_sk_storage_tracing_allowed`)?
+    fn attach_point_allows(&self, check: AllowedCheck) -> bool {
+        let target = &self.program.section.target;
+        let is_lsm = self.program_type() == Some(ProgramType::Lsm);
+        let attach = self.attach_type();
+        match check {
+            AllowedCheck::SleepableLsmHook => self.hook_is_in("sleepable_lsm_hooks"),
+            AllowedCheck::DPath if attach == Some(AttachType::TraceIter) => true,
+            AllowedCheck::DPath if is_lsm => self.hook_is_in("sleepable_lsm_hooks"),
+            AllowedCheck::DPath => {
+                let special = self.profile.tables().special();
+                let by_function =
+                    matches!(attach, Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn));
+                by_function && special.in_set("btf_allowlist_d_path", target)
+            }
+            AllowedCheck::SkStorageTracing => match attach {
+                Some(AttachType::TraceIter | AttachType::TraceRawTp) => true,
+                Some(AttachType::TraceFentry | AttachType::TraceFexit) => !target.starts_with("bpf_sk_storage"),
+                _ => false,
+            },
+        }
     }
 
     /// `record_func_map`.
@@ -179,6 +203,9 @@ impl Verifier<'_> {
         if call.id != id::TAIL_CALL {
             return Ok(());
         }
+        if map.map_type != MapType::ProgArray {
+            return reject(Rule::TailCallThroughOtherMap);
+        }
         match self.value(Register::R3) {
             Value::Scalar(Number { bounds, .. })
                 if bounds.is_const() && bounds.var_off.value < u64::from(map.max_entries) =>
@@ -207,7 +234,11 @@ impl Verifier<'_> {
     }
 
     fn release_argument(&mut self, call: &Call) -> Check {
-        let Some(register) = call.released else { return Ok(()) };
+        let register = match call.released {
+            None => return Ok(()),
+            Some(Released::Dynptr(register)) => return self.release_dynptr(register, call.id),
+            Some(Released::Object(register)) => register,
+        };
         let released = if call.id == id::KPTR_XCHG && call.reference != 0 {
             self.publish(call.reference)
         } else if call.reference != 0 {
@@ -218,7 +249,11 @@ impl Verifier<'_> {
         if released {
             return Ok(());
         }
-        reject(Rule::HelperReferenceNotAcquired { name: self.helper_name(call.id), id: call.id as i32 })
+        reject(Rule::HelperReferenceNotAcquired {
+            name: self.helper_name(call.id),
+            id: call.id as i32,
+            errno: Errno::Invalid,
+        })
     }
 
     /// Releases a reference: all registers that carry it hold stale addresses (`release_reference`).
@@ -246,10 +281,23 @@ impl Verifier<'_> {
             }
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
+            id::USER_RINGBUF_DRAIN => self.push_callback(call, Callback::UserRingbuf),
+            id::SET_RETVAL if self.attach_type() == Some(AttachType::LsmCgroup) && self.hook_is_void()? => {
+                reject(Rule::SetVoidHookResult)
+            }
+            id::DYNPTR_FROM_MEM => self.check_dynptr_memory(),
             id::TIMER_SET_CALLBACK => self.push_callback(call, Callback::Timer),
             id::FIND_VMA => self.push_callback(call, Callback::Area),
-            id::USER_RINGBUF_DRAIN => unsupported(self.helper_name(call.id)),
             _ => Ok(()),
+        }
+    }
+
+    /// `bpf_dynptr_from_mem` takes the value of a map only.
+    fn check_dynptr_memory(&self) -> Check {
+        let value = self.value(Register::R1);
+        match value.as_pointer() {
+            Some(pointer) if matches!(pointer.target, Target::MapValue(_)) && !pointer.attributes.nullable => Ok(()),
+            _ => reject(Rule::DynptrOverUnsupported { pointer: value.kernel_name() }),
         }
     }
 
@@ -364,7 +412,10 @@ impl Verifier<'_> {
             RetKind::PtrToSocket => Target::Socket(SocketKind::Full { from: None }),
             RetKind::PtrToSockCommon => Target::Socket(SocketKind::Common),
             RetKind::PtrToTcpSock => Target::Socket(SocketKind::Tcp),
-            RetKind::PtrToMem => Target::Memory { size: call.memory_size, dynptr: 0 },
+            RetKind::PtrToMem => {
+                let dynptr = call.dynptr.filter(|_| call.id == id::DYNPTR_DATA).map_or(0, |dynptr| dynptr.id);
+                Target::Memory { size: call.memory_size, dynptr }
+            }
             RetKind::PtrToMemOrBtfId => self.percpu_copy(call, percpu, &mut attributes)?,
             RetKind::PtrToBtfId => Target::Object(self.returned_object(call, proto, &mut attributes)?),
         };
@@ -420,6 +471,10 @@ impl Verifier<'_> {
     fn give_reference(&mut self, call: &Call, pointer: &mut Pointer) -> Check {
         if POINTER_CASTS.contains(&call.id) {
             pointer.reference = call.reference;
+            return Ok(());
+        }
+        if let (id::DYNPTR_DATA, Some(dynptr)) = (call.id, call.dynptr) {
+            pointer.reference = dynptr.reference;
             return Ok(());
         }
         if self.acquires(call)? {
@@ -525,7 +580,7 @@ impl Verifier<'_> {
         if self.profile.map_allows_helper(map.map_type, call.id) {
             return Ok(());
         }
-        let program = self.program_type().unwrap_or(crate::kernel::ProgramType::Unspec);
+        let program = self.program_type().unwrap_or(ProgramType::Unspec);
         match self.profile.may_update_sockmap(map.map_type, call.id, program, self.attach_type()) {
             Some(true) => return Ok(()),
             Some(false) => self.say_text("cannot update sockmap in this context"),
@@ -537,4 +592,9 @@ impl Verifier<'_> {
             id: call.id as i32,
         })
     }
+}
+
+/// A write through a dynptr may move the socket buffer that it is over.
+fn writes_skb(call: &Call) -> bool {
+    call.id == id::DYNPTR_WRITE && call.dynptr.is_some_and(|dynptr| dynptr.kind == DynptrKind::Skb)
 }

@@ -4,6 +4,7 @@
 //! A loop over an iterator is not unrolled: at each `next` the path splits into "drained" and "one more element", and
 //! the latter ends as soon as its state is covered by one from an earlier round.
 
+use super::dynptr::ObjectPlace;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::kfunc::Function;
 use super::kfunc_arguments::Told;
@@ -58,7 +59,7 @@ impl Verifier<'_> {
             return self.create_iterator(function, register, &pointer, frame, ty, count, kind);
         }
         let expected = || reject(Rule::ExpectedInitialisedIterator { kind: kind.to_owned(), number: index });
-        let Some(span) = self.span(&pointer, frame, count)? else { return expected() };
+        let Some(span) = self.span(&pointer, frame, count) else { return expected() };
         let Some(held) = self.initialised_iterator(span, ty) else { return expected() };
         if held.trust == Trust::Untrusted {
             return reject(Rule::IteratorOutsideRcu { name: function.name.clone() });
@@ -70,19 +71,14 @@ impl Verifier<'_> {
         Ok(HeldIterator { frame, slot: span.first, trust: held.trust, reference: held.reference })
     }
 
-    /// Where on the stack it lies; `None` if the pointer is not to a whole slot, or outside.
-    fn span(&self, pointer: &Pointer, frame: u8, count: usize) -> Check<Option<Span>> {
-        let Some(offset) = pointer.known_offset() else {
-            return Ok(None);
+    /// Where on the stack it lies, or would lie if the stack reached as far down; `None` if nowhere.
+    fn span(&mut self, pointer: &Pointer, frame: u8, count: usize) -> Option<Span> {
+        let first = match self.object_place(pointer, frame, "iter", count) {
+            ObjectPlace::At(first) => first,
+            ObjectPlace::BeyondStack => slot_of(pointer.known_offset()?).0,
+            ObjectPlace::Unusable => return None,
         };
-        if offset >= 0 || offset % SLOT_BYTES as i64 != 0 {
-            return Ok(None);
-        }
-        let (first, _) = slot_of(offset);
-        if first + 1 < count {
-            return Ok(None);
-        }
-        Ok(Some(Span { frame, first, count }))
+        Some(Span { frame, first, count })
     }
 
     fn slots(&self, span: Span) -> Option<&[StackSlot]> {
@@ -103,7 +99,7 @@ impl Verifier<'_> {
     ) -> Check<HeldIterator> {
         let number = register.index() - 1;
         let expected = || reject(Rule::ExpectedUninitialisedIterator { kind: kind.to_owned(), number });
-        let Some(span) = self.span(pointer, frame, count)? else { return expected() };
+        let Some(span) = self.span(pointer, frame, count) else { return expected() };
         let occupied = |slots: &[StackSlot]| slots.iter().any(|slot| slot.bytes.contains(&ByteKind::Iterator));
         if self.slots(span).is_some_and(occupied) {
             return expected();
@@ -141,6 +137,7 @@ impl Verifier<'_> {
             });
             slot.spilled.live |= Live::WRITTEN;
             slot.bytes = [ByteKind::Iterator; SLOT_BYTES];
+            slot.scrubbed_reference = 0;
         }
         Ok(HeldIterator { frame, slot: span.first, trust, reference: 0 })
     }
@@ -185,6 +182,7 @@ impl Verifier<'_> {
             slot.spilled.value = Value::Uninitialised;
             slot.spilled.live |= Live::WRITTEN;
             slot.bytes = [ByteKind::Invalid; SLOT_BYTES];
+            slot.scrubbed_reference = 0;
             if step == 0 && !self.release_reference(reference) {
                 return unsupported("destroying an iterator that is not held");
             }

@@ -7,6 +7,7 @@ use super::callback::Callback;
 use super::env::{Check, Stop, Verifier, reject, unsupported};
 use super::helper::CallEffects;
 use super::kfunc_arguments::Told;
+use super::memory::Mode;
 use super::obligations::Held;
 use super::rule::Rule;
 use super::state::Live;
@@ -200,17 +201,16 @@ impl Verifier<'_> {
             Err(name) => return reject(Rule::KfuncNotAllowed { name }),
         };
         self.facts[self.insn].iterator_next = function.is(KfuncFlags::ITER_NEXT);
-        self.check_modelled(&function)?;
         let sleepable = function.is(KfuncFlags::SLEEPABLE);
         if sleepable && !self.in_sleepable() {
             return reject(Rule::KfuncMightSleep { name: function.name });
         }
         let told = self.check_kfunc_arguments(&function)?;
-        if function.special == Some(Special::WorkQueueSetCallback) {
-            self.push_work_queue_callback(&function, &told)?;
-        }
         if function.special == Some(Special::RbtreeAdd) {
             self.push_tree_order(&function, &told)?;
+        }
+        if function.special == Some(Special::WorkQueueSetCallback) {
+            self.push_work_queue_callback(&function, &told)?;
         }
         self.change_sections(&function, sleepable)?;
         if let Some(register) = told.released {
@@ -247,20 +247,6 @@ impl Verifier<'_> {
             }
             other => other,
         }
-    }
-
-    fn check_modelled(&self, function: &Function) -> Check {
-        let missing = match function.special {
-            Some(
-                Special::DynptrFromSkb
-                | Special::DynptrFromXdp
-                | Special::DynptrSlice
-                | Special::DynptrSliceReadWrite
-                | Special::DynptrClone,
-            ) => "dynptrs",
-            _ => return Ok(()),
-        };
-        unsupported(format!("kfunc {} ({missing})", function.name))
     }
 
     /// RCU and preemption sections that the call enters, leaves, or may not be in.
@@ -383,6 +369,9 @@ impl Verifier<'_> {
                 return Ok(Some(Pointer::to(Target::Object(ty)).with(attributes)));
             }
             Some(Special::ReadOnlyCast) => return self.read_only_cast(told).map(Some),
+            Some(Special::DynptrSlice | Special::DynptrSliceReadWrite) => {
+                return self.dynptr_slice(told, function.special == Some(Special::DynptrSlice)).map(Some);
+            }
             _ => {}
         }
         let btf = &self.profile.btf;
@@ -439,6 +428,18 @@ impl Verifier<'_> {
             }
         }
         Ok(ty)
+    }
+
+    /// A slice of a dynptr, of the constant size that was passed.
+    fn dynptr_slice(&self, told: &Told, read_only: bool) -> Check<Pointer> {
+        let (Some(size), Some(dynptr)) = (told.constant, told.dynptr) else {
+            return unsupported("a slice of no dynptr, or of no constant size");
+        };
+        if !read_only && !self.may_access_packet(Mode::Write, None) {
+            return reject(Rule::PacketWriteNotAllowed);
+        }
+        let attributes = Attributes { read_only, slice: Some(dynptr.kind), ..Attributes::default() };
+        Ok(Pointer::to(Target::Memory { size: size as u32, dynptr: dynptr.id }).with(attributes))
     }
 
     fn read_only_cast(&self, told: &Told) -> Check<Pointer> {

@@ -3,6 +3,7 @@
 
 use super::arguments::Call;
 use super::context_type::is_projection;
+use super::dynptr::{DynptrUse, HeldDynptr};
 use super::env::{Check, Stop, Verifier, reject, unsupported};
 use super::graph::Graph;
 use super::iterator::HeldIterator;
@@ -12,7 +13,7 @@ use super::memory::Mode;
 use super::rule::Rule;
 use super::stack::Fill;
 use super::subprogram::kind_name;
-use super::value::{Attributes, MapRef, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
+use super::value::{Attributes, DynptrKind, MapRef, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::btf::{Parameter, Type, TypeId};
 use crate::isa::Register;
@@ -40,6 +41,8 @@ pub struct Told {
     pub callback: Option<usize>,
     /// The iterator that was passed.
     pub iterator: Option<HeldIterator>,
+    /// The last dynptr that was passed, made before.
+    pub dynptr: Option<HeldDynptr>,
     /// The map that was passed, or that the work queue lies in.
     pub map: Option<MapRef>,
 }
@@ -51,6 +54,7 @@ enum Wanted {
     Context,
     Allocated,
     RefcountedKptr,
+    Dynptr,
     Iterator,
     ConstString,
     Map,
@@ -61,8 +65,6 @@ enum Wanted {
     Callback,
     Root(Graph),
     Node(Graph),
-    /// Something that is not modelled, by its name.
-    Other(&'static str),
 }
 
 impl Verifier<'_> {
@@ -160,7 +162,6 @@ impl Verifier<'_> {
         }
         match wanted {
             Wanted::Null => return Ok(1),
-            Wanted::Other(what) => return unsupported(format!("kfunc {} ({what})", function.name)),
             Wanted::Allocated | Wanted::Object | Wanted::Map if trusted || rcu => {
                 self.check_trusted(register, &value, rcu)?;
             }
@@ -172,16 +173,14 @@ impl Verifier<'_> {
 
     /// A map that is passed, and the one that a work queue passed before lies in.
     fn note_kfunc_map(&self, register: Register, value: &Value, told: &mut Told) -> Check {
-        let map_ref = match value {
-            Value::Pointer(pointer) => pointer.map(),
-            _ => return reject(Rule::NotAMapPointer { register }),
-        };
-        let Some(map_ref) = map_ref else {
-            return unsupported(
-                "a pointer that is no map's passed as one, which the kernel takes for a map all the same",
-            );
-        };
+        if !has_map(value) {
+            return reject(Rule::NotAMapPointer { register });
+        }
+        let map_ref = value.as_pointer().and_then(Pointer::map);
         if let Some(queue) = told.map {
+            let Some(map_ref) = map_ref else {
+                return unsupported("a pointer that is no map's, passed as one, which the kernel takes for a map here");
+            };
             let Some(fields) = &self.map(map_ref)?.fields else {
                 return unsupported(
                     "a map without special fields passed after a work queue, which the kernel trips over",
@@ -191,19 +190,8 @@ impl Verifier<'_> {
                 return reject(Rule::WorkQueueOfAnotherMap { queue: queue.uid, map: map_ref.uid });
             }
         }
-        told.map = Some(map_ref);
+        told.map = map_ref.or(told.map);
         Ok(())
-    }
-
-    /// A map stands for the kernel's `struct bpf_map`.
-    fn check_map_is_described(&self, index: usize, register: Register) -> Check {
-        let pointer = self.pointer(register)?;
-        if matches!(pointer.target, Target::ConstMap(_)) {
-            return Ok(());
-        }
-        let (class, found) = (pointer.target.class(), pointer.kernel_name());
-        let expected = super::type_name::pointer_name(class, Attributes::default());
-        reject(Rule::KfuncArgumentIs { index, found, expected })
     }
 
     fn check_trusted(&self, register: Register, value: &Value, rcu: bool) -> Check {
@@ -238,8 +226,8 @@ impl Verifier<'_> {
         if let Some(&(_, wanted)) = by_suffix.iter().find(|(suffix, _)| has_suffix(parameter, suffix)) {
             return Ok(wanted);
         }
-        if is_struct && matches!(name, "bpf_dynptr" | "bpf_dynptr_kern") {
-            return Ok(Wanted::Other("dynptrs"));
+        if is_struct && name == "bpf_dynptr" {
+            return Ok(Wanted::Dynptr);
         }
         if self.is_iterator_parameter(function, index) {
             return Ok(Wanted::Iterator);
@@ -328,6 +316,7 @@ impl Verifier<'_> {
             }
             Wanted::Allocated => self.check_allocated(function, index, register, told)?,
             Wanted::RefcountedKptr => self.check_refcounted(index, register, told)?,
+            Wanted::Dynptr => self.check_dynptr_parameter(function, index, register, told)?,
             Wanted::Iterator => {
                 if function.special == Some(Special::CssTaskIterNew) && !self.may_iterate_css_tasks() {
                     return reject(Rule::CssTaskIterNotAllowed);
@@ -340,7 +329,12 @@ impl Verifier<'_> {
                 }
                 self.check_constant_string(register, &mut Call::default())?;
             }
-            Wanted::Map => self.check_map_is_described(index, register)?,
+            Wanted::Map => {
+                let Some(map) = self.profile.btf.find_struct("bpf_map") else {
+                    return unsupported("struct bpf_map, which is not known without the kernel's BTF");
+                };
+                self.check_object_parameter(function, index, register, map, told)?;
+            }
             Wanted::WorkQueue => told.map = Some(self.check_work_queue_argument(index, register)?),
             Wanted::Object => self.check_object_parameter(function, index, register, target, told)?,
             Wanted::Memory => self.check_memory_parameter(index, register, target)?,
@@ -356,7 +350,7 @@ impl Verifier<'_> {
             }
             Wanted::Root(graph) => self.check_root_argument(function, index, register, graph, told)?,
             Wanted::Node(graph) => self.check_node_argument(function, index, register, graph, told)?,
-            Wanted::Null | Wanted::Other(_) => {}
+            Wanted::Null => {}
         }
         Ok(1)
     }
@@ -397,6 +391,30 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    fn check_dynptr_parameter(
+        &mut self,
+        function: &Function,
+        index: usize,
+        register: Register,
+        told: &mut Told,
+    ) -> Check {
+        if !has_suffix(&function.parameters[index], "__uninit") {
+            let usage = DynptrUse::Use { wanted: None, changes: false };
+            told.dynptr = Some(self.check_dynptr(register, usage)?);
+            return Ok(());
+        }
+        if matches!(self.target(register), Some(Target::ConstDynptr(_))) {
+            return reject(Rule::MisconfiguredDynptr);
+        }
+        let (kind, shared) = match (function.special, told.dynptr) {
+            (Some(Special::DynptrFromSkb), _) => (DynptrKind::Skb, 0),
+            (Some(Special::DynptrFromXdp), _) => (DynptrKind::Xdp, 0),
+            (Some(Special::DynptrClone), Some(of)) => (of.kind, of.reference),
+            _ => return unsupported(format!("the kind of dynptr that kfunc {} makes", function.name)),
+        };
+        self.check_dynptr(register, DynptrUse::Make { kind, shared }).map(|_| ())
+    }
+
     fn may_iterate_css_tasks(&self) -> bool {
         matches!(self.program_type(), Some(ProgramType::Lsm))
             || self.attach_type() == Some(crate::kernel::AttachType::TraceIter)
@@ -414,8 +432,8 @@ impl Verifier<'_> {
         let btf = self.profile.btf.clone();
         let wanted_id = btf.resolve(target);
         let pointer = self.pointer(register)?;
-        let unsafe_object = pointer.object().is_some() && pointer.has_unsafe_attributes() && !pointer.is_rcu();
-        if unsafe_object {
+        let unsafe_object = pointer.has_unsafe_attributes() && !pointer.is_rcu();
+        if !is_object_like(&pointer) || (pointer.object().is_some() && unsafe_object) {
             let trusted = Attributes {
                 allocated: pointer.attributes.allocated,
                 non_owning: pointer.attributes.non_owning,
@@ -536,6 +554,17 @@ impl Verifier<'_> {
 /// Does a parameter's name end so (`btf_param_match_suffix`)?
 fn has_suffix(parameter: &Parameter, suffix: &str) -> bool {
     parameter.name.ends_with(suffix)
+}
+
+/// Is there anything where the kernel keeps a register's map? It keeps an object's table of types, a memory's size and a
+/// packet's range there as well.
+fn has_map(value: &Value) -> bool {
+    value.as_pointer().is_some_and(|pointer| match pointer.target {
+        Target::ConstMap(_) | Target::MapValue(_) | Target::MapKey(_) | Target::Object(_) => true,
+        Target::Memory { size, dynptr } => size != 0 || dynptr != 0,
+        Target::Packet { range, .. } => range != 0,
+        _ => false,
+    })
 }
 
 fn is_object_like(pointer: &Pointer) -> bool {

@@ -51,7 +51,8 @@ impl Verifier<'_> {
 
     /// The source line of the current instruction, unless it was the last one printed (`verbose_linfo`).
     pub fn log_source_line(&mut self) {
-        if !self.log.enabled() {
+        // Lines come with the program's types.
+        if !self.log.enabled() || self.btf.is_none() {
             return;
         }
         let Some(line) = self.program.line_at(self.insn) else { return };

@@ -130,7 +130,7 @@ fn iterators_and_dynptrs() {
     let drained = Iterator { state: Some(IteratorState::Drained), ..iterator };
     assert_eq!(text(Value::Iterator(drained)), "iter_num(ref_id=7,state=drained,depth=2)");
     let dynptr = Dynptr { kind: DynptrKind::Ringbuf, first: true, id: 1, reference: 2 };
-    assert_eq!(text(Value::Dynptr(dynptr)), "dynptr_ringbuf(id=1,ref_id=2)");
+    assert_eq!(text(Value::Dynptr(dynptr)), "dynptr_ringbuf(id=1,ref_id=2,dynptr_id=1)");
 }
 
 #[test]

@@ -154,6 +154,10 @@ fn write_dynptr(out: &mut String, dynptr: &Dynptr) -> fmt::Result {
     if dynptr.reference != 0 {
         attributes.add(format_args!("ref_id={}", dynptr.reference))?;
     }
+    if dynptr.first {
+        // The mark of the first slot shares its place with the number of the dynptr that a slice is of.
+        attributes.add(format_args!("dynptr_id=1"))?;
+    }
     out.push(')');
     Ok(())
 }

@@ -3,6 +3,8 @@
 //!
 //! The stack has a file of its own, and so have objects described by BTF, kptr fields, and the context.
 
+use super::arena::supports_atomic;
+use super::domain::Tnum;
 use super::env::{Check, PointerKind, Verifier, reject, unsupported};
 use super::rule::Rule;
 use super::state::Live;
@@ -102,7 +104,7 @@ impl Verifier<'_> {
         if op == AtomicOp::CompareExchange {
             self.read(Register::R0, flag(&self.value(Register::R0)))?;
         }
-        self.check_atomic_target(dst)?;
+        self.check_atomic_target(op, dst)?;
         let fetched = op.fetched_into(src);
         if let Some(register) = fetched {
             self.write(register)?;
@@ -126,11 +128,11 @@ impl Verifier<'_> {
         self.check_access(Access { mode: Mode::Write, ..access })
     }
 
-    fn check_atomic_target(&self, base: Register) -> Check {
+    fn check_atomic_target(&self, op: AtomicOp, base: Register) -> Check {
         let Some(pointer) = self.state.value(base).as_pointer() else { return Ok(()) };
         match pointer.target {
-            Target::Arena => unsupported("atomic operation on the arena"),
-            Target::Context | Target::Packet { .. } | Target::FlowKeys | Target::Socket(_) => {
+            Target::Arena if supports_atomic(op) => Ok(()),
+            Target::Context | Target::Packet { .. } | Target::FlowKeys | Target::Socket(_) | Target::Arena => {
                 reject(Rule::AtomicNotAllowed { register: base, pointer: pointer.kernel_name() })
             }
             _ => Ok(()),
@@ -180,6 +182,9 @@ impl Verifier<'_> {
     pub fn check_access(&mut self, access: Access) -> Check {
         let value = self.value(access.base);
         let Value::Pointer(pointer) = value else {
+            if let (Value::Scalar(number), true) = (value, access.atomic) {
+                check_aligned_offset("", number.bounds.var_off, number.delta.unwrap_or(0), &access)?;
+            }
             return reject(Rule::InvalidMemoryAccess { register: access.base, value: value.kernel_name() });
         };
         self.check_alignment(&pointer, &access)?;
@@ -234,7 +239,10 @@ impl Verifier<'_> {
             Target::Socket(kind) if plain => self.check_socket_access(pointer, kind, access),
             Target::TracepointBuffer if plain => self.check_plain_buffer(pointer, access, "tracepoint"),
             Target::Buffer if plain => self.check_buffer_access(pointer, access),
-            Target::Arena => unsupported("access to the arena"),
+            Target::Arena => {
+                self.load_unknown(access);
+                Ok(())
+            }
             _ => invalid(),
         }
     }
@@ -373,25 +381,11 @@ impl Verifier<'_> {
     fn check_alignment(&self, pointer: &Pointer, access: &Access) -> Check {
         let name = match pointer.target {
             Target::Stack { .. } => "stack ",
+            Target::Arena => return Ok(()),
             _ if access.atomic => class_for_alignment(pointer),
             _ => return Ok(()),
         };
-        if access.size == 1 {
-            return Ok(());
-        }
-        let sum = pointer.variable.var_off.wrapping_add(super::domain::Tnum::constant(
-            i64::from(pointer.offset).wrapping_add(access.offset.into()) as u64,
-        ));
-        if sum.is_aligned(access.size.into()) {
-            return Ok(());
-        }
-        reject(Rule::MisalignedAccess {
-            what: name,
-            variable: pointer.variable.var_off,
-            fixed: pointer.offset,
-            offset: access.offset,
-            size: access.size,
-        })
+        check_aligned_offset(name, pointer.variable.var_off, pointer.offset, access)
     }
 
     /// `dst = imm64`.
@@ -402,6 +396,7 @@ impl Verifier<'_> {
             ImmediateSource::Map(index) => {
                 Value::Pointer(Pointer::to(Target::ConstMap(super::value::MapRef { index, uid: 0 })))
             }
+            ImmediateSource::MapValue { map, .. } if self.is_arena(map) => Value::unknown(),
             ImmediateSource::MapValue { map, offset } => {
                 let target = Target::MapValue(super::value::MapRef { index: map, uid: 0 });
                 let Ok(offset) = i32::try_from(offset) else {
@@ -441,6 +436,15 @@ impl Verifier<'_> {
     pub fn loaded(size: Size) -> Number {
         Number { bounds: Number::unknown().bounds.truncated(size), ..Number::unknown() }
     }
+}
+
+/// Is an address aligned for the access, as far as is known (`check_generic_ptr_alignment`)?
+fn check_aligned_offset(what: &'static str, variable: Tnum, fixed: i32, access: &Access) -> Check {
+    let constant = Tnum::constant(i64::from(fixed).wrapping_add(access.offset.into()) as u64);
+    if access.size == 1 || variable.wrapping_add(constant).is_aligned(access.size.into()) {
+        return Ok(());
+    }
+    reject(Rule::MisalignedAccess { what, variable, fixed, offset: access.offset, size: access.size })
 }
 
 fn class_for_alignment(pointer: &Pointer) -> &'static str {

@@ -9,14 +9,17 @@
 //!
 //! Nothing here runs a program; that is the machine, which this room never imports.
 
+pub mod arena;
 pub mod arguments;
 pub mod arithmetic;
+pub mod attach;
 pub mod branch;
 pub mod callback;
 pub mod cfg;
 pub mod context;
 pub mod context_type;
 pub mod domain;
+pub mod dynptr;
 pub mod env;
 pub mod exception;
 pub mod exit;
@@ -38,6 +41,7 @@ pub mod log_state;
 #[cfg(test)]
 mod log_tests;
 pub mod log_value;
+pub mod map_fields;
 pub mod map_pointer;
 pub mod maps;
 pub mod memory;
@@ -56,8 +60,10 @@ pub mod stack;
 pub mod stack_depth;
 pub mod state;
 pub mod statistics;
+pub mod struct_ops;
 pub mod struct_walk;
 pub mod subprogram;
+pub mod symbol_address;
 pub mod timer;
 pub mod type_name;
 pub mod value;

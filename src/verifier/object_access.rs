@@ -8,7 +8,7 @@ use super::struct_walk::{self, Found, PointerTag};
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::{Type, TypeId};
 use crate::isa::Register;
-use crate::kernel::FieldTrust;
+use crate::kernel::{FieldTrust, ProgramType};
 use crate::object::ExternKind;
 
 impl Verifier<'_> {
@@ -21,7 +21,7 @@ impl Verifier<'_> {
                 return reject(Rule::OnlyReadSupported);
             }
             if !attributes.allocated {
-                return self.check_kernel_struct_write(ty);
+                return self.check_kernel_struct_write(ty, access);
             }
         }
         let known_owner = attributes.non_owning || attributes.trust == Trust::Rcu || pointer.reference != 0;
@@ -69,7 +69,10 @@ impl Verifier<'_> {
     }
 
     /// Some program types may write to some fields of some kernel structs.
-    fn check_kernel_struct_write(&self, ty: TypeRef) -> Check {
+    fn check_kernel_struct_write(&self, ty: TypeRef, access: Access) -> Check {
+        if self.program_type() == Some(ProgramType::StructOps) {
+            return self.check_struct_ops_store(ty, access);
+        }
         if self.profile.may_write_kernel_structs(self.program.section.program_type) {
             return unsupported(format!("a store to the kernel's struct {}", self.type_name(ty)));
         }
@@ -208,12 +211,7 @@ impl Verifier<'_> {
         };
         let known = self.profile.has_kernel_btf();
         match external.kind {
-            ExternKind::Address => {
-                return unsupported(format!(
-                    "the address of kernel symbol {}, which only a running kernel has",
-                    external.name
-                ));
-            }
+            ExternKind::Address => return Ok(Value::constant(self.symbol_address(index, &external.name))),
             ExternKind::Kfunc => {
                 if self.kernel_function(external)?.is_none() {
                     return Ok(Value::constant(0));

@@ -9,7 +9,7 @@ use super::env::{Check, Verifier, reject};
 use super::memory::{Access, Mode};
 use super::rule::{Errno, Rule};
 use super::state::State;
-use super::value::{PacketArea, Pointer, Target, Value};
+use super::value::{DynptrKind, PacketArea, Pointer, Target, Value};
 use crate::isa::{JumpOp, Register};
 use crate::kernel::ProgramType;
 use crate::kernel::limits::PACKET_OFFSET;
@@ -88,7 +88,10 @@ impl Verifier<'_> {
     /// The packet may have moved: pointers into it are numbers from here on.
     pub fn forget_packet_pointers(&mut self) {
         self.state.for_each_value(false, |value| {
-            if value.as_pointer().is_some_and(|one| one.is_packet_or_end() || one.attributes.packet.is_some()) {
+            let is_packet = |one: &Pointer| {
+                one.is_packet_or_end() || matches!(one.attributes.slice, Some(DynptrKind::Skb | DynptrKind::Xdp))
+            };
+            if value.as_pointer().is_some_and(is_packet) {
                 *value = Value::unknown();
             }
         });

@@ -97,14 +97,14 @@ impl Pointer {
     /// Attributes that forbid to rely on the object (`bpf_type_has_unsafe_modifiers`).
     #[must_use]
     pub fn has_unsafe_attributes(&self) -> bool {
-        let Attributes { nullable, trust, read_only, percpu, user, ringbuf, packet, .. } = self.attributes;
+        let Attributes { nullable, trust, read_only, percpu, user, ringbuf, slice, .. } = self.attributes;
         nullable
             || matches!(trust, Trust::Rcu | Trust::Untrusted)
             || read_only
             || percpu
             || user
             || ringbuf
-            || packet.is_some()
+            || slice.is_some()
     }
 
     /// Does it carry RCU protection (`is_rcu_reg`)?
@@ -194,7 +194,7 @@ impl Verifier<'_> {
             || attributes.user
             || attributes.ringbuf
             || attributes.non_owning
-            || attributes.packet.is_some()
+            || attributes.slice.is_some()
             || match ty.space {
                 TypeSpace::Kernel => {
                     attributes.allocated

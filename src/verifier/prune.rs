@@ -353,6 +353,7 @@ fn clean(state: &mut State) {
             if !slot.spilled.live.intersects(Live::READ) {
                 slot.spilled.value = Value::Uninitialised;
                 slot.bytes = [ByteKind::Invalid; SLOT_BYTES];
+                slot.scrubbed_reference = 0;
             }
             slot.spilled.live |= Live::DONE;
         }

@@ -32,6 +32,9 @@ const FOR_SLEEPABLE: [MapType; 17] = [
     MapType::Arena,
 ];
 
+/// Size of a page, in which an arena's size counts.
+const PAGE_BYTES: u64 = 4096;
+
 /// Kfuncs that read what a network device knows of a frame (`XDP_METADATA_KFUNC_xxx`, `include/net/xdp.h`).
 const DEVICE_KFUNCS: [&str; 3] =
     ["bpf_xdp_metadata_rx_timestamp", "bpf_xdp_metadata_rx_hash", "bpf_xdp_metadata_rx_vlan_tag"];
@@ -136,12 +139,13 @@ fn check_direct_value(map: &MapInfo, offset: u32) -> Check {
     if i64::from(offset) >= VARIABLE_OFFSET {
         return reject(Rule::DirectValueOffset { offset });
     }
+    let outside = |errno| reject(Rule::OutsideDirectValue { value_size: map.value_size, offset, errno });
     match map.map_type {
         MapType::Array => {}
-        MapType::Arena => return unsupported("an address in the arena"),
+        MapType::Arena if u64::from(offset) > u64::from(map.max_entries) * PAGE_BYTES => return outside(Errno::Range),
+        MapType::Arena => return Ok(()),
         _ => return reject(Rule::NoDirectValue),
     }
-    let outside = |errno| reject(Rule::OutsideDirectValue { value_size: map.value_size, offset, errno });
     if map.max_entries != 1 {
         return outside(Errno::NotSupported);
     }

@@ -28,6 +28,8 @@ pub enum Errno {
     Protocol,
     /// `EBADF`.
     BadDescriptor,
+    /// `ERANGE`.
+    Range,
     /// `ENOTSUPP`, which the kernel does not translate for user space.
     NotSupported,
     /// `EOPNOTSUPP`.
@@ -51,6 +53,7 @@ impl Errno {
             Errno::Fault => 14,
             Errno::Protocol => 71,
             Errno::BadDescriptor => 9,
+            Errno::Range => 34,
             Errno::NotSupported => 524,
             Errno::OperationNotSupported => 95,
             Errno::NoEntry => 2,
@@ -147,6 +150,8 @@ rules! {
     InsnOutOfProgram { insn: usize, count: usize } "insn-out-of-program" Fault "invalid insn idx {insn} insn_cnt {count}";
     ProgramTooLarge { processed: u32 } "program-too-large" TooBig "BPF program is too large. Processed {processed} insn";
     TooManyBranches { count: usize } "too-many-branches" TooBig "The sequence of {count} jumps is too complex.";
+    CastWithoutArena "cast-without-arena" Invalid "addr_space_cast insn can only be used in a program that has an associated arena";
+    SignedLoadFromArena "signed-load-from-arena" OperationNotSupported "sign extending loads from arena are not supported yet";
     Undecodable { error: DecodeError } "undecodable" Invalid "{error}";
     JumpOutOfRange { from: usize, to: i64 } "jump-out-of-range" Invalid "jump out of range from insn {from} to {to}";
     LastInsnNotExit "last-insn-not-exit" Invalid "last insn is not an exit or jmp";
@@ -223,6 +228,13 @@ rules! {
     LegacyLoadReturnsNoNumber "legacy-load-returns-no-number" Invalid "LD_ABS is only allowed in functions that return 'int'.";
     TailCallWithoutTypes "tail-call-without-types" Invalid "tail_call is not allowed in subprogs without BTF";
     TailCallReturnsNoNumber "tail-call-returns-no-number" Invalid "tail_call is only allowed in functions that return 'int'.";
+    LsmNeedsGpl "lsm-needs-gpl" Invalid "LSM programs must have a GPL compatible license";
+    DisabledHook { id: u32, name: String } "disabled-hook" Invalid "attach_btf_id {id} points to disabled hook {name}";
+    NotAHook { id: u32, name: String } "not-a-hook" Invalid "attach_btf_id {id} points to wrong type name {name}";
+    SetVoidHookResult "set-void-hook-result" Invalid "BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
+    VoidHookResult "void-hook-result" Invalid "Note, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
+    StructOpsNeedsGpl "struct-ops-needs-gpl" Invalid "struct ops programs must have a GPL compatible license";
+    UnsupportedMember { member: String, structure: String, errno: Errno } "unsupported-member" Invalid "attach to unsupported member {member} of struct {structure}";
     NoReturn "no-return" Invalid "Attaching fexit/fmod_ret to __noreturn functions is rejected.";
     // Stack
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
@@ -237,6 +249,19 @@ rules! {
     UninitialisedStackRead { how: &'static str, register: Register, offset: i64, step: i64, size: u32 } "uninitialised-stack-read" Access "invalid{how} read from stack {register:#} off {offset}+{step} size {size}";
     UninitialisedVariableStackRead { how: &'static str, register: Register, variable: Tnum, step: i64, size: u32 } "uninitialised-variable-stack-read" Access "invalid{how} read from stack {register:#} var_off {variable}+{step} size {size}";
     WriteToDynptr { offset: i64 } "write-to-dynptr" Access "potential write to dynptr at off={offset} disallowed";
+    ObjectAtVariableOffset { what: &'static str } "object-at-variable-offset" Invalid "{what} has to be at a constant offset";
+    ObjectAtOffset { what: &'static str, offset: i64 } "object-at-offset" Invalid "cannot pass in {what} at an offset={offset}";
+    NotADynptr { index: usize } "not-a-dynptr" Invalid "arg#{index} expected pointer to stack or const struct bpf_dynptr";
+    DynptrNotUninitialised "dynptr-not-uninitialised" Invalid "Dynptr has to be an uninitialized dynptr";
+    ChangesConstDynptr "changes-const-dynptr" Invalid "cannot pass pointer to const bpf_dynptr, the helper mutates it";
+    ExpectedInitialisedDynptr { index: usize } "expected-initialised-dynptr" Invalid "Expected an initialized dynptr as arg #{index}";
+    ExpectedDynptrKind { kind: &'static str, index: usize } "expected-dynptr-kind" Invalid "Expected a dynptr of type {kind} as arg #{index}";
+    ReleaseOfConstDynptr "release-of-const-dynptr" Invalid "cannot release unowned const bpf_dynptr";
+    UnacquiredDynptr { number: usize } "unacquired-dynptr" Invalid "arg {number} is an unacquired reference";
+    MisconfiguredReference "misconfigured-reference" Fault "verifier internal error: misconfigured ref_obj_id";
+    MisconfiguredDynptr "misconfigured-dynptr" Fault "verifier internal error: misconfigured dynptr helper type flags";
+    DynptrOverUnsupported { pointer: String } "dynptr-over-unsupported" Access "Unsupported reg type {pointer} for bpf_dynptr_from_mem data";
+    PacketWriteNotAllowed "packet-write-not-allowed" Invalid "the prog does not allow writes to packet data";
     OverwriteReferencedDynptr "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
     ReturnStackPointer "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
     // Structs
@@ -249,6 +274,10 @@ rules! {
     UserMemory { register: Register, name: String, offset: i32 } "user-memory" Access "{register:#} is ptr_{name} access user memory: off={offset}";
     PercpuMemory { register: Register, name: String, offset: i32 } "percpu-memory" Access "{register:#} is ptr_{name} access percpu memory: off={offset}";
     OnlyReadSupported "only-read-supported" Access "only read is supported";
+    OnlyAccessTo { name: String } "only-access-to" Access "only access to {name} is supported";
+    StoreBeyondStruct { offset: i32, size: u32 } "store-beyond-struct" Access "write access at off {offset} with size {size}";
+    NoWriteSupport { name: String, offset: i32 } "no-write-support" Access "no write support to {name} at off {offset}";
+    StoreBeyondField { offset: i32, size: u32, name: String, end: u32 } "store-beyond-field" Access "write access at off {offset} with size {size} beyond the member of {name} ended at {end}";
     DirectAccessToField { field: &'static str } "direct-access-to-field" Access "direct access to {field} is disallowed";
     NotAStruct { name: String } "not-a-struct" Invalid "Type '{name}' is not a struct";
     BeyondStruct { name: String, offset: u32, size: u32 } "beyond-struct" Access "access beyond struct {name} at off {offset} size {size}";
@@ -314,8 +343,9 @@ rules! {
     AllocatedToHelper "allocated-to-helper" Fault "verifier internal error: unimplemented handling of MEM_ALLOC";
     NotReferenced { register: Register } "not-referenced" Invalid "{register:#} must be referenced when passed to release function";
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
-    HelperReferenceNotAcquired { name: String, id: i32 } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
+    HelperReferenceNotAcquired { name: String, id: i32, errno: Errno } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
     KfuncReferenceNotAcquired { name: String, id: u32 } "kfunc-reference-not-acquired" Invalid "kfunc {name}#{id} reference has not been acquired before";
+    TailCallThroughOtherMap "tail-call-through-other-map" Invalid "kernel subsystem misconfigured verifier";
     TailCallLeaks "tail-call-leaks" Invalid "tail_call would lead to reference leak";
     TailCallUnderLock "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
     TailCallInRcu "tail-call-in-rcu" Invalid "tail_call cannot be used inside bpf_rcu_read_lock-ed region";
@@ -325,6 +355,7 @@ rules! {
     InvalidHelper { name: String, id: i32 } "invalid-helper" Invalid "invalid func {name}#{id}";
     HelperNotAvailable { name: String, id: i32 } "helper-not-available" Invalid "program of this type cannot use helper {name}#{id}";
     HelperNeedsGpl "helper-needs-gpl" Invalid "cannot call GPL-restricted function from non-GPL compatible program";
+    HelperNotAllowedInProbe "helper-not-allowed-in-probe" Invalid "helper call is not allowed in probe";
     HelperMightSleep "helper-might-sleep" Invalid "helper call might sleep in a non-sleepable prog";
     ArgumentType { register: Register, found: String, expected: String } "argument-type" Access "{register:#} type={found} expected={expected}";
     ArgumentStruct { register: Register, found: String, wanted: String } "argument-struct" Access "{register:#} is of type {found} but {wanted} is expected";
@@ -463,7 +494,9 @@ impl Rule {
             | Rule::InvalidArgumentsToGlobal { errno, .. }
             | Rule::CallbackNotVerified { errno, .. }
             | Rule::OutsideDirectValue { errno, .. }
+            | Rule::UnsupportedMember { errno, .. }
             | Rule::BeyondPacket { errno, .. }
+            | Rule::HelperReferenceNotAcquired { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,
             other => other.table_errno(),

@@ -7,7 +7,7 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::memory::{Access, Mode, Source};
 use super::rule::{Errno, Rule};
 use super::state::{ByteKind, Cell, Frame, Live, SLOT_BYTES, slot_of};
-use super::value::{DynptrKind, Number, Pointer, Target, Value};
+use super::value::{Number, Pointer, Target, Value};
 use crate::isa::{Insn, Operand, Register};
 use crate::kernel::limits::{STACK_BYTES, VARIABLE_OFFSET};
 
@@ -112,7 +112,7 @@ impl Verifier<'_> {
                 Some(self.spilled_number(register, number, access.size))
             }
             (None, _) if aligned => self.stored_immediate().map(|imm| Value::constant(i64::from(imm) as u64)),
-            (Some(Value::Pointer(stored)), _) => {
+            (Some(Value::Pointer(stored)), _) if is_spillable(&stored) => {
                 self.check_pointer_spill(frame, &stored, access.size)?;
                 Some(Value::Pointer(stored))
             }
@@ -137,9 +137,6 @@ impl Verifier<'_> {
     }
 
     fn check_pointer_spill(&self, frame: u8, stored: &Pointer, size: u32) -> Check {
-        if matches!(stored.target, Target::TracepointBuffer | Target::ConstDynptr(_)) {
-            return unsupported(format!("a spill of a {} pointer", stored.kernel_name()));
-        }
         if size as usize != SLOT_BYTES {
             return reject(Rule::SpillSize);
         }
@@ -153,6 +150,7 @@ impl Verifier<'_> {
     fn spill(&mut self, frame: u8, slot: usize, value: Value, size: u32) -> Check {
         let slot = slot_mut(self.frame_of(frame)?, slot)?;
         slot.spilled.value = value;
+        slot.scrubbed_reference = 0;
         let size = size as usize;
         if size == SLOT_BYTES {
             slot.spilled.live |= Live::WRITTEN;
@@ -393,6 +391,7 @@ impl Verifier<'_> {
             _ if slot.is_spilled() => {
                 if clobber {
                     slot.spilled.value = Value::unknown();
+                    slot.scrubbed_reference = 0;
                     scrub_bytes(&mut slot.bytes);
                 }
             }
@@ -437,18 +436,11 @@ impl Verifier<'_> {
             facts.fastcall_pairs = 0;
         }
     }
+}
 
-    /// A write over a dynptr destroys it, unless it holds a reference (`destroy_if_dynptr_stack_slot`).
-    fn destroy_dynptr(&mut self, frame: u8, index: usize) -> Check {
-        let slot = match self.frame_of(frame)?.stack.get(index) {
-            Some(slot) if slot.bytes[0] == ByteKind::Dynptr => *slot,
-            _ => return Ok(()),
-        };
-        match slot.spilled.value {
-            Value::Dynptr(dynptr) if dynptr.kind == DynptrKind::Ringbuf => reject(Rule::OverwriteReferencedDynptr),
-            _ => unsupported("overwriting a dynptr on the stack"),
-        }
-    }
+/// Is a pointer of that kind kept when it is stored to the stack (`is_spillable_regtype`)? Others are just bytes there.
+fn is_spillable(pointer: &Pointer) -> bool {
+    !matches!(pointer.target, Target::TracepointBuffer | Target::ConstDynptr(_))
 }
 
 fn slot_mut(frame: &mut Frame, index: usize) -> Check<&mut super::state::StackSlot> {
@@ -460,6 +452,7 @@ fn slot_mut(frame: &mut Frame, index: usize) -> Check<&mut super::state::StackSl
 
 /// A slot that is partly overwritten holds no whole value any more (`scrub_special_slot`).
 fn scrub(slot: &mut super::state::StackSlot) {
+    slot.scrubbed_reference = slot.reference();
     slot.spilled.value = Value::Uninitialised;
     if slot.is_special() {
         scrub_bytes(&mut slot.bytes);

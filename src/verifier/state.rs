@@ -95,11 +95,23 @@ pub struct StackSlot {
     pub spilled: Cell,
     /// What each byte holds.
     pub bytes: [ByteKind; SLOT_BYTES],
+    /// The reference that a spilled pointer carried which was partly overwritten: the kernel leaves it there.
+    pub scrubbed_reference: u32,
 }
 
 impl StackSlot {
     /// A slot never written.
-    pub const EMPTY: StackSlot = StackSlot { spilled: Cell::EMPTY, bytes: [ByteKind::Invalid; SLOT_BYTES] };
+    pub const EMPTY: StackSlot =
+        StackSlot { spilled: Cell::EMPTY, bytes: [ByteKind::Invalid; SLOT_BYTES], scrubbed_reference: 0 };
+
+    /// The reference of what is spilled in it, or was: what the kernel finds in the slot's `ref_obj_id`.
+    #[must_use]
+    pub fn reference(&self) -> u32 {
+        match self.spilled.value.reference() {
+            0 => self.scrubbed_reference,
+            reference => reference,
+        }
+    }
 
     /// Does it hold a spilled register, whole or its lower part (`is_spilled_reg`)?
     #[must_use]

@@ -73,7 +73,7 @@ impl Walk<'_> {
         for _ in 0..MAX_STEPS {
             id = self.btf.resolve(id);
             let Some(composite) = self.btf.ty(id).composite() else {
-                return Err(Rule::NotAStruct { name: self.btf.ty(id).name().to_owned() });
+                return Err(Rule::NotAStruct { name: shown(self.btf.ty(id).name()) });
             };
             if matches!(self.btf.ty(id), Type::Union(_)) && composite.members.len() != 1 {
                 self.untrusted = true;
@@ -92,12 +92,12 @@ impl Walk<'_> {
                 Level::Inside(inner, inside) => (id, offset) = (inner, inside),
             }
         }
-        Err(Rule::NotAStruct { name: self.btf.ty(id).name().to_owned() })
+        Err(Rule::NotAStruct { name: shown(self.btf.ty(id).name()) })
     }
 
     /// The element of the flexible array behind a struct: its struct and the offset in it, or `None` for numbers.
     fn flexible_element(&self, composite: &Composite, offset: u32) -> Result<Option<(TypeId, u32)>, Rule> {
-        let beyond = || Rule::BeyondStruct { name: composite.name.to_string(), offset, size: self.size };
+        let beyond = || Rule::BeyondStruct { name: shown(&composite.name), offset, size: self.size };
         let last = composite.members.last().filter(|_| self.flexible).ok_or_else(beyond)?;
         let Type::Array { element, count: 0, .. } = self.btf.ty(self.btf.resolve(last.type_id)) else {
             return Err(beyond());
@@ -132,13 +132,13 @@ impl Walk<'_> {
                 return Ok(found);
             }
         }
-        Err(Rule::NoFieldAtOffset { name: composite.name.to_string(), offset, size: self.size })
+        Err(Rule::NoFieldAtOffset { name: shown(&composite.name), offset, size: self.size })
     }
 
     /// The member, if the access is in it.
     fn enter_member(&mut self, composite: &Composite, member: &Member, offset: u32) -> Result<Option<Level>, Rule> {
         let Some(size) = self.btf.size_of(member.type_id) else {
-            return Err(Rule::FieldWithoutSize { field: member.name.to_string() });
+            return Err(Rule::FieldWithoutSize { field: shown(&member.name) });
         };
         let member_start = member.byte_offset();
         let member_end = member_start.saturating_add(size);
@@ -161,9 +161,9 @@ impl Walk<'_> {
             Type::Pointer { target } => {
                 if size != self.size || offset != start {
                     return Err(Rule::PartOfPointerField {
-                        field: member.name.to_string(),
+                        field: shown(&member.name),
                         start,
-                        name: composite.name.to_string(),
+                        name: shown(&composite.name),
                         offset,
                         size: self.size,
                     });
@@ -176,9 +176,9 @@ impl Walk<'_> {
         }
         if offset + self.size > member_end && !self.untrusted {
             return Err(Rule::BeyondField {
-                field: member.name.to_string(),
+                field: shown(&member.name),
                 end: member_end,
-                name: composite.name.to_string(),
+                name: shown(&composite.name),
                 offset,
                 size: self.size,
             });
@@ -222,7 +222,7 @@ pub fn access(btf: &Btf, id: TypeId, offset: u32, size: u32, flexible: bool) -> 
             found => return Ok(found),
         }
     }
-    Err(Rule::NotAStruct { name: btf.ty(id).name().to_owned() })
+    Err(Rule::NotAStruct { name: shown(btf.ty(id).name()) })
 }
 
 /// Is there a struct `wanted` at `offset` of the struct `id`, itself or as the first member of what is there?
@@ -237,4 +237,10 @@ pub fn has_struct_at(btf: &Btf, id: TypeId, offset: u32, flexible: bool, wanted:
         }
     }
     false
+}
+
+/// The name of a type or member as messages have it (`__btf_name_by_offset`).
+#[must_use]
+pub fn shown(name: &str) -> String {
+    if name.is_empty() { "(anon)".to_owned() } else { name.to_owned() }
 }

@@ -39,15 +39,6 @@ pub enum Trust {
     Untrusted,
 }
 
-/// A dynptr over packet bytes, of which kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PacketKind {
-    /// A socket buffer.
-    Skb,
-    /// An XDP frame.
-    Xdp,
-}
-
 /// Properties of a pointer beside what it points to. Each is a flag of `enum bpf_type_flag`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes {
@@ -67,8 +58,8 @@ pub struct Attributes {
     pub ringbuf: bool,
     /// A list or tree owns the object, not the program (`NON_OWN_REF`).
     pub non_owning: bool,
-    /// Points into a packet's dynptr slice.
-    pub packet: Option<PacketKind>,
+    /// A slice that `bpf_dynptr_slice` gave, of a dynptr of that kind (`DYNPTR_TYPE_xxx`).
+    pub slice: Option<DynptrKind>,
 }
 
 /// A map that a register refers to.

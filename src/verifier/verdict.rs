@@ -5,18 +5,18 @@ use std::sync::Arc;
 use super::env::{Check, InsnFacts, Stop, Subprogram, Verifier, unsupported};
 use super::explored::Explored;
 use super::log::Log;
-use rustc_hash::FxHashMap;
-
-use super::maps::{Fields, MapInfo, local_structs, maps_of};
+use super::map_fields::KernelSide;
+use super::maps::{MapInfo, maps_of};
 use super::options::Options;
 use super::precision::Backtrack;
 use super::rule::Rule;
 use super::state::{Frame, State};
 use super::statistics::Statistics;
+use super::symbol_address::{self, Assumption};
 use super::value::{Pointer, Target, Value};
 use crate::btf::{Linkage, Type, TypeId};
 use crate::isa::{Register, decode};
-use crate::kernel::{AttachType, Profile, ProgramType};
+use crate::kernel::Profile;
 use crate::object::{LineInfo, Object, Program};
 
 /// A place in a program.
@@ -72,22 +72,31 @@ pub struct ObjectVerifier<'a> {
     profile: &'a Profile,
     options: Options,
     maps: Vec<MapInfo>,
-    local_fields: FxHashMap<TypeId, Fields>,
+    kernel_side: KernelSide,
 }
 
 impl<'a> ObjectVerifier<'a> {
     /// Prepares an object for a kernel.
     #[must_use]
     pub fn new(object: &'a Object, profile: &'a Profile, options: Options) -> ObjectVerifier<'a> {
-        let maps = maps_of(object, profile);
-        let local_fields = local_structs(object.btf.as_ref(), profile);
-        ObjectVerifier { object, profile, options, maps, local_fields }
+        let kernel_side = KernelSide::of(object.btf.as_ref(), profile);
+        let maps = maps_of(object, kernel_side.btf.as_ref(), profile);
+        ObjectVerifier { object, profile, options, maps, kernel_side }
     }
 
     /// Verifies one program, alone, as if it were the only one to be loaded.
     #[must_use]
     pub fn verify(&self, program: &Program) -> Verification {
-        let mut verifier = self.verifier(program);
+        let first = self.verify_once(program, Assumption::Image);
+        let Some(symbol) = self.verifier(program, Assumption::Image).addressed_symbol().map(str::to_owned) else {
+            return first;
+        };
+        let others = Assumption::OTHERS.map(|other| self.verify_once(program, other));
+        symbol_address::agreed(&symbol, first, &others)
+    }
+
+    fn verify_once(&self, program: &Program, symbols: Assumption) -> Verification {
+        let mut verifier = self.verifier(program, symbols);
         let result = verifier.run();
         verifier.finish_statistics();
         let place = || {
@@ -115,7 +124,7 @@ impl<'a> ObjectVerifier<'a> {
         }
     }
 
-    fn verifier<'b>(&'b self, program: &'b Program) -> Verifier<'b> {
+    fn verifier<'b>(&'b self, program: &'b Program, symbols: Assumption) -> Verifier<'b> {
         let insns: Vec<_> = (0..program.insns.len())
             .map(|insn| decode(program.insns[insn], program.insns.get(insn + 1).copied()))
             .collect();
@@ -126,8 +135,8 @@ impl<'a> ObjectVerifier<'a> {
             profile: self.profile,
             options: &self.options,
             maps: &self.maps,
-            local_fields: &self.local_fields,
-            btf: self.object.btf.clone(),
+            local_fields: &self.kernel_side.structs,
+            btf: self.kernel_side.btf.clone(),
             facts: vec![InsnFacts::default(); slots],
             insns,
             subprograms: Vec::new(),
@@ -145,36 +154,10 @@ impl<'a> ObjectVerifier<'a> {
             notes: Vec::new(),
             max_context_offset: 0,
             exception_callback: None,
+            symbols,
         }
     }
 }
-
-/// Functions that tracing programs must not be attached to, some in some builds only (`btf_id_deny`).
-const UNTRACED: [&str; 7] = [
-    "migrate_disable",
-    "migrate_enable",
-    "rcu_read_unlock_strict",
-    "preempt_count_add",
-    "preempt_count_sub",
-    "__rcu_read_lock",
-    "__rcu_read_unlock",
-];
-
-/// Functions that do not return, whose result no program can see (`noreturn_deny`).
-const NO_RETURN: [&str; 12] = [
-    "__ia32_sys_exit",
-    "__ia32_sys_exit_group",
-    "__kunit_abort",
-    "kunit_try_catch_throw",
-    "__module_put_and_kthread_exit",
-    "__x64_sys_exit",
-    "__x64_sys_exit_group",
-    "do_exit",
-    "do_group_exit",
-    "kthread_complete_and_exit",
-    "kthread_exit",
-    "make_task_dead",
-];
 
 impl Verifier<'_> {
     /// All of a program's verification (`bpf_check`).
@@ -191,7 +174,8 @@ impl Verifier<'_> {
         self.explore_function(0)?;
         self.explore_global_functions()?;
         self.remove_fastcall_spills();
-        self.check_stack_depth()
+        self.check_stack_depth()?;
+        self.check_arena_loads()
     }
 
     /// What the loader could not do, and what the decoder refuses before any path is explored.
@@ -218,7 +202,9 @@ impl Verifier<'_> {
             .iter()
             .zip(ends)
             .map(|(&start, end)| {
-                let function = self.program.functions.iter().find(|function| function.start == start);
+                // Without types nothing is known of functions but where they start.
+                let known = btf.is_some();
+                let function = self.program.functions.iter().find(|function| known && function.start == start);
                 let type_id = function.map(|function| function.type_id).filter(|&id| id != TypeId::VOID);
                 let linkage = type_id.and_then(|id| match btf.as_ref()?.ty(id) {
                     Type::Function { linkage, .. } => Some(*linkage),
@@ -251,61 +237,6 @@ impl Verifier<'_> {
             .collect();
         self.note_exception_callback();
         self.log_subprograms();
-        Ok(())
-    }
-
-    /// The function or hook that the program is attached to exists and fits (`check_attach_btf_id`).
-    fn check_attach_target(&mut self) -> Check {
-        match self.program_type() {
-            None => unsupported(format!("section \"{}\", which names no program type", self.program.section.name)),
-            Some(ProgramType::Tracing) => self.check_traced_function(),
-            Some(program @ (ProgramType::Lsm | ProgramType::StructOps | ProgramType::Ext)) => {
-                unsupported(format!("{} programs", program.name()))
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn check_traced_function(&mut self) -> Check {
-        let target = &self.program.section.target;
-        match self.attach_type() {
-            Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn) => {}
-            Some(AttachType::TraceRawTp) if self.program.section.sleepable => {
-                return super::env::reject(Rule::CannotBeSleepable);
-            }
-            Some(AttachType::TraceRawTp) if self.tracepoint(target).is_some() => return Ok(()),
-            Some(AttachType::TraceRawTp) => {
-                return unsupported(format!("the tracepoint {target}, which is not in the kernel's BTF or the tables"));
-            }
-            Some(AttachType::TraceIter) if self.iterator_function(target).is_some() => return Ok(()),
-            Some(AttachType::TraceIter) => {
-                return unsupported(format!("the iterator {target}, which is not in the kernel's BTF or the tables"));
-            }
-            other => {
-                return unsupported(format!(
-                    "tracing programs attached as {}",
-                    other.map_or("nothing", AttachType::name)
-                ));
-            }
-        }
-        if target.is_empty() {
-            return unsupported("a tracing program without a target; the loader sets it at run time");
-        }
-        if self.profile.btf.find_function(target).is_none() {
-            return unsupported(format!("the attach target {target}, which is not in the kernel's BTF or the tables"));
-        }
-        if UNTRACED.contains(&target.as_str()) {
-            return unsupported(format!("{target}, which some builds do not let programs trace"));
-        }
-        if self.attach_type() != Some(AttachType::TraceFentry) && NO_RETURN.contains(&target.as_str()) {
-            return super::env::reject(Rule::NoReturn);
-        }
-        if self.attach_type() == Some(AttachType::ModifyReturn) && !self.profile.result_is_modifiable(target) {
-            return super::env::reject(Rule::NotModifiable { name: target.clone() });
-        }
-        if self.program.section.sleepable && !self.profile.may_sleep_when_attached_to(target) {
-            return super::env::reject(Rule::NotSleepable { name: target.clone() });
-        }
         Ok(())
     }
 

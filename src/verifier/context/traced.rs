@@ -5,10 +5,11 @@
 //! and for tracepoints and iterators a table of exceptions, says.
 
 use crate::btf::{Btf, Member, Parameter, Type, TypeId};
-use crate::kernel::AttachType;
+use crate::kernel::{AttachType, ProgramType};
 use crate::verifier::env::{Check, Verifier, reject, unsupported};
 use crate::verifier::memory::{Access, Mode};
 use crate::verifier::rule::Rule;
+use crate::verifier::struct_walk::shown;
 use crate::verifier::subprogram::kind_name;
 use crate::verifier::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 
@@ -31,6 +32,13 @@ struct AttachPrototype {
     hidden: usize,
 }
 
+impl AttachPrototype {
+    fn of(btf: &Btf, name: String, prototype: TypeId, hidden: usize) -> Option<AttachPrototype> {
+        let Type::FunctionPrototype { returns, parameters } = btf.ty(prototype) else { return None };
+        Some(AttachPrototype { name, returns: *returns, parameters: parameters.to_vec(), hidden })
+    }
+}
+
 /// An argument's number, and what its exceptions say.
 #[derive(Clone, Copy, Debug, Default)]
 struct Exceptions {
@@ -44,7 +52,10 @@ impl Verifier<'_> {
     pub fn traced_argument(&mut self, access: Access) -> Check<Value> {
         let Access { offset, size, .. } = access;
         let invalid = || reject(Rule::InvalidContextAccess { offset, size });
-        if !(0..MAX_TRACED_ARGUMENTS * 8).contains(&offset) || access.mode == Mode::Write || offset % size as i32 != 0 {
+        // Of LSM programs the kernel does not ask this, so that they may even write to their arguments.
+        let is_lsm = self.program_type() == Some(ProgramType::Lsm);
+        let in_range = (0..MAX_TRACED_ARGUMENTS * 8).contains(&offset) && offset % size as i32 == 0;
+        if offset < 0 || !is_lsm && (!in_range || access.mode == Mode::Write) {
             return invalid();
         }
         let attach = self.attach_type();
@@ -64,7 +75,11 @@ impl Verifier<'_> {
             let exceptions = self.exceptions(&prototype, index, parameter);
             return self.traced_value(parameter.type_id, index, &prototype.name, exceptions, access);
         }
-        if index == visible.len() && matches!(attach, Some(AttachType::TraceFexit | AttachType::ModifyReturn)) {
+        let sees_result = matches!(
+            attach,
+            Some(AttachType::TraceFexit | AttachType::ModifyReturn | AttachType::LsmMac | AttachType::LsmCgroup)
+        );
+        if index == visible.len() && sees_result {
             return self.traced_result(&prototype, index, access);
         }
         self.say(&Rule::NoSuchArgument { name: prototype.name, number: index + 1 });
@@ -79,7 +94,20 @@ impl Verifier<'_> {
             self.say(&Rule::ResultNotModifiable { kind: kind_name(ty) });
             return reject(Rule::InvalidContextAccess { offset: access.offset, size: access.size });
         }
-        self.traced_value(prototype.returns, index, &prototype.name, Exceptions::default(), access)
+        let value = self.traced_value(prototype.returns, index, &prototype.name, Exceptions::default(), access)?;
+        if let Value::Scalar(mut number) = value
+            && self.attach_type() == Some(AttachType::LsmMac)
+            && let Some(range) = self.hook_results()?
+        {
+            let bounds = &mut number.bounds;
+            bounds.smin32 = bounds.smin32.max(range.min);
+            bounds.smax32 = bounds.smax32.min(range.max);
+            bounds.smin = bounds.smin.max(range.min.into());
+            bounds.smax = bounds.smax.min(range.max.into());
+            bounds.sync();
+            return Ok(Value::Scalar(number));
+        }
+        Ok(value)
     }
 
     fn exceptions(&self, prototype: &AttachPrototype, index: usize, parameter: &Parameter) -> Exceptions {
@@ -109,7 +137,7 @@ impl Verifier<'_> {
             Type::Enum { .. } | Type::Struct(_) | Type::Union(_) => return Ok(Value::unknown()),
             Type::Pointer { target } => *target,
             other => {
-                let (ty, kind) = (other.name().to_owned(), kind_name(other));
+                let (ty, kind) = (shown(other.name()), kind_name(other));
                 self.say(&Rule::ArgumentTypeNotAllowed { name: name.to_owned(), index, ty, kind });
                 return invalid();
             }
@@ -119,7 +147,7 @@ impl Verifier<'_> {
             return invalid();
         }
         let pointee = btf.resolve(target);
-        let listed = self.iterator_argument(access.offset)?;
+        let listed = self.iterator_argument(access.offset)?.or_else(|| self.nullable_argument(index));
         if let Some(attributes) = listed
             && attributes.is_buffer
         {
@@ -139,7 +167,8 @@ impl Verifier<'_> {
         }
         if self.log.enabled() {
             let (ty, id) = (btf.ty(pointee), pointee.0);
-            let line = format!("func '{name}' arg{index} has btf_id {id} type {} '{}'", kind_name(ty), ty.name());
+            let line =
+                format!("func '{name}' arg{index} has btf_id {id} type {} '{}'", kind_name(ty), shown(ty.name()));
             self.log.line(&line);
         }
         if exceptions.may_be_error {
@@ -149,8 +178,7 @@ impl Verifier<'_> {
             Type::TypeTag { name, .. } => &**name,
             _ => "",
         };
-        // Arguments of traced functions may be anything; only those of tracepoints and iterators are trusted.
-        let trusted = matches!(self.attach_type(), Some(AttachType::TraceRawTp | AttachType::TraceIter));
+        let trusted = self.arguments_are_trusted();
         let attributes = Attributes {
             user: tag == "user",
             percpu: tag == "percpu",
@@ -158,7 +186,29 @@ impl Verifier<'_> {
             nullable: exceptions.nullable,
             ..Attributes::default()
         };
+        let safe = Attributes { trust: Trust::Trusted, ..Attributes::default() };
+        let object = if attributes == safe {
+            Pointer::to(Target::Object(TypeRef { space: TypeSpace::Kernel, id: self.promoted(pointee)? }))
+        } else {
+            object
+        };
         Ok(self.identified(object.with(attributes)))
+    }
+
+    /// Arguments of traced functions may be anything, those of tracepoints, iterators and most hooks are alive
+    /// (`prog_args_trusted`).
+    fn arguments_are_trusted(&self) -> bool {
+        match self.attach_type() {
+            Some(AttachType::TraceRawTp | AttachType::TraceIter) => true,
+            Some(AttachType::LsmMac | AttachType::LsmCgroup) => !self.hook_is_in("untrusted_lsm_hooks"),
+            _ => self.implemented_member().is_some(),
+        }
+    }
+
+    /// What the function that the program is attached to returns; `None` if its prototype is not known.
+    #[must_use]
+    pub fn attach_result(&self) -> Option<TypeId> {
+        self.attach_prototype().map(|prototype| prototype.returns)
     }
 
     /// A pointer that may be NULL gets an identity, so that a check of one copy settles all.
@@ -195,9 +245,34 @@ impl Verifier<'_> {
         Ok(None)
     }
 
+    /// An argument that the member's stub in the kernel names as one that may be NULL (`prepare_arg_info`).
+    fn nullable_argument(&self, index: usize) -> Option<ListedArgument> {
+        let (_, member) = self.implemented_member()?;
+        let nullable = self.implemented_struct()?.is_nullable(member, index);
+        let attributes = Attributes { nullable: true, trust: Trust::Trusted, ..Attributes::default() };
+        nullable.then_some(ListedArgument { is_buffer: false, attributes })
+    }
+
+    /// A structure that programs get as something larger that begins with it.
+    fn promoted(&self, pointee: TypeId) -> Check<TypeId> {
+        let btf = &self.profile.btf;
+        let promotion = self.implemented_struct().and_then(|ops| ops.promoted.as_ref());
+        let Some(promotion) = promotion.filter(|promotion| btf.find_struct(&promotion.from) == Some(pointee)) else {
+            return Ok(pointee);
+        };
+        match btf.find_struct(&promotion.to) {
+            Some(id) => Ok(id),
+            None => unsupported(format!("struct {}, which is not known without the kernel's BTF", promotion.to)),
+        }
+    }
+
     /// What the program is attached to (`bpf_check_attach_target`).
     fn attach_prototype(&self) -> Option<AttachPrototype> {
         let btf = &self.profile.btf;
+        if let Some((_, member)) = self.implemented_member() {
+            let prototype = self.implemented_prototype()?;
+            return AttachPrototype::of(btf, member.to_owned(), prototype, 0);
+        }
         let target = &self.program.section.target;
         let (name, function, hidden) = match self.attach_type()? {
             AttachType::TraceRawTp => {
@@ -207,6 +282,11 @@ impl Verifier<'_> {
             }
             AttachType::TraceIter => {
                 let name = format!("{ITERATOR_PREFIX}{target}");
+                let function = btf.find_function(&name)?;
+                (name, function, 0)
+            }
+            AttachType::LsmMac | AttachType::LsmCgroup => {
+                let name = self.hook_name();
                 let function = btf.find_function(&name)?;
                 (name, function, 0)
             }
@@ -220,8 +300,7 @@ impl Verifier<'_> {
             },
             _ => return None,
         };
-        let Type::FunctionPrototype { returns, parameters } = btf.ty(prototype) else { return None };
-        Some(AttachPrototype { name, returns: *returns, parameters: parameters.to_vec(), hidden })
+        AttachPrototype::of(btf, name, prototype, hidden)
     }
 
     /// The typedef of a tracepoint.
