@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kptrsim::btf::fields::{FieldKind, Holder, local_structs, special_fields_in};
+use kptrsim::btf::fields::{FieldKind, Holder, KernelStruct, local_structs, special_fields_in};
 use kptrsim::btf::{Btf, BtfBuilder, Composite, IntEncoding, Member, Type};
 use kptrsim::isa::{CallTarget, ImmediateSource, Insn, Register, decode};
 use kptrsim::object::{AttachKind, ExternKind, LoadOptions, Map, Object, Program, SLEEPABLE, Section};
@@ -139,7 +139,9 @@ fn special_fields_are_found_by_tag_and_name() {
     let object = load("percpu", &LoadOptions::default());
     let btf = object.btf.as_deref().expect("it has types");
     let value = map(&object, "entries").1.definition.value_type;
-    let fields = special_fields_in(btf, value, Holder::MapValue).expect("the fields are fine").fields;
+    let fields = special_fields_in(btf, value, Holder::MapValue, &|_| KernelStruct::Unknown)
+        .expect("the fields are fine")
+        .fields;
     let found: Vec<_> = fields.iter().map(|field| (field.kind, field.offset)).collect();
     assert_eq!(
         found,
@@ -154,7 +156,7 @@ fn special_fields_are_found_by_tag_and_name() {
     assert_eq!(fields[0].kptr, btf.find_struct("counter"));
     let root = fields[4].root.expect("a list has a root");
     assert_eq!((Some(root.value_type), root.node_offset), (btf.find_struct("node"), 8));
-    let locals = local_structs(btf).expect("the BTF is fine");
+    let locals = local_structs(btf, &|_| KernelStruct::Unknown).expect("the BTF is fine");
     assert_eq!(locals.len(), 2, "entry and node");
 }
 

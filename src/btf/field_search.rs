@@ -67,6 +67,9 @@ pub enum FieldError {
     /// A field that does not start at a whole byte, or a type that can have no fields.
     #[error("the type cannot have special fields")]
     NotAStruct,
+    /// A pointer that owns a kernel object which nothing in the kernel frees.
+    #[error("the kernel cannot free what the pointer at byte {0} owns")]
+    NoDestructor(u32),
     /// Objects that own objects, too deep or in a circle.
     #[error("objects own objects deeper than eight levels, or in a circle")]
     OwnershipDepth,
@@ -78,7 +81,7 @@ impl FieldError {
     pub fn errno(self) -> i32 {
         match self {
             FieldError::TooMany | FieldError::Repeated(_) => E2BIG,
-            FieldError::MissingNode(_) => ENOENT,
+            FieldError::MissingNode(_) | FieldError::NoDestructor(_) => ENOENT,
             FieldError::Overlap(_) => EEXIST,
             FieldError::OutOfBounds(_) => EFAULT,
             FieldError::OwnershipDepth => ELOOP,
@@ -104,6 +107,17 @@ pub enum Holder {
     Any,
 }
 
+/// What the kernel has under a struct's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelStruct {
+    /// Nothing: such a struct is the program's own.
+    Unknown,
+    /// A struct whose objects it can free.
+    Freed,
+    /// A struct whose objects it cannot free.
+    NotFreed,
+}
+
 impl Holder {
     fn allows(self, kind: FieldKind) -> bool {
         match self {
@@ -119,24 +133,51 @@ impl Holder {
 /// # Errors
 /// [`FieldError`] where the kernel refuses the type.
 pub fn special_fields(btf: &Btf, id: TypeId) -> Result<SpecialFields, FieldError> {
-    special_fields_in(btf, id, Holder::Any)
+    special_fields_in(btf, id, Holder::Any, &|_| KernelStruct::Unknown)
 }
 
 /// The special fields of the kinds that the kernel looks for in such a holder. `id` is a struct or a data section;
-/// the kernel takes it as it stands, so a typedef of a struct has none.
+/// the kernel takes it as it stands, so a typedef of a struct has none. `kernel` tells the kernel's structs by name.
 ///
 /// # Errors
 /// [`FieldError`] where the kernel refuses the type.
-pub fn special_fields_in(btf: &Btf, id: TypeId, holder: Holder) -> Result<SpecialFields, FieldError> {
-    parse(btf, &Tags::of(btf), id, holder)
+pub fn special_fields_in(
+    btf: &Btf,
+    id: TypeId,
+    holder: Holder,
+    kernel: &dyn Fn(&str) -> KernelStruct,
+) -> Result<SpecialFields, FieldError> {
+    let fields = parse(btf, &Tags::of(btf), id, holder)?;
+    check_destructors(btf, &fields, kernel)?;
+    Ok(fields)
+}
+
+/// An owning pointer to a kernel object needs something that frees the object (`btf_parse_kptr`).
+fn check_destructors(
+    btf: &Btf,
+    fields: &SpecialFields,
+    kernel: &dyn Fn(&str) -> KernelStruct,
+) -> Result<(), FieldError> {
+    for field in &fields.fields {
+        if field.kind == FieldKind::KptrReferenced
+            && let Some(target) = field.kptr
+            && kernel(btf.ty(target).name()) == KernelStruct::NotFreed
+        {
+            return Err(FieldError::NoDestructor(field.offset));
+        }
+    }
+    Ok(())
 }
 
 /// The special fields of every struct of a program that has any, as the kernel finds them when it loads the
-/// program's BTF (`btf_parse_struct_metas`).
+/// program's BTF (`btf_parse_struct_metas`). `kernel` tells the kernel's structs by name.
 ///
 /// # Errors
 /// [`FieldError`] where the kernel refuses the whole BTF, with the struct at fault.
-pub fn local_structs(btf: &Btf) -> Result<FxHashMap<TypeId, SpecialFields>, (TypeId, FieldError)> {
+pub fn local_structs(
+    btf: &Btf,
+    kernel: &dyn Fn(&str) -> KernelStruct,
+) -> Result<FxHashMap<TypeId, SpecialFields>, (TypeId, FieldError)> {
     let tags = Tags::of(btf);
     let is_special = |id: TypeId| match btf.ty(id) {
         Type::Struct(composite) => {
@@ -152,14 +193,21 @@ pub fn local_structs(btf: &Btf) -> Result<FxHashMap<TypeId, SpecialFields>, (Typ
             continue;
         }
         let fields = parse(btf, &tags, id, Holder::LocalObject).map_err(|error| (id, error))?;
+        check_destructors(btf, &fields, kernel).map_err(|error| (id, error))?;
         if fields.is_empty() {
             return Err((id, FieldError::OutOfBounds(0)));
         }
         found.insert(id, fields);
     }
+    let owns = |field: &SpecialField| match field.kind {
+        FieldKind::KptrReferenced | FieldKind::KptrPercpu => {
+            field.kptr.filter(|&target| kernel(btf.ty(target).name()) == KernelStruct::Unknown)
+        }
+        _ => field.root.map(|root| root.value_type),
+    };
     let mut depths = FxHashMap::default();
     for &id in found.keys() {
-        ownership_depth(&found, &mut depths, id, MAX_OWNERSHIP_DEPTH).map_err(|error| (id, error))?;
+        ownership_depth(&found, &owns, &mut depths, id, MAX_OWNERSHIP_DEPTH).map_err(|error| (id, error))?;
     }
     Ok(found)
 }
@@ -174,10 +222,10 @@ const LOCAL_KINDS: [FieldKind; 6] = [
     FieldKind::Refcount,
 ];
 
-/// How many levels of objects are freed with one (`btf_ownership_depth`). A struct of the program that the kernel has
-/// too is counted although the kernel would not own it through this BTF; whoever knows the kernel may be milder.
+/// How many levels of objects are freed with one (`btf_ownership_depth`); `owns` tells the struct that a field owns.
 fn ownership_depth(
     structs: &FxHashMap<TypeId, SpecialFields>,
+    owns: &dyn Fn(&SpecialField) -> Option<TypeId>,
     depths: &mut FxHashMap<TypeId, u32>,
     id: TypeId,
     left: u32,
@@ -191,12 +239,8 @@ fn ownership_depth(
         None => {
             let mut deepest = 0;
             for field in structs.get(&id).map_or(&[][..], |fields| &fields.fields) {
-                let owned = match field.kind {
-                    FieldKind::KptrReferenced | FieldKind::KptrPercpu => field.kptr,
-                    _ => field.root.map(|root| root.value_type),
-                };
-                if let Some(owned) = owned.filter(|owned| structs.contains_key(owned)) {
-                    deepest = deepest.max(ownership_depth(structs, depths, owned, left - 1)?);
+                if let Some(owned) = owns(field).filter(|owned| structs.contains_key(owned)) {
+                    deepest = deepest.max(ownership_depth(structs, owns, depths, owned, left - 1)?);
                 }
             }
             deepest + 1

@@ -4,7 +4,7 @@
 
 use super::types::TypeId;
 
-pub use super::field_search::{FieldError, Holder, local_structs, special_fields, special_fields_in};
+pub use super::field_search::{FieldError, Holder, KernelStruct, local_structs, special_fields, special_fields_in};
 
 /// What kind of special field it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -195,11 +195,20 @@ impl Profile {
         self.tables().destructor(structure).is_some()
     }
 
-    /// The struct that programs of that type get as their context.
+    /// The C type of the context as programs of that type see it, such as `struct __sk_buff`.
     #[must_use]
-    pub fn context_struct(&self, program: ProgramType) -> Option<&str> {
-        let entry = self.tables().availability().programs.iter().find(|entry| entry.program == program)?;
-        entry.context.strip_prefix("struct ")
+    pub fn context_type(&self, program: ProgramType) -> Option<&str> {
+        self.program_entry(program).map(|entry| entry.context.as_str())
+    }
+
+    /// The C type of the context as the kernel has it, such as `struct sk_buff`.
+    #[must_use]
+    pub fn kernel_context_type(&self, program: ProgramType) -> Option<&str> {
+        self.program_entry(program).map(|entry| entry.kernel_context.as_str())
+    }
+
+    fn program_entry(&self, program: ProgramType) -> Option<&super::availability::ProgramEntry> {
+        self.tables().availability().programs.iter().find(|entry| entry.program == program)
     }
 
     /// May programs of that type (by number) store to some kernel structs (`btf_struct_access`)?

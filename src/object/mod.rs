@@ -21,6 +21,7 @@ mod model;
 mod relocate;
 mod sections;
 
+pub use co_re::types_are_compatible;
 pub use error::ObjectError;
 pub use load::LoadOptions;
 pub use model::{

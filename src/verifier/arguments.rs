@@ -16,7 +16,7 @@ use super::type_name::{Class, pointer_name};
 use super::value::{Attributes, DynptrKind, MapRef, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::isa::Register;
 use crate::kernel::limits::VARIABLE_SIZE;
-use crate::kernel::{Arg, ArgKind, BtfReference, HelperProto, MapType, TypeFlags};
+use crate::kernel::{Arg, ArgKind, BtfReference, HelperProto, MapType, ProgramType, TypeFlags};
 
 /// Helpers that the rules name.
 pub mod helper_id {
@@ -42,6 +42,7 @@ pub mod helper_id {
     pub const THIS_CPU_PTR: u32 = 154;
     pub const FOR_EACH_MAP_ELEM: u32 = 164;
     pub const TIMER_SET_CALLBACK: u32 = 170;
+    pub const GET_FUNC_IP: u32 = 173;
     pub const FIND_VMA: u32 = 180;
     pub const LOOP: u32 = 181;
     pub const SET_RETVAL: u32 = 187;
@@ -76,6 +77,8 @@ pub struct Call {
     pub kptr: Option<Field>,
     /// The callback.
     pub callback: Option<usize>,
+    /// May a callback that runs later sleep?
+    pub callback_may_sleep: bool,
     /// Memory on the stack that the helper writes: register, and bytes.
     pub written: Option<(Register, u32)>,
     /// The largest size that was passed.
@@ -88,6 +91,8 @@ pub struct Call {
     pub dynptr: Option<HeldDynptr>,
     /// May the helper be given packet pointers?
     pub packet_allowed: bool,
+    /// The type of the object that a global function's parameter asks for.
+    pub wanted: Option<TypeRef>,
 }
 
 const NONE: Attributes = Attributes {
@@ -173,33 +178,40 @@ impl Verifier<'_> {
         {
             return reject(Rule::HelperPacketAccess);
         }
-        let kind = self.resolved_kind(arg.kind, call)?;
+        let resolved = self.resolved_argument(arg, call)?;
+        let arg = resolved.as_ref().unwrap_or(arg);
         let nullable = arg.flags.contains(TypeFlags::PTR_MAYBE_NULL);
         if value.is_null() && nullable {
             self.mark_precise(register)?;
         } else {
-            self.check_argument_kind(register, kind, arg, call)?;
+            self.check_argument_kind(register, arg.kind, arg, call)?;
             self.check_argument_offset(register, arg.flags.contains(TypeFlags::OBJ_RELEASE), arg.kind)?;
         }
         self.note_released(register, arg, call)?;
-        self.check_argument_by_kind(index, register, kind, call, proto)
+        self.check_argument_by_kind(index, register, arg, call, proto)
     }
 
-    /// A map's value is a socket where the map holds sockets (`resolve_map_arg_type`).
-    fn resolved_kind(&self, kind: ArgKind, call: &Call) -> Check<ArgKind> {
-        if kind != ArgKind::PtrToMapValue {
-            return Ok(kind);
+    /// What an argument that is a map's value really is, where the map's type says so (`resolve_map_arg_type`).
+    fn resolved_argument(&self, arg: &Arg, call: &Call) -> Check<Option<Arg>> {
+        if arg.kind != ArgKind::PtrToMapValue {
+            return Ok(None);
         }
         let Some(map) = call.map else { return reject(Rule::MapTypeWithoutMap) };
         match self.map(map)?.map_type {
-            MapType::Sockmap | MapType::Sockhash => Ok(ArgKind::PtrToBtfIdSockCommon),
-            MapType::BloomFilter => unsupported("a helper on a bloom filter"),
-            _ => Ok(kind),
+            MapType::Sockmap | MapType::Sockhash if arg.flags.is_empty() => {
+                Ok(Some(Arg { kind: ArgKind::PtrToBtfIdSockCommon, ..arg.clone() }))
+            }
+            MapType::Sockmap | MapType::Sockhash => reject(Rule::InvalidSockmapArgument),
+            // A filter is asked for a value, where other maps give one.
+            MapType::BloomFilter if call.id == helper_id::MAP_PEEK_ELEM => {
+                Ok(Some(Arg { flags: TypeFlags::empty(), ..arg.clone() }))
+            }
+            _ => Ok(None),
         }
     }
 
     /// `check_reg_type`.
-    fn check_argument_kind(&mut self, register: Register, kind: ArgKind, arg: &Arg, call: &Call) -> Check {
+    pub fn check_argument_kind(&mut self, register: Register, kind: ArgKind, arg: &Arg, call: &Call) -> Check {
         let Some(kinds) = compatible(kind) else { return unsupported(format!("argument kind {}", kind.name())) };
         let value = self.value(register);
         let mut seen = match &value {
@@ -274,7 +286,7 @@ impl Verifier<'_> {
         if call.id == helper_id::KPTR_XCHG {
             return self.check_exchanged(call, register);
         }
-        let (Some(found), Some(wanted)) = (pointer.object(), self.wanted_object(kind, arg)?) else {
+        let (Some(found), Some(wanted)) = (pointer.object(), call.wanted.or(self.wanted_object(kind, arg)?)) else {
             return unsupported(format!("the type of {register} in a call of {}", self.helper_name(call.id)));
         };
         let strict = releases && call.id != helper_id::SK_RELEASE;
@@ -380,11 +392,11 @@ impl Verifier<'_> {
         &mut self,
         index: usize,
         register: Register,
-        kind: ArgKind,
+        arg: &Arg,
         call: &mut Call,
         proto: &HelperProto,
     ) -> Check {
-        let arg = &proto.args[index];
+        let kind = arg.kind;
         let writes = |arg: &Arg| if arg.flags.contains(TypeFlags::MEM_WRITE) { Mode::Write } else { Mode::Read };
         let fill = if arg.flags.contains(TypeFlags::MEM_UNINIT) { Fill::Write } else { Fill::Read };
         match kind {
@@ -438,7 +450,7 @@ impl Verifier<'_> {
             }
             ArgKind::PtrToConstStr => self.check_constant_string(register, call),
             ArgKind::KptrXchgDest => self.check_exchange_destination(register, call),
-            ArgKind::PtrToTimer => unsupported("a helper on a timer"),
+            ArgKind::PtrToTimer => self.check_timer_argument(register, call),
             ArgKind::PtrToDynptr => {
                 let usage = Self::dynptr_use(arg)?;
                 call.dynptr = Some(self.check_dynptr(register, usage)?);
@@ -450,7 +462,9 @@ impl Verifier<'_> {
 
     fn check_map_argument(&mut self, register: Register, call: &mut Call) -> Check {
         let pointer = self.pointer(register)?;
-        call.map = pointer.map();
+        let Some(map) = pointer.map() else { return unsupported("a map argument that is no map") };
+        self.check_same_map(call.map, map)?;
+        call.map = Some(map);
         Ok(())
     }
 
@@ -556,17 +570,41 @@ impl Verifier<'_> {
             }
             Target::Object(ty) => self.check_object_access(&pointer, ty, Access { mode: Mode::Read, ..access }),
             Target::Packet { range, .. } => self.check_packet_range(&pointer, range, access, zero_allowed),
-            Target::Buffer => unsupported("a buffer passed to a helper"),
-            Target::Context => self.check_context_as_memory(&pointer, size, zero_allowed),
+            Target::Buffer => self.check_buffer_access(&pointer, Access { offset: pointer.offset, ..access }),
+            Target::Context if self.has_context_of_its_own() => not_memory(pointer.kernel_name()),
+            Target::Context => self.check_context_as_memory(access, zero_allowed),
             _ => not_memory(pointer.kernel_name()),
         }
     }
 
-    fn check_context_as_memory(&mut self, pointer: &Pointer, size: u32, zero_allowed: bool) -> Check {
-        if size == 0 && zero_allowed {
-            return Ok(());
+    /// Is the program's context one that the kernel translates accesses of, so that it is no plain memory
+    /// (`convert_ctx_access`)?
+    fn has_context_of_its_own(&self) -> bool {
+        !matches!(
+            self.program_type(),
+            Some(
+                ProgramType::Kprobe
+                    | ProgramType::Tracepoint
+                    | ProgramType::RawTracepoint
+                    | ProgramType::RawTracepointWritable
+                    | ProgramType::Tracing
+                    | ProgramType::Lsm
+                    | ProgramType::StructOps
+                    | ProgramType::Syscall
+                    | ProgramType::Netfilter
+                    | ProgramType::CgroupDevice
+                    | ProgramType::LircMode2
+            )
+        )
+    }
+
+    /// Other contexts are memory, whose last byte must be readable.
+    fn check_context_as_memory(&mut self, access: Access, zero_allowed: bool) -> Check {
+        match access.size.checked_sub(1) {
+            Some(last) => self.check_access(Access { offset: last as i32, size: 1, ..access }),
+            None if zero_allowed => Ok(()),
+            None => unsupported("the context passed as no bytes of memory"),
         }
-        unsupported(format!("the context passed to a helper as {size} bytes of memory at {}", pointer.offset))
     }
 
     /// `check_reg_const_str`.

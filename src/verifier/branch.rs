@@ -295,8 +295,8 @@ impl Verifier<'_> {
                 index,
                 uid: if own_identity { pointer.id } else { map_ref.uid },
             }),
-            super::maps::LookedUp::Socket => Target::Socket(SocketKind::Full),
-            super::maps::LookedUp::XdpSocket => Target::Socket(SocketKind::Xdp),
+            super::maps::LookedUp::Socket => Target::Socket(SocketKind::Full { from: Some(map_ref) }),
+            super::maps::LookedUp::XdpSocket => Target::Socket(SocketKind::Xdp { from: map_ref }),
         };
         pointer
     }

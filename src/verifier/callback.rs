@@ -6,7 +6,7 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::graph::node_of;
 use super::rule::Rule;
 use super::state::{Frame, FrameKind, ReturnRange};
-use super::value::{DynptrKind, MapRef, Pointer, Target, Value};
+use super::value::{DynptrKind, MapRef, Pointer, Target, TypeRef, TypeSpace, Value};
 use crate::btf::fields::GraphRoot;
 use crate::isa::Register;
 use crate::kernel::MapType;
@@ -23,14 +23,22 @@ pub enum Callback {
     TreeOrder(GraphRoot),
     /// `bpf_user_ringbuf_drain`: a dynptr over the sample, context.
     UserRingbuf,
+    /// `bpf_find_vma`: task, area, context.
+    Area,
+    /// A timer's or a work queue's, which runs later: map, key, value.
+    Timer,
 }
 
 impl Verifier<'_> {
     /// Puts a call of the callback aside, as a branch of its own.
     pub fn push_callback(&mut self, call: &Call, kind: Callback) -> Check {
         let Some(subprogram) = call.callback else { return unsupported("a callback that is not known") };
-        self.compare_with_types(subprogram)?;
+        // The kernel compares the caller's registers with the callback's parameters; only the log tells.
+        let _ = self.match_prototype(subprogram)?;
         self.subprograms[subprogram].is_callback = true;
+        if kind == Callback::Timer {
+            return self.push_later_callback(call, subprogram);
+        }
         let start = self.subprograms[subprogram].start;
         let mut frame = Frame::new(self.state.frames.len() as u8, subprogram as u32, Some(self.insn as u32));
         self.set_arguments(&mut frame, kind, call)?;
@@ -47,6 +55,21 @@ impl Verifier<'_> {
         self.state.frame_mut().callback_depth = 0;
         self.log.touch_all();
         Ok(())
+    }
+
+    /// A callback that runs later, on a stack of its own. A work queue's may sleep.
+    fn push_later_callback(&mut self, call: &Call, subprogram: usize) -> Check {
+        self.subprograms[subprogram].is_async_callback = true;
+        let Some(map_ref) = call.map else { return unsupported("a timer or work queue outside a map") };
+        let mut frame = Frame::new(0, subprogram as u32, None);
+        frame.kind = FrameKind::AsyncCallback(ReturnRange { min: 0, max: 1 });
+        frame.async_entry = self.frame().async_entry + 1;
+        let arguments = [Target::ConstMap(map_ref), Target::MapKey(map_ref), Target::MapValue(map_ref)];
+        for (index, target) in arguments.into_iter().enumerate() {
+            frame.registers[index + 1].value = Value::Pointer(Pointer::to(target));
+        }
+        let start = self.subprograms[subprogram].start;
+        self.push_async_callback(frame, start, call.callback_may_sleep)
     }
 
     fn set_arguments(&mut self, frame: &mut Frame, kind: Callback, call: &Call) -> Check {
@@ -73,6 +96,20 @@ impl Verifier<'_> {
                 frame.registers[2].parent = caller.registers[3].parent;
                 frame.registers[2].live = caller.registers[3].live;
             }
+            Callback::Area => {
+                let Some(id) = self.profile.btf.find_struct("vm_area_struct") else {
+                    return unsupported("struct vm_area_struct, which is not known without the kernel's BTF");
+                };
+                give(Register::R1, self.value(Register::R1));
+                let area = Target::Object(TypeRef { space: TypeSpace::Kernel, id });
+                give(Register::R2, Value::Pointer(Pointer::to(area)));
+                give(Register::R3, self.value(Register::R4));
+                frame.registers[1].parent = caller.registers[1].parent;
+                frame.registers[1].live = caller.registers[1].live;
+                frame.registers[3].parent = caller.registers[4].parent;
+                frame.registers[3].live = caller.registers[4].live;
+            }
+            Callback::Timer => return unsupported("a callback that runs later, called at once"),
             Callback::MapElement => {
                 let map_ref = self.element_map(call)?;
                 give(Register::R1, self.value(Register::R1));

@@ -120,7 +120,7 @@ pub struct Subprogram {
     /// Must stack for fastcall spills be kept?
     pub keep_fastcall_stack: bool,
     /// Were its arguments checked, and what are they?
-    pub arguments: Option<Vec<super::subprogram::Argument>>,
+    pub arguments: Option<Vec<super::global_function::Argument>>,
     /// Its types do not match how it is called; only its code counts.
     pub unreliable: bool,
 }

@@ -175,6 +175,8 @@ impl Verifier<'_> {
         self.log.touch_all();
         let mut state = State::new(frame, start);
         state.in_sleepable = in_sleepable;
+        // The kernel leaves it so; a walk back for precision goes no further anyway.
+        state.first_insn = 0;
         state.history_start = self.state.history_end;
         state.history_end = self.state.history_end;
         self.push_state(state, start)

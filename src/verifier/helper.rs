@@ -95,6 +95,7 @@ impl Verifier<'_> {
         self.define_result(&call, proto, percpu)?;
         self.refine_result(&call, proto);
         self.check_map_allows(&call)?;
+        self.check_function_address(&call)?;
         if self.profile.helper_changes_packet(helper) || writes_skb(&call) {
             self.forget_packet_pointers();
         }
@@ -202,6 +203,9 @@ impl Verifier<'_> {
         if call.id != id::TAIL_CALL {
             return Ok(());
         }
+        if map.map_type != MapType::ProgArray {
+            return reject(Rule::TailCallThroughOtherMap);
+        }
         match self.value(Register::R3) {
             Value::Scalar(Number { bounds, .. })
                 if bounds.is_const() && bounds.var_off.value < u64::from(map.max_entries) =>
@@ -282,7 +286,8 @@ impl Verifier<'_> {
                 reject(Rule::SetVoidHookResult)
             }
             id::DYNPTR_FROM_MEM => self.check_dynptr_memory(),
-            id::TIMER_SET_CALLBACK | id::FIND_VMA => unsupported(self.helper_name(call.id)),
+            id::TIMER_SET_CALLBACK => self.push_callback(call, Callback::Timer),
+            id::FIND_VMA => self.push_callback(call, Callback::Area),
             _ => Ok(()),
         }
     }
@@ -404,7 +409,7 @@ impl Verifier<'_> {
                 identity = !attributes.nullable && map.fields.as_ref().is_some_and(super::maps::Fields::has_lock);
                 Target::MapValue(map_ref)
             }
-            RetKind::PtrToSocket => Target::Socket(SocketKind::Full),
+            RetKind::PtrToSocket => Target::Socket(SocketKind::Full { from: None }),
             RetKind::PtrToSockCommon => Target::Socket(SocketKind::Common),
             RetKind::PtrToTcpSock => Target::Socket(SocketKind::Tcp),
             RetKind::PtrToMem => {
@@ -546,6 +551,26 @@ impl Verifier<'_> {
         }
         self.state.set(Register::R0, Value::Scalar(Number { ..number }));
         self.check_bounds(Register::R0);
+    }
+
+    /// Only programs that are attached to a function can ask for its address (`check_get_func_ip`).
+    fn check_function_address(&self, call: &Call) -> Check {
+        if call.id != id::GET_FUNC_IP {
+            return Ok(());
+        }
+        let id = call.id as i32;
+        match (self.program_type(), self.attach_type()) {
+            (Some(ProgramType::Kprobe), _)
+            | (
+                Some(ProgramType::Tracing),
+                Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn),
+            ) => Ok(()),
+            (Some(ProgramType::Tracing), _) => reject(Rule::FunctionAddressNotTraced { id }),
+            (program, _) => {
+                let program = program.map_or(0, ProgramType::number);
+                reject(Rule::FunctionAddressNotForType { id, program })
+            }
+        }
     }
 
     /// The map's type and the helper go together (`check_map_func_compatibility`).

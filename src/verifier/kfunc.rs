@@ -2,7 +2,9 @@
 //! (`check_kfunc_call`, `kernel/bpf/verifier.c`, Linux 6.12). The arguments are checked in
 //! [`super::kfunc_arguments`]; kfuncs with rules of their own are named in [`Special`].
 
-use super::env::{Check, Verifier, reject, unsupported};
+use super::arguments::Call;
+use super::callback::Callback;
+use super::env::{Check, Stop, Verifier, reject, unsupported};
 use super::helper::CallEffects;
 use super::kfunc_arguments::Told;
 use super::memory::Mode;
@@ -10,7 +12,7 @@ use super::obligations::Held;
 use super::rule::Rule;
 use super::state::Live;
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
-use crate::btf::{Parameter, Type, TypeId};
+use crate::btf::{Parameter, Type, TypeId, essential_name};
 use crate::isa::Register;
 use crate::kernel::KfuncFlags;
 use crate::kernel::limits::{PERCPU_OBJECT_BYTES, REGISTER_ARGUMENTS};
@@ -156,23 +158,12 @@ impl Verifier<'_> {
         let Some(external) = self.object.externs.get(index as usize) else {
             return unsupported(format!("a call of extern number {index}, which does not exist"));
         };
-        let name = external.name.split("___").next().unwrap_or(&external.name);
+        let name = essential_name(&external.name);
         let btf = &self.profile.btf;
-        if external.weak && name != external.name {
-            return unsupported(format!(
-                "a call of weak extern {}, which may fit the kernel's {name} or not",
-                external.name
-            ));
-        }
-        let Some(id) = btf.find_function(name) else {
-            if external.weak && self.profile.has_kernel_btf() {
-                // libbpf puts a call of a helper that does not exist in its place.
-                return reject(Rule::InvalidHelper {
-                    name: "unknown".to_owned(),
-                    id: MISSING_KFUNC + external.number as i32,
-                });
-            }
-            return unsupported(format!("a call of kfunc {name}, which is not in the kernel's BTF or the tables"));
+        let Some(id) = self.kernel_function(external)? else {
+            // libbpf puts a call of a helper that does not exist in its place.
+            let id = MISSING_KFUNC + external.number as i32;
+            return reject(Rule::InvalidHelper { name: "unknown".to_owned(), id });
         };
         let Type::Function { prototype, .. } = btf.ty(id) else { return unsupported("a kfunc that is no function") };
         let Type::FunctionPrototype { returns, parameters } = btf.ty(*prototype) else {
@@ -198,7 +189,7 @@ impl Verifier<'_> {
     #[must_use]
     pub fn kfunc_label(&self, index: u32) -> Option<(String, u32)> {
         let external = self.object.externs.get(index as usize)?;
-        let name = external.name.split("___").next()?;
+        let name = essential_name(&external.name);
         let id = self.profile.btf.find_function(name)?;
         Some((name.to_owned(), id.0))
     }
@@ -210,7 +201,6 @@ impl Verifier<'_> {
             Err(name) => return reject(Rule::KfuncNotAllowed { name }),
         };
         self.facts[self.insn].iterator_next = function.is(KfuncFlags::ITER_NEXT);
-        self.check_modelled(&function)?;
         let sleepable = function.is(KfuncFlags::SLEEPABLE);
         if sleepable && !self.in_sleepable() {
             return reject(Rule::KfuncMightSleep { name: function.name });
@@ -218,6 +208,9 @@ impl Verifier<'_> {
         let told = self.check_kfunc_arguments(&function)?;
         if function.special == Some(Special::RbtreeAdd) {
             self.push_tree_order(&function, &told)?;
+        }
+        if function.special == Some(Special::WorkQueueSetCallback) {
+            self.push_work_queue_callback(&function, &told)?;
         }
         self.change_sections(&function, sleepable)?;
         if let Some(register) = told.released {
@@ -230,7 +223,10 @@ impl Verifier<'_> {
             self.link_node(&function)?;
         }
         if function.special == Some(Special::Throw) {
-            self.check_result(Register::R1, "R1")?;
+            // The program's own callback decides on the result; without one the exception's number is it.
+            if self.exception_callback.is_none() {
+                self.check_result(Register::R1, "R1")?;
+            }
             return Ok(true);
         }
         self.forget_after_kfunc();
@@ -241,14 +237,16 @@ impl Verifier<'_> {
         Ok(false)
     }
 
-    fn check_modelled(&self, function: &Function) -> Check {
-        let missing = match function.special {
-            Some(Special::WorkQueueSetCallback) => "work queues",
-            Some(Special::CastToKernelContext) => "the cast of a context to the kernel's",
-            Some(Special::SessionCookie) => "session cookies",
-            _ => return Ok(()),
-        };
-        unsupported(format!("kfunc {} ({missing})", function.name))
+    fn push_work_queue_callback(&mut self, function: &Function, told: &Told) -> Check {
+        let call = Call { map: told.map, callback: told.callback, callback_may_sleep: true, ..Call::default() };
+        match self.push_callback(&call, Callback::Timer) {
+            Err(Stop::Reject(rule)) => {
+                self.say(&rule);
+                let (name, id, errno) = (function.name.clone(), function.id.0, rule.errno());
+                reject(Rule::CallbackNotVerified { name, id, errno })
+            }
+            other => other,
+        }
     }
 
     /// RCU and preemption sections that the call enters, leaves, or may not be in.
@@ -365,6 +363,11 @@ impl Verifier<'_> {
                 let Some(ty) = told.object else { return unsupported("bpf_refcount_acquire of no object") };
                 return Ok(Some(Pointer::to(Target::Object(ty)).with(allocated)));
             }
+            Some(Special::CastToKernelContext) => {
+                let Some(ty) = told.object else { return unsupported("the kernel's context of no context") };
+                let attributes = Attributes { trust: Trust::Trusted, ..Attributes::default() };
+                return Ok(Some(Pointer::to(Target::Object(ty)).with(attributes)));
+            }
             Some(Special::ReadOnlyCast) => return self.read_only_cast(told).map(Some),
             Some(Special::DynptrSlice | Special::DynptrSliceReadWrite) => {
                 return self.dynptr_slice(told, function.special == Some(Special::DynptrSlice)).map(Some);
@@ -387,6 +390,7 @@ impl Verifier<'_> {
             return Ok(Some(Pointer::to(Target::Object(ty)).with(attributes)));
         }
         let (size, read_only) = match told.buffer_size {
+            _ if function.special == Some(Special::SessionCookie) => (btf.size_of(pointee), false),
             Some((size, read_only)) => (Some(size), read_only),
             None => (btf.size_of(pointee), true),
         };

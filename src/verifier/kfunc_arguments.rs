@@ -2,6 +2,7 @@
 //! `kernel/bpf/verifier.c`, Linux 6.12).
 
 use super::arguments::Call;
+use super::context_type::is_projection;
 use super::dynptr::{DynptrUse, HeldDynptr};
 use super::env::{Check, Stop, Verifier, reject, unsupported};
 use super::graph::Graph;
@@ -12,7 +13,7 @@ use super::memory::Mode;
 use super::rule::Rule;
 use super::stack::Fill;
 use super::subprogram::kind_name;
-use super::value::{Attributes, DynptrKind, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
+use super::value::{Attributes, DynptrKind, MapRef, Number, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::btf::{Parameter, Type, TypeId};
 use crate::isa::Register;
@@ -42,6 +43,8 @@ pub struct Told {
     pub iterator: Option<HeldIterator>,
     /// The last dynptr that was passed, made before.
     pub dynptr: Option<HeldDynptr>,
+    /// The map that was passed, or that the work queue lies in.
+    pub map: Option<MapRef>,
 }
 
 /// What a pointer parameter takes (`enum kfunc_ptr_arg_type`).
@@ -58,11 +61,10 @@ enum Wanted {
     Object,
     Memory,
     MemoryAndSize,
+    WorkQueue,
     Callback,
     Root(Graph),
     Node(Graph),
-    /// Something that is not modelled, by its name.
-    Other(&'static str),
 }
 
 impl Verifier<'_> {
@@ -155,10 +157,11 @@ impl Verifier<'_> {
             }
         }
         let wanted = self.wanted_pointer(function, index, register, target)?;
+        if wanted == Wanted::Map {
+            self.note_kfunc_map(register, &value, told)?;
+        }
         match wanted {
             Wanted::Null => return Ok(1),
-            Wanted::Other(what) => return unsupported(format!("kfunc {} ({what})", function.name)),
-            Wanted::Map if !has_map(&value) => return reject(Rule::NotAMapPointer { register }),
             Wanted::Allocated | Wanted::Object | Wanted::Map if trusted || rcu => {
                 self.check_trusted(register, &value, rcu)?;
             }
@@ -166,6 +169,29 @@ impl Verifier<'_> {
         }
         self.check_argument_offset(register, releases && value.reference() != 0, ArgKind::Anything)?;
         self.check_pointer_kind(function, index, register, target, wanted, told)
+    }
+
+    /// A map that is passed, and the one that a work queue passed before lies in.
+    fn note_kfunc_map(&self, register: Register, value: &Value, told: &mut Told) -> Check {
+        if !has_map(value) {
+            return reject(Rule::NotAMapPointer { register });
+        }
+        let map_ref = value.as_pointer().and_then(Pointer::map);
+        if let Some(queue) = told.map {
+            let Some(map_ref) = map_ref else {
+                return unsupported("a pointer that is no map's, passed as one, which the kernel takes for a map here");
+            };
+            let Some(fields) = &self.map(map_ref)?.fields else {
+                return unsupported(
+                    "a map without special fields passed after a work queue, which the kernel trips over",
+                );
+            };
+            if fields.find(FieldKind::WorkQueue).is_some() && queue != map_ref {
+                return reject(Rule::WorkQueueOfAnotherMap { queue: queue.uid, map: map_ref.uid });
+            }
+        }
+        told.map = map_ref.or(told.map);
+        Ok(())
     }
 
     fn check_trusted(&self, register: Register, value: &Value, rcu: bool) -> Check {
@@ -190,7 +216,7 @@ impl Verifier<'_> {
         let name = btf.ty(pointee).name();
         let value = self.value(register);
         let is_struct = btf.ty(pointee).composite().is_some();
-        if is_struct && self.is_context_struct(name) {
+        if function.special == Some(Special::CastToKernelContext) || self.is_context_type(btf, target) {
             return Ok(Wanted::Context);
         }
         if has_suffix(parameter, "__nullable") && value.is_null() {
@@ -222,7 +248,7 @@ impl Verifier<'_> {
             return Ok(Wanted::Map);
         }
         if name == "bpf_wq" {
-            return Ok(Wanted::Other("work queues"));
+            return Ok(Wanted::WorkQueue);
         }
         if value.as_pointer().is_some_and(is_object_like) {
             if !is_struct {
@@ -284,6 +310,9 @@ impl Verifier<'_> {
                 if self.target(register) != Some(Target::Context) {
                     return reject(Rule::ExpectedContext { index, found: self.value(register).kernel_name() });
                 }
+                if function.special == Some(Special::CastToKernelContext) {
+                    told.object = Some(self.kernel_context()?.map_err(super::env::Stop::from)?);
+                }
             }
             Wanted::Allocated => self.check_allocated(function, index, register, told)?,
             Wanted::RefcountedKptr => self.check_refcounted(index, register, told)?,
@@ -306,6 +335,7 @@ impl Verifier<'_> {
                 };
                 self.check_object_parameter(function, index, register, map, told)?;
             }
+            Wanted::WorkQueue => told.map = Some(self.check_work_queue_argument(index, register)?),
             Wanted::Object => self.check_object_parameter(function, index, register, target, told)?,
             Wanted::Memory => self.check_memory_parameter(index, register, target)?,
             Wanted::MemoryAndSize => {
@@ -320,7 +350,7 @@ impl Verifier<'_> {
             }
             Wanted::Root(graph) => self.check_root_argument(function, index, register, graph, told)?,
             Wanted::Node(graph) => self.check_node_argument(function, index, register, graph, told)?,
-            Wanted::Null | Wanted::Other(_) => {}
+            Wanted::Null => {}
         }
         Ok(1)
     }
@@ -445,7 +475,7 @@ impl Verifier<'_> {
     fn struct_of_pointer(&self, pointer: &Pointer) -> Check<TypeRef> {
         use super::value::SocketKind;
         let name = match pointer.target {
-            Target::Socket(SocketKind::Full) => "sock",
+            Target::Socket(SocketKind::Full { .. }) => "sock",
             Target::Socket(SocketKind::Common) => "sock_common",
             Target::Socket(SocketKind::Tcp) => "tcp_sock",
             Target::ConstMap(_) => "bpf_map",
@@ -542,7 +572,7 @@ fn is_object_like(pointer: &Pointer) -> bool {
     pointer.object().is_some()
         || matches!(
             pointer.target,
-            Target::ConstMap(_) | Target::Socket(SocketKind::Full | SocketKind::Common | SocketKind::Tcp)
+            Target::ConstMap(_) | Target::Socket(SocketKind::Full { .. } | SocketKind::Common | SocketKind::Tcp)
         )
 }
 
@@ -550,9 +580,4 @@ fn is_object_like(pointer: &Pointer) -> bool {
 fn are_nocast_aliases(one: &str, other: &str) -> bool {
     let init = |long: &str, short: &str| long.strip_suffix("___init") == Some(short);
     init(one, other) || init(other, one)
-}
-
-/// A context as programs see it stands for the kernel's (`btf_is_projection_of`).
-fn is_projection(program_side: &str, kernel_side: &str) -> bool {
-    matches!((program_side, kernel_side), ("__sk_buff", "sk_buff") | ("xdp_md", "xdp_buff"))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::env::{Stop, Verifier};
+use super::env::Verifier;
 use super::log_value::{MapText, Names, write_value};
 use super::rule::Rule;
 use super::state::{ByteKind, Frame, FrameKind, Live, SLOT_BYTES, StackSlot, State};
@@ -51,7 +51,8 @@ impl Verifier<'_> {
 
     /// The source line of the current instruction, unless it was the last one printed (`verbose_linfo`).
     pub fn log_source_line(&mut self) {
-        if !self.log.enabled() {
+        // Lines come with the program's types.
+        if !self.log.enabled() || self.btf.is_none() {
             return;
         }
         let Some(line) = self.program.line_at(self.insn) else { return };
@@ -128,18 +129,6 @@ impl Verifier<'_> {
         if !matches!(rule, Rule::InfiniteLoop { .. }) {
             self.log.line(&rule.to_string());
         }
-    }
-
-    /// What the kernel says about the entry function's parameters, which it reads as it reads a global function's,
-    /// without consequences (`btf_prepare_func_args` as `do_check_common` calls it).
-    pub fn log_entry_prototype(&mut self) {
-        if !self.log.enabled() {
-            return;
-        }
-        if let Err(Stop::Reject(rule)) = self.arguments_of(0) {
-            self.log.line(&rule.to_string());
-        }
-        self.subprograms[0].arguments = None;
     }
 
     /// Where functions start (level 2).

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::env::{Check, reject, unsupported};
+use super::map_fields::value_fields;
 use super::memory::{Access, Mode};
 use super::rule::Rule;
 use super::value::{TypeRef, TypeSpace};
 use crate::btf::fields::{FieldKind, SpecialField, SpecialFields};
-use crate::btf::{Btf, TypeId, field_search};
+use crate::btf::{Btf, TypeId};
 use crate::kernel::{MapType, Profile};
 use crate::object::{Map, MapDefinition, Object};
 
@@ -15,6 +16,8 @@ use crate::object::{Map, MapDefinition, Object};
 const READ_ONLY_FOR_PROGRAMS: u32 = 1 << 7;
 /// Program side is write-only (`BPF_F_WRONLY_PROG`).
 const WRITE_ONLY_FOR_PROGRAMS: u32 = 1 << 8;
+/// Flags that keep programs from a map's values.
+pub(super) const PROGRAM_ACCESS_FLAGS: u32 = READ_ONLY_FOR_PROGRAMS | WRITE_ONLY_FOR_PROGRAMS;
 
 /// What a lookup in a map gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +137,7 @@ impl Fields {
         self.fields.iter().any(Field::is_kptr)
     }
 
-    fn resolve(found: &SpecialFields, btf: &Btf, profile: &Profile) -> Fields {
+    pub(super) fn resolve(found: &SpecialFields, btf: &Btf, profile: &Profile) -> Fields {
         let resolve = |field: &SpecialField| Field {
             kind: field.kind,
             offset: field.offset,
@@ -206,14 +209,14 @@ impl MapInfo {
     }
 }
 
-/// The maps of an object, inner maps behind them.
+/// The maps of an object, inner maps behind them; `btf` is the object's as far as the kernel takes it.
 #[must_use]
-pub fn maps_of(object: &Object, profile: &Profile) -> Vec<MapInfo> {
+pub fn maps_of(object: &Object, btf: Option<&Arc<Btf>>, profile: &Profile) -> Vec<MapInfo> {
     let mut maps: Vec<MapInfo> = Vec::with_capacity(object.maps.len());
     let mut inner = Vec::new();
     for (index, map) in object.maps.iter().enumerate() {
         let name = kernel_name(&object.name, map);
-        let mut info = map_info(index as u32, &name, &map.definition, object.btf.as_ref(), profile);
+        let mut info = map_info(index as u32, &name, &map.definition, btf, profile);
         if map.globals.as_ref().is_some_and(|globals| globals.read_only) {
             info.flags |= READ_ONLY_FOR_PROGRAMS;
         }
@@ -224,7 +227,7 @@ pub fn maps_of(object: &Object, profile: &Profile) -> Vec<MapInfo> {
     }
     for (outer, definition) in inner {
         let index = maps.len() as u32;
-        let info = map_info(index, "", &definition, object.btf.as_ref(), profile);
+        let info = map_info(index, "", &definition, btf, profile);
         let own_identity = info.fields.as_ref().is_some_and(|fields| {
             fields.find(FieldKind::Timer).is_some() || fields.find(FieldKind::WorkQueue).is_some()
         });
@@ -267,9 +270,7 @@ fn map_info(index: u32, name: &str, definition: &MapDefinition, btf: Option<&Arc
     let map_type = MapType::from_number(definition.map_type).unwrap_or(MapType::Unspec);
     let has_types = definition.value_type != TypeId::VOID;
     // libbpf creates a map without its types where the kernel refuses them.
-    let found = btf.filter(|_| has_types).and_then(|btf| {
-        field_search::special_fields_in(btf, btf.resolve(definition.value_type), field_search::Holder::MapValue).ok()
-    });
+    let found = btf.filter(|_| has_types).and_then(|btf| value_fields(definition, map_type, btf, profile));
     let fields = match (&found, btf) {
         (Some(found), Some(btf)) if !found.fields.is_empty() => Some(Fields::resolve(found, btf, profile)),
         _ => None,
@@ -287,17 +288,8 @@ fn map_info(index: u32, name: &str, definition: &MapDefinition, btf: Option<&Arc
         value_size: definition.value_size,
         max_entries: definition.max_entries,
         flags: definition.flags,
-        has_btf: has_types && btf.is_some(),
+        has_btf: found.is_some(),
         fields,
         looked_up,
     }
-}
-
-/// The structs of the program that have special fields, by id.
-#[must_use]
-pub fn local_structs(btf: Option<&Arc<Btf>>, profile: &Profile) -> rustc_hash::FxHashMap<TypeId, Fields> {
-    let Some(btf) = btf else { return rustc_hash::FxHashMap::default() };
-    // Where the kernel refuses the types, libbpf goes on without them.
-    let found = field_search::local_structs(btf).unwrap_or_default();
-    found.iter().map(|(&id, fields)| (id, Fields::resolve(fields, btf, profile))).collect()
 }

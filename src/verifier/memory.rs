@@ -233,7 +233,7 @@ impl Verifier<'_> {
                 Ok(())
             }
             Target::Context if plain => self.check_context_access(pointer, access),
-            Target::ConstMap(_) if plain => unsupported("access to a struct bpf_map through a map pointer"),
+            Target::ConstMap(map) if plain => self.check_map_pointer_access(map, access),
             Target::Packet { range, .. } if plain => self.check_packet_access(pointer, range, access),
             Target::FlowKeys if plain => self.check_flow_keys_access(access),
             Target::Socket(kind) if plain => self.check_socket_access(pointer, kind, access),
@@ -254,7 +254,8 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn check_buffer_access(&mut self, pointer: &Pointer, access: Access) -> Check {
+    /// A buffer whose size the attach point decides, through an instruction or by a helper.
+    pub fn check_buffer_access(&mut self, pointer: &Pointer, access: Access) -> Check {
         self.check_writable(pointer, access)?;
         self.check_plain_buffer(pointer, access, if pointer.attributes.read_only { "rdonly" } else { "rdwr" })
     }
@@ -453,10 +454,10 @@ fn class_for_alignment(pointer: &Pointer) -> &'static str {
         Target::MapValue(_) => "value ",
         Target::Context => "context ",
         Target::FlowKeys => "flow keys ",
-        Target::Socket(super::value::SocketKind::Full) => "sock ",
+        Target::Socket(super::value::SocketKind::Full { .. }) => "sock ",
         Target::Socket(super::value::SocketKind::Common) => "sock_common ",
         Target::Socket(super::value::SocketKind::Tcp) => "tcp_sock ",
-        Target::Socket(super::value::SocketKind::Xdp) => "xdp_sock ",
+        Target::Socket(super::value::SocketKind::Xdp { .. }) => "xdp_sock ",
         _ => "",
     }
 }

@@ -212,11 +212,14 @@ impl Verifier<'_> {
         let known = self.profile.has_kernel_btf();
         match external.kind {
             ExternKind::Address => return Ok(Value::constant(self.symbol_address(index, &external.name))),
-            ExternKind::Kfunc if self.profile.btf.find_function(&external.name).is_some() => {
+            ExternKind::Kfunc => {
+                if self.kernel_function(external)?.is_none() {
+                    return Ok(Value::constant(0));
+                }
                 let attributes = Attributes { read_only: true, ..Attributes::default() };
                 return Ok(Value::Pointer(Pointer::to(Target::Memory { size: 0, dynptr: 0 }).with(attributes)));
             }
-            ExternKind::Kfunc | ExternKind::Variable => {}
+            ExternKind::Variable => {}
         }
         let found = self.profile.btf.find(&external.name, |ty| matches!(ty, Type::Variable { .. }));
         let Some(id) = found else {

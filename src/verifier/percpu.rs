@@ -84,7 +84,9 @@ impl Pointer {
             self.target,
             Target::ConstMap(_)
                 | Target::Socket(
-                    super::value::SocketKind::Full | super::value::SocketKind::Common | super::value::SocketKind::Tcp
+                    super::value::SocketKind::Full { .. }
+                        | super::value::SocketKind::Common
+                        | super::value::SocketKind::Tcp
                 )
         );
         let attributes = &self.attributes;

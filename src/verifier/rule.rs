@@ -30,10 +30,16 @@ pub enum Errno {
     BadDescriptor,
     /// `ERANGE`.
     Range,
-    /// `EOPNOTSUPP`.
-    OperationNotSupported,
     /// `ENOTSUPP`, which the kernel does not translate for user space.
     NotSupported,
+    /// `EOPNOTSUPP`.
+    OperationNotSupported,
+    /// `ENOENT`.
+    NoEntry,
+    /// `ESRCH`.
+    NoProcess,
+    /// `EEXIST`.
+    Exists,
 }
 
 impl Errno {
@@ -48,8 +54,11 @@ impl Errno {
             Errno::Protocol => 71,
             Errno::BadDescriptor => 9,
             Errno::Range => 34,
-            Errno::OperationNotSupported => 95,
             Errno::NotSupported => 524,
+            Errno::OperationNotSupported => 95,
+            Errno::NoEntry => 2,
+            Errno::NoProcess => 3,
+            Errno::Exists => 17,
         }
     }
 }
@@ -256,6 +265,9 @@ rules! {
     OverwriteReferencedDynptr "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
     ReturnStackPointer "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
     // Structs
+    MapAccessNotSupported { map_type: u32 } "map-access-not-supported" NotSupported "map_ptr access not supported for map type {map_type}";
+    NegativeMapOffset { register: Register, name: &'static str, offset: i32 } "negative-map-offset" Access "{register:#} is {name} invalid negative access: off={offset}";
+    OnlyReadFromMap { name: &'static str } "only-read-from-map" Access "only read from {name} is supported";
     KernelStructWithoutGpl { name: String } "kernel-struct-without-gpl" Invalid "Cannot access kernel 'struct {name}' from non-GPL compatible program";
     NegativeObjectOffset { register: Register, name: String, offset: i32 } "negative-object-offset" Access "{register:#} is ptr_{name} invalid negative access: off={offset}";
     VariableObjectOffset { register: Register, name: String, offset: i32, variable: Tnum } "variable-object-offset" Access "{register:#} is ptr_{name} invalid variable offset: off={offset}, var_off={variable}";
@@ -333,6 +345,7 @@ rules! {
     TwoReferences { register: Register, this: u32, other: u32 } "two-references" Fault "verifier internal error: more than one arg with ref_obj_id {register:#} {this} {other}";
     HelperReferenceNotAcquired { name: String, id: i32, errno: Errno } "helper-reference-not-acquired" Invalid "func {name}#{id} reference has not been acquired before";
     KfuncReferenceNotAcquired { name: String, id: u32 } "kfunc-reference-not-acquired" Invalid "kfunc {name}#{id} reference has not been acquired before";
+    TailCallThroughOtherMap "tail-call-through-other-map" Invalid "kernel subsystem misconfigured verifier";
     TailCallLeaks "tail-call-leaks" Invalid "tail_call would lead to reference leak";
     TailCallUnderLock "tail-call-under-lock" Invalid "tail_call cannot be used inside bpf_spin_lock-ed region";
     TailCallInRcu "tail-call-in-rcu" Invalid "tail_call cannot be used inside bpf_rcu_read_lock-ed region";
@@ -361,7 +374,22 @@ rules! {
     StringNotTerminated "string-not-terminated" Invalid "string is not zero-terminated";
     LocalStorageFlags "local-storage-flags" Invalid "get_local_storage() doesn't support non-zero flags";
     MapTypeNotForHelper { map_type: u32, name: String, id: i32 } "map-type-not-for-helper" Invalid "cannot pass map_type {map_type} into func {name}#{id}";
+    TooManyAsyncBranches { count: usize } "too-many-async-branches" TooBig "The sequence of {count} jumps is too complex for async cb.";
+    FunctionAddressNotForType { id: i32, program: u32 } "function-address-not-for-type" NotSupported "func bpf_get_func_ip#{id} not supported for program type {program}";
+    FunctionAddressNotTraced { id: i32 } "function-address-not-traced" NotSupported "func bpf_get_func_ip#{id} supported only for fentry/fexit/fmod_ret programs";
+    InvalidSockmapArgument "invalid-sockmap-argument" Invalid "invalid arg_type for sockmap/sockhash";
+    // Timers and work queues
+    TimerAtVariableOffset { register: Register } "timer-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_timer has to be at the constant offset";
+    TimerWithoutBtf { map: String } "timer-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_timer";
+    NoTimer { map: String } "no-timer" Invalid "map '{map}' has no valid bpf_timer";
+    NotAtTimer { offset: i64, timer: u32 } "not-at-timer" Invalid "off {offset} doesn't point to 'struct bpf_timer' that is at {timer}";
+    TimerOfAnotherMap { timer: u32, map: u32 } "timer-of-another-map" Invalid "timer pointer in R1 map_uid={timer} doesn't match map pointer in R2 map_uid={map}";
+    NotAMapValue { index: usize } "not-a-map-value" Invalid "arg#{index} doesn't point to a map value";
+    NotAtWorkQueue { offset: i64, queue: i64 } "not-at-work-queue" Invalid "off {offset} doesn't point to 'struct bpf_wq' that is at {queue}";
+    WorkQueueOfAnotherMap { queue: u32, map: u32 } "work-queue-of-another-map" Invalid "workqueue pointer in R1 map_uid={queue} doesn't match map pointer in R2 map_uid={map}";
+    NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
     // Kernel functions
+    NoKernelContext { id: u32 } "no-kernel-context" Invalid "kern ctx type id {id} is not a struct";
     KfuncNeedsGpl "kfunc-needs-gpl" Invalid "cannot call kernel function from non-GPL compatible program";
     ThrowFromCallback { insn: usize, index: usize } "throw-from-callback" Invalid "bpf_throw kfunc (insn {insn}) cannot be called from callback subprog {index}";
     MetadataWithoutDevice "metadata-without-device" Invalid "metadata kfuncs require device-bound program";
@@ -380,7 +408,6 @@ rules! {
     ExpectedAllocated { index: usize } "expected-allocated" Invalid "arg#{index} expected pointer to allocated object";
     ExpectedForObjDrop { index: usize } "expected-for-obj-drop" Invalid "arg#{index} expected for bpf_obj_drop_impl()";
     ExpectedForPercpuObjDrop { index: usize } "expected-for-percpu-obj-drop" Invalid "arg#{index} expected for bpf_percpu_obj_drop_impl()";
-    NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
     AllocatedNotReferenced "allocated-not-referenced" Invalid "allocated object must be referenced";
     ExpectedValueOrAllocated { index: usize } "expected-value-or-allocated" Invalid "arg#{index} expected pointer to map value or allocated object";
     RootOfUnknownKfunc { field: &'static str } "root-of-unknown-kfunc" Fault "verifier internal error: {field} head arg for unknown kfunc";
@@ -430,6 +457,28 @@ rules! {
     GlobalReturnsNoScalar { name: String } "global-returns-no-scalar" Invalid "Global function {name}() doesn't return scalar. Only those are supported.";
     ArgumentSizeUnknown { index: usize, kind: &'static str, name: String } "argument-size-unknown" Invalid "arg#{index} reference type('{kind} {name}') size cannot be determined: -22";
     GlobalArgumentUnsupported { index: usize, kind: &'static str, name: String } "global-argument-unsupported" Invalid "Arg#{index} type {kind} in {name}() is not supported yet.";
+    GlobalNeedsBtf "global-needs-btf" Fault "Global functions need valid BTF";
+    StaticArgumentTag { index: usize } "static-argument-tag" OperationNotSupported "arg#{index} type tag is not supported in static functions";
+    UnsupportedArgumentTag { index: usize } "unsupported-argument-tag" OperationNotSupported "arg#{index} has unsupported set of tags";
+    ArgumentTagCombination { index: usize } "argument-tag-combination" Invalid "arg#{index} has invalid combination of tags";
+    ArenaTagCombination { index: usize } "arena-tag-combination" Invalid "arg#{index} arena cannot be combined with any other tags";
+    TaggedNoPointer { index: usize } "tagged-no-pointer" Invalid "arg#{index} has pointer tag, but is not a pointer type";
+    ContextWithoutName { index: usize } "context-without-name" Invalid "arg#{index} type doesn't have a name";
+    ContextShouldBeVoid { index: usize } "context-should-be-void" Invalid "arg#{index} should be void pointer";
+    ContextShouldBe { index: usize, name: String } "context-should-be" Invalid "arg#{index} should be `struct {name} *`";
+    TrustedCandidateError { index: usize, kind: &'static str, name: String } "trusted-candidate-error" Invalid "arg#{index} reference type('{kind} {name}') candidate matching error: -22";
+    TrustedWithoutMatch { index: usize, kind: &'static str, name: String } "trusted-without-match" NoEntry "arg#{index} reference type('{kind} {name}') has no matches";
+    TrustedAmbiguous { index: usize, kind: &'static str, name: String } "trusted-ambiguous" NoProcess "arg#{index} reference type('{kind} {name}') is ambiguous";
+    NotArenaOrScalar { register: Register } "not-arena-or-scalar" Invalid "{register:#} is not a pointer to arena or scalar.";
+    SeveralExceptionCallbacks "several-exception-callbacks" Exists "multiple exception callback tags for main subprog";
+    ExceptionCallbackMissing { name: String } "exception-callback-missing" NoEntry "exception callback '{name}' could not be found in BTF";
+    ExceptionCallbackNotGlobal { name: String } "exception-callback-not-global" Invalid "exception callback '{name}' must have global linkage";
+    ExceptionCallbackNotFunction "exception-callback-not-function" Invalid "exception callback type id not found in func_info";
+    ExceptionCallbackAtStart "exception-callback-at-start" Invalid "invalid exception callback insn_off in func_info: 0";
+    ExceptionCallbackArguments "exception-callback-arguments" Invalid "exception cb only supports single integer argument";
+    ExceptionCallbackCalled { insn: usize } "exception-callback-called" Invalid "insn {insn} cannot call exception cb directly";
+    ExceptionCallbackTailCalls "exception-callback-tail-calls" Invalid "cannot tail call within exception cb";
+    AsyncCallbackTailCalls "async-callback-tail-calls" Fault "verifier bug. subprog has tail_call and async cb";
     SubprogramResultNotScalar { register: Register, value: String } "subprogram-result-not-scalar" Invalid "At subprogram exit the register {register:#} is not a scalar value ({value})";
     ResultNotKnown { context: &'static str, register: Register, value: String } "result-not-known" Invalid "{context} the register {register:#} is not a known value ({value})";
     OutsideReturnRange { context: &'static str, register: &'static str, bounds: ReturnBounds, range: ReturnRange } "outside-return-range" Invalid "{context} the register {register} has{bounds} should have been in {range}";
@@ -443,9 +492,9 @@ impl Rule {
             // These pass on what the check inside them failed with.
             Rule::MemoryAndSize { errno, .. }
             | Rule::InvalidArgumentsToGlobal { errno, .. }
-            | Rule::UnsupportedMember { errno, .. }
             | Rule::CallbackNotVerified { errno, .. }
             | Rule::OutsideDirectValue { errno, .. }
+            | Rule::UnsupportedMember { errno, .. }
             | Rule::BeyondPacket { errno, .. }
             | Rule::HelperReferenceNotAcquired { errno, .. }
             | Rule::OutsideStack { errno, .. }

@@ -19,9 +19,9 @@ impl Verifier<'_> {
         }
         let (layout, hidden) = match kind {
             SocketKind::Common => (&SOCKET, SOCKET_COMMON_HIDDEN),
-            SocketKind::Full => (&SOCKET, &[] as &[&str]),
+            SocketKind::Full { .. } => (&SOCKET, &[] as &[&str]),
             SocketKind::Tcp => (&TCP_SOCKET, &[] as &[&str]),
-            SocketKind::Xdp => (&XDP_SOCKET, &[] as &[&str]),
+            SocketKind::Xdp { .. } => (&XDP_SOCKET, &[] as &[&str]),
         };
         let wanted = ContextAccess { offset, size, write: false, signed: access.signed };
         let field = layout.field_at(offset).filter(|field| !hidden.contains(&field.name));

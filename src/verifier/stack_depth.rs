@@ -14,18 +14,30 @@ struct Visit {
 }
 
 impl Verifier<'_> {
-    /// Walks all chains of calls from the entry function.
+    /// Walks all chains of calls: from each function that is called back later, which runs on a stack of its own, then
+    /// from the entry function.
     pub fn check_stack_depth(&mut self) -> Check {
+        for index in (0..self.subprograms.len()).rev() {
+            if index == 0 || self.subprograms[index].is_async_callback {
+                self.check_chains_from(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_chains_from(&mut self, first: usize) -> Check {
         let mut chain: Vec<Visit> = Vec::new();
         let mut depth = 0;
-        self.enter(0, &mut chain, &mut depth)?;
+        let mut tail_call_reached = false;
+        self.enter(first, &mut chain, &mut depth)?;
         while let Some(&Visit { index, next }) = chain.last() {
             self.check_throws(index, next, &chain)?;
-            match self.next_callee(index, next) {
+            match self.next_callee(index, next)? {
                 Some((callee, after)) => {
                     if let Some(top) = chain.last_mut() {
                         top.next = after;
                     }
+                    tail_call_reached |= self.subprograms[callee].has_tail_call;
                     if chain.len() >= CALL_FRAMES {
                         return reject(Rule::CallStackTooDeep { frames: chain.len() });
                     }
@@ -34,6 +46,10 @@ impl Verifier<'_> {
                 None => {
                     depth -= self.rounded_depth(index);
                     chain.pop();
+                    let handler = self.exception_callback;
+                    if tail_call_reached && chain.iter().any(|caller| Some(caller.index) == handler) {
+                        return reject(Rule::ExceptionCallbackTailCalls);
+                    }
                 }
             }
         }
@@ -45,7 +61,7 @@ impl Verifier<'_> {
         if !chain.iter().any(|visit| self.subprograms[visit.index].is_callback) {
             return Ok(());
         }
-        let end = self.next_callee(index, from).map_or(self.subprograms[index].end, |(_, after)| after);
+        let end = self.next_callee(index, from)?.map_or(self.subprograms[index].end, |(_, after)| after);
         let throw = (from..end)
             .find(|&insn| matches!(self.insns[insn], Ok(Insn::Call(CallTarget::Kfunc(kfunc))) if self.throws(kfunc)));
         throw.map_or(Ok(()), |insn| reject(Rule::ThrowFromCallback { insn, index }))
@@ -73,18 +89,30 @@ impl Verifier<'_> {
         self.subprograms[index].stack_depth.next_multiple_of(16)
     }
 
-    /// The next function that is called or whose address is taken, and the slot behind.
-    fn next_callee(&self, index: usize, from: usize) -> Option<(usize, usize)> {
-        (from..self.subprograms[index].end).find_map(|insn| {
+    /// The next function that is called or whose address is taken, and the slot behind. One that is called back later
+    /// takes no stack here.
+    fn next_callee(&self, index: usize, from: usize) -> Check<Option<(usize, usize)>> {
+        for insn in from..self.subprograms[index].end {
             let offset = match self.insns[insn] {
                 Ok(Insn::Call(CallTarget::Subprogram(offset))) => offset,
                 Ok(Insn::LoadImmediate { source: ImmediateSource::Function(offset), .. }) => offset,
-                _ => return None,
+                _ => continue,
             };
-            let target = insn as i64 + 1 + i64::from(offset);
-            let callee = self.subprogram_starting_at(usize::try_from(target).ok()?)?;
-            let later = self.subprograms[callee].is_async_callback && !matches!(self.insns[insn], Ok(Insn::Call(_)));
-            (!later).then_some((callee, insn + 1))
-        })
+            let target = usize::try_from(insn as i64 + 1 + i64::from(offset)).ok();
+            let Some(callee) = target.and_then(|target| self.subprogram_starting_at(target)) else { continue };
+            if self.subprograms[callee].is_async_callback {
+                if self.subprograms[callee].has_tail_call {
+                    return reject(Rule::AsyncCallbackTailCalls);
+                }
+                if !matches!(self.insns[insn], Ok(Insn::Call(_))) {
+                    continue;
+                }
+                if self.exception_callback == Some(callee) {
+                    return reject(Rule::ExceptionCallbackCalled { insn });
+                }
+            }
+            return Ok(Some((callee, insn + 1)));
+        }
+        Ok(None)
     }
 }

@@ -1,43 +1,19 @@
 //! Calls of the program's own functions: static ones are followed, global ones are checked on their own and trusted
-//! to keep to their prototype (`check_func_call`, `btf_prepare_func_args`, `prepare_func_exit`,
-//! `kernel/bpf/verifier.c` and `btf.c`, Linux 6.12).
+//! to keep to their prototype (`check_func_call`, `prepare_func_exit`, `kernel/bpf/verifier.c`, Linux 6.12). What a
+//! function's parameters take is in [`super::global_function`].
 
 use super::arguments::Call;
-use super::dynptr::DynptrUse;
-use super::env::{Check, Stop, Verifier, reject, unsupported};
+use super::env::{Check, Verifier, reject, unsupported};
 use super::explore::Next;
 use super::memory::Mode;
 use super::prune::widen;
 use super::rule::{Errno, ReturnBounds, Rule};
 use super::stack::Fill;
 use super::state::{Frame, FrameKind, Live};
-use super::value::{Attributes, DynptrKind, Number, Pointer, Target, Value};
-use crate::btf::{Type, TypeId};
+use super::value::{Number, Target, Value};
+use crate::btf::Type;
 use crate::isa::Register;
-use crate::kernel::ArgKind;
-use crate::kernel::limits::{CALL_FRAMES, REGISTER_ARGUMENTS};
-
-/// Types that stand for the context of one kind of tracing program or another (`btf_is_prog_ctx_type`).
-const TRACING_CONTEXTS: [&str; 5] =
-    ["pt_regs", "user_pt_regs", "bpf_user_pt_regs_t", "bpf_perf_event_data", "bpf_raw_tracepoint_args"];
-
-/// What a global function's parameter takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Argument {
-    /// Any number.
-    Scalar,
-    /// The program's context.
-    Context,
-    /// Memory of that size.
-    Memory {
-        /// Bytes.
-        size: u32,
-        /// May it be NULL?
-        nullable: bool,
-    },
-    /// A dynptr, which the function does not change.
-    Dynptr,
-}
+use crate::kernel::limits::CALL_FRAMES;
 
 impl Verifier<'_> {
     /// A call of a function of the program.
@@ -46,10 +22,10 @@ impl Verifier<'_> {
         let Some(index) = self.subprogram_starting_at(target) else {
             return unsupported(format!("a call into the middle of a function, to insn {target}"));
         };
+        let matched = self.match_prototype(index)?;
         if self.subprograms[index].global {
-            return self.check_global_call(index);
+            return self.check_global_call(index, matched);
         }
-        self.compare_with_types(index)?;
         let frames = self.state.frames.len();
         if frames >= CALL_FRAMES {
             return reject(Rule::CallTooDeep { frames: frames + 1 });
@@ -65,17 +41,8 @@ impl Verifier<'_> {
         Ok(Next::Jump(self.subprograms[index].start))
     }
 
-    fn check_global_call(&mut self, index: usize) -> Check<Next> {
+    fn check_global_call(&mut self, index: usize, matched: Result<(), Errno>) -> Check<Next> {
         let name = self.subprograms[index].name.clone();
-        let checked = self.arguments_of(index).and_then(|arguments| self.check_call_arguments(&arguments));
-        let broken = match checked {
-            Ok(()) => None,
-            Err(Stop::Reject(rule)) => Some(rule),
-            Err(other) => return Err(other),
-        };
-        if let Some(rule) = &broken {
-            self.say(rule);
-        }
         if self.state.obligations.lock.is_some() {
             self.say_text("global function calls are not allowed while holding a lock,");
             return reject(Rule::UseStaticFunction);
@@ -84,13 +51,7 @@ impl Verifier<'_> {
             self.say_text("global function calls are not allowed with preemption disabled,");
             return reject(Rule::UseStaticFunction);
         }
-        if let Some(rule) = broken {
-            let errno = match *rule {
-                Rule::NegativeOffset { .. } | Rule::ModifiedPointer { .. } | Rule::VariableOffset { .. } => {
-                    rule.errno()
-                }
-                _ => Errno::Invalid,
-            };
+        if let Err(errno) = matched {
             return reject(Rule::InvalidArgumentsToGlobal { index, name, errno });
         }
         if self.log.enabled() {
@@ -103,82 +64,6 @@ impl Verifier<'_> {
         self.forget_caller_saved();
         self.define(Register::R0, Value::unknown());
         Ok(Next::Fallthrough)
-    }
-
-    /// The types of a function that is followed decide nothing, but the kernel looks at them all the same: its log
-    /// says where they do not fit, and dynptrs count as read (`btf_check_subprog_call`).
-    pub fn compare_with_types(&mut self, index: usize) -> Check {
-        if self.subprograms[index].unreliable {
-            return Ok(());
-        }
-        let Some(arguments) = self.static_arguments(index) else {
-            self.subprograms[index].unreliable = true;
-            return Ok(());
-        };
-        let notes = self.notes.len();
-        match self.check_call_arguments(&arguments) {
-            Err(Stop::Reject(rule)) => {
-                self.log.line(&rule.to_string());
-                self.notes.truncate(notes);
-                self.subprograms[index].unreliable = true;
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    /// What a static function's parameters take, if all are of kinds that the kernel knows there.
-    fn static_arguments(&self, index: usize) -> Option<Vec<Argument>> {
-        let btf = self.btf.clone()?;
-        let Type::Function { prototype, .. } = btf.ty(self.subprograms[index].type_id?) else { return None };
-        let Type::FunctionPrototype { returns, parameters } = btf.ty(*prototype) else { return None };
-        let returns_number = matches!(btf.ty(btf.resolve(*returns)), Type::Int { .. } | Type::Enum { .. });
-        if parameters.len() > REGISTER_ARGUMENTS || !returns_number {
-            return None;
-        }
-        parameters
-            .iter()
-            .map(|parameter| match btf.ty(btf.resolve(parameter.type_id)) {
-                Type::Int { .. } | Type::Enum { .. } => Some(Argument::Scalar),
-                Type::Pointer { target } => {
-                    let target = btf.ty(btf.resolve(*target));
-                    if self.is_context_struct(target.name()) {
-                        return Some(Argument::Context);
-                    }
-                    is_dynptr(target).then_some(Argument::Dynptr)
-                }
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn check_call_arguments(&mut self, arguments: &[Argument]) -> Check {
-        for (index, argument) in arguments.iter().enumerate() {
-            let Some(register) = Register::argument(index) else { continue };
-            let value = self.value(register);
-            match *argument {
-                Argument::Scalar if !value.is_scalar() => return reject(Rule::NotScalar { register }),
-                Argument::Scalar => {}
-                Argument::Context => {
-                    self.check_argument_offset(register, false, ArgKind::Anything)?;
-                    if self.target(register) != Some(Target::Context) {
-                        return reject(Rule::ExpectsContext { index });
-                    }
-                }
-                Argument::Dynptr => {
-                    self.check_argument_offset(register, false, ArgKind::PtrToDynptr)?;
-                    self.check_dynptr(register, DynptrUse::Use { wanted: None, changes: false })?;
-                }
-                Argument::Memory { size, nullable } => {
-                    self.check_argument_offset(register, false, ArgKind::Anything)?;
-                    self.check_memory_argument(register, size)?;
-                    if !nullable && value.may_be_null() {
-                        return reject(Rule::ExpectedNotNull { index });
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Memory that the callee may read and write (`check_mem_reg`).
@@ -201,104 +86,6 @@ impl Verifier<'_> {
             self.state.set(register, value);
         }
         result
-    }
-
-    /// What a function's parameters take (`btf_prepare_func_args`).
-    pub fn arguments_of(&mut self, index: usize) -> Check<Vec<Argument>> {
-        if let Some(arguments) = &self.subprograms[index].arguments {
-            return Ok(arguments.clone());
-        }
-        let arguments = self.read_arguments(index)?;
-        self.subprograms[index].arguments = Some(arguments.clone());
-        Ok(arguments)
-    }
-
-    fn read_arguments(&mut self, index: usize) -> Check<Vec<Argument>> {
-        let name = self.subprograms[index].name.clone();
-        let (Some(btf), Some(type_id)) = (self.btf.clone(), self.subprograms[index].type_id) else {
-            return unsupported(format!("global function {name}() without BTF"));
-        };
-        let Type::Function { prototype, .. } = btf.ty(type_id) else {
-            return unsupported(format!("global function {name}() whose type is no function"));
-        };
-        let Type::FunctionPrototype { returns, parameters } = btf.ty(*prototype) else {
-            return unsupported(format!("global function {name}() without a prototype"));
-        };
-        if parameters.len() > REGISTER_ARGUMENTS {
-            return reject(Rule::TooManyGlobalArguments { name, count: parameters.len() });
-        }
-        if !matches!(btf.ty(btf.resolve(*returns)), Type::Int { .. } | Type::Enum { .. }) {
-            return reject(Rule::GlobalReturnsNoScalar { name });
-        }
-        let types: Vec<TypeId> = parameters.iter().map(|parameter| parameter.type_id).collect();
-        let tagged = btf.iter().any(|(_, ty)| {
-            matches!(ty, Type::DeclTag { name, target, component: Some(_) } if *target == type_id && name.starts_with("arg:"))
-        });
-        if tagged {
-            return unsupported(format!("argument tags on global function {name}()"));
-        }
-        types.iter().enumerate().map(|(argument, &ty)| self.read_argument(&btf, argument, ty, &name)).collect()
-    }
-
-    fn read_argument(&self, btf: &crate::btf::Btf, index: usize, ty: TypeId, name: &str) -> Check<Argument> {
-        match btf.ty(btf.resolve(ty)) {
-            Type::Int { .. } | Type::Enum { .. } => Ok(Argument::Scalar),
-            Type::Pointer { target } => {
-                let alias = btf.ty(*target).name();
-                let target = btf.resolve(*target);
-                let target_name = btf.ty(target).name();
-                if self.is_context_struct(target_name) {
-                    return Ok(Argument::Context);
-                }
-                if TRACING_CONTEXTS.contains(&target_name) || TRACING_CONTEXTS.contains(&alias) {
-                    return unsupported(format!(
-                        "a context passed to global function {name}() as {alias}{target_name}"
-                    ));
-                }
-                if is_dynptr(btf.ty(target)) {
-                    return Ok(Argument::Dynptr);
-                }
-                match btf.size_of(target) {
-                    Some(size) => Ok(Argument::Memory { size, nullable: true }),
-                    None => reject(Rule::ArgumentSizeUnknown {
-                        index,
-                        kind: kind_name(btf.ty(target)),
-                        name: target_name.to_owned(),
-                    }),
-                }
-            }
-            other => reject(Rule::GlobalArgumentUnsupported { index, kind: kind_name(other), name: name.to_owned() }),
-        }
-    }
-
-    /// Is that struct the context of programs of this type?
-    #[must_use]
-    pub fn is_context_struct(&self, name: &str) -> bool {
-        !name.is_empty()
-            && self.program_type().is_some_and(|program| self.profile.context_struct(program) == Some(name))
-    }
-
-    /// The registers with which a global function is checked on its own.
-    pub fn global_entry(&mut self, index: usize) -> Check<Frame> {
-        let arguments = self.arguments_of(index)?;
-        let mut frame = Frame::new(0, index as u32, None);
-        for (number, argument) in arguments.iter().enumerate() {
-            let value = match *argument {
-                Argument::Scalar => Value::unknown(),
-                Argument::Context => Value::Pointer(Pointer::to(Target::Context)),
-                Argument::Dynptr => {
-                    let id = self.new_id();
-                    Value::Pointer(Pointer { id, ..Pointer::to(Target::ConstDynptr(DynptrKind::Local)) })
-                }
-                Argument::Memory { size, nullable } => {
-                    let attributes = Attributes { nullable, ..Attributes::default() };
-                    let id = self.new_id();
-                    Value::Pointer(Pointer { id, ..Pointer::to(Target::Memory { size, dynptr: 0 }).with(attributes) })
-                }
-            };
-            frame.registers[number + 1].value = value;
-        }
-        Ok(frame)
     }
 
     /// A function returns to its caller, or a callback to the helper that called it (`prepare_func_exit`).
@@ -338,11 +125,6 @@ impl Verifier<'_> {
         }
         Ok(Next::Jump(next))
     }
-}
-
-/// The type that stands for dynptrs, or a declaration of it (`btf_is_dynptr_ptr`).
-fn is_dynptr(ty: &Type) -> bool {
-    matches!(ty, Type::Struct(_) | Type::Forward { is_union: false, .. }) && ty.name() == "bpf_dynptr"
 }
 
 /// The kernel's word for a kind of type (`btf_type_str`).

@@ -77,11 +77,18 @@ pub enum SocketKind {
     /// `struct bpf_sock`, fields common to all sockets.
     Common,
     /// `struct bpf_sock`, a full socket.
-    Full,
+    Full {
+        /// The map that it was looked up in: the kernel keeps it in the register, and tells such sockets apart from
+        /// others where states are compared.
+        from: Option<MapRef>,
+    },
     /// `struct bpf_tcp_sock`.
     Tcp,
     /// `struct bpf_xdp_sock`.
-    Xdp,
+    Xdp {
+        /// The map that it was looked up in.
+        from: MapRef,
+    },
 }
 
 /// Where in a packet a pointer points.

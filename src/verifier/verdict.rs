@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::env::{Check, InsnFacts, Stop, Subprogram, Verifier, unsupported};
 use super::explored::Explored;
 use super::log::Log;
-use rustc_hash::FxHashMap;
-
-use super::maps::{Fields, MapInfo, local_structs, maps_of};
+use super::map_fields::KernelSide;
+use super::maps::{MapInfo, maps_of};
 use super::options::Options;
 use super::precision::Backtrack;
 use super::rule::Rule;
@@ -73,16 +72,16 @@ pub struct ObjectVerifier<'a> {
     profile: &'a Profile,
     options: Options,
     maps: Vec<MapInfo>,
-    local_fields: FxHashMap<TypeId, Fields>,
+    kernel_side: KernelSide,
 }
 
 impl<'a> ObjectVerifier<'a> {
     /// Prepares an object for a kernel.
     #[must_use]
     pub fn new(object: &'a Object, profile: &'a Profile, options: Options) -> ObjectVerifier<'a> {
-        let maps = maps_of(object, profile);
-        let local_fields = local_structs(object.btf.as_ref(), profile);
-        ObjectVerifier { object, profile, options, maps, local_fields }
+        let kernel_side = KernelSide::of(object.btf.as_ref(), profile);
+        let maps = maps_of(object, kernel_side.btf.as_ref(), profile);
+        ObjectVerifier { object, profile, options, maps, kernel_side }
     }
 
     /// Verifies one program, alone, as if it were the only one to be loaded.
@@ -136,8 +135,8 @@ impl<'a> ObjectVerifier<'a> {
             profile: self.profile,
             options: &self.options,
             maps: &self.maps,
-            local_fields: &self.local_fields,
-            btf: self.object.btf.clone(),
+            local_fields: &self.kernel_side.structs,
+            btf: self.kernel_side.btf.clone(),
             facts: vec![InsnFacts::default(); slots],
             insns,
             subprograms: Vec::new(),
@@ -170,7 +169,6 @@ impl Verifier<'_> {
         self.check_abnormal_returns()?;
         self.check_attach_target()?;
         self.check_references()?;
-        self.check_exception_callback()?;
         self.mark_fastcall_patterns();
         self.check_control_flow()?;
         self.explore_function(0)?;
@@ -195,26 +193,18 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// An exception callback is named by a tag on the program's function.
-    fn check_exception_callback(&self) -> Check {
-        let Some(btf) = &self.btf else { return Ok(()) };
-        let entry = self.subprograms.first().and_then(|subprogram| subprogram.type_id);
-        let tagged = btf.iter().any(|(_, ty)| match ty {
-            Type::DeclTag { name, target, .. } => Some(*target) == entry && name.starts_with("exception_callback:"),
-            _ => false,
-        });
-        if tagged { unsupported("an exception callback of the program's own") } else { Ok(()) }
-    }
-
     fn set_up_subprograms(&mut self) -> Check {
-        let starts = self.find_subprograms()?;
+        let mut starts = self.find_subprograms()?;
+        self.find_exception_callback(&mut starts)?;
         let ends = starts.iter().skip(1).copied().chain([self.insns.len()]);
         let btf = self.btf.clone();
         self.subprograms = starts
             .iter()
             .zip(ends)
             .map(|(&start, end)| {
-                let function = self.program.functions.iter().find(|function| function.start == start);
+                // Without types nothing is known of functions but where they start.
+                let known = btf.is_some();
+                let function = self.program.functions.iter().find(|function| known && function.start == start);
                 let type_id = function.map(|function| function.type_id).filter(|&id| id != TypeId::VOID);
                 let linkage = type_id.and_then(|id| match btf.as_ref()?.ty(id) {
                     Type::Function { linkage, .. } => Some(*linkage),
@@ -223,7 +213,11 @@ impl Verifier<'_> {
                 Subprogram {
                     start,
                     end,
-                    name: function.map(|function| function.name.clone()).unwrap_or_default(),
+                    // The kernel knows the name in BTF, which a compiler's clone of a function shares with the original.
+                    name: match (&btf, type_id) {
+                        (Some(btf), Some(id)) => btf.ty(id).name().to_owned(),
+                        _ => function.map(|function| function.name.clone()).unwrap_or_default(),
+                    },
                     type_id,
                     global: function.is_some_and(|function| function.global) && linkage != Some(Linkage::Static),
                     called: false,
@@ -241,6 +235,7 @@ impl Verifier<'_> {
                 }
             })
             .collect();
+        self.note_exception_callback();
         self.log_subprograms();
         Ok(())
     }
@@ -249,7 +244,7 @@ impl Verifier<'_> {
         let start = self.subprograms[index].start;
         self.log.last_line = None;
         let frame = if index == 0 {
-            self.log_entry_prototype();
+            self.read_entry_prototype();
             let mut frame = Frame::new(0, 0, None);
             frame.registers[Register::R1.index()].value = Value::Pointer(Pointer::to(Target::Context));
             frame

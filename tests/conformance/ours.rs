@@ -1,5 +1,5 @@
-//! What kptrsim says: `kptrsim verify` on each object, in a process of its own with a time limit, so that a crash or a
-//! hang is a result like any other.
+//! What kptrsim says: `kptrsim verify` in processes of their own with a time limit, so that a crash or a hang is a
+//! result like any other.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -19,6 +19,8 @@ use crate::record::progress_bar;
 /// Our verdict on one program, as `--format json` has it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct OurProgram {
+    /// The object's file.
+    pub object: String,
     /// The program's name.
     pub program: String,
     /// `accept`, `reject` or `unsupported`.
@@ -56,6 +58,9 @@ pub enum OurObject {
     Crashed(String),
 }
 
+/// Objects that one process verifies, so that the kernel's types are read once for all of them.
+const BATCH: usize = 16;
+
 /// Verifies all objects side by side.
 pub fn verify_all(
     objects: &[SelftestObject],
@@ -63,39 +68,80 @@ pub fn verify_all(
     timeout: Duration,
 ) -> Result<Vec<OurObject>, Box<dyn Error>> {
     let progress = progress_bar(objects.len());
-    let verdicts: Result<Vec<_>, String> = objects
-        .par_iter()
-        .map(|object| {
-            let verdict = verify(object, image, timeout).map_err(|error| format!("{}: {error}", object.name));
-            progress.inc(1);
-            verdict
+    let verdicts: Result<Vec<Vec<OurObject>>, String> = objects
+        .par_chunks(BATCH)
+        .map(|batch| {
+            let verdicts = verify_batch(batch, image, timeout).map_err(|error| format!("{}: {error}", batch[0].name));
+            progress.inc(batch.len() as u64);
+            verdicts
         })
         .collect();
     progress.finish_and_clear();
-    Ok(verdicts?)
+    Ok(verdicts?.into_iter().flatten().collect())
 }
 
-fn verify(object: &SelftestObject, image: &KernelImage, timeout: Duration) -> Result<OurObject, Box<dyn Error>> {
+/// Verifies some objects in one process; if that crashes or hangs, each in one of its own, to know which it was.
+fn verify_batch(
+    batch: &[SelftestObject],
+    image: &KernelImage,
+    timeout: Duration,
+) -> Result<Vec<OurObject>, Box<dyn Error>> {
+    match (run(batch, image, timeout)?, batch) {
+        (Ended::Well { verdicts, complaints }, _) => {
+            Ok(batch.iter().map(|object| judged(object, &verdicts, &complaints)).collect())
+        }
+        (Ended::Badly(how), [_]) => Ok(vec![OurObject::Crashed(how)]),
+        (Ended::Badly(_), _) => {
+            let singly = batch.iter().map(|object| verify_batch(std::slice::from_ref(object), image, timeout));
+            Ok(singly.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        }
+    }
+}
+
+/// What one process came to.
+enum Ended {
+    /// It gave its verdicts; what it could not load it said on standard error.
+    Well { verdicts: Vec<OurProgram>, complaints: String },
+    /// It crashed, or was stopped.
+    Badly(String),
+}
+
+fn run(batch: &[SelftestObject], image: &KernelImage, timeout: Duration) -> Result<Ended, Box<dyn Error>> {
     let (output, errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut child = Command::new(env!("CARGO_BIN_EXE_kptrsim"))
         .args(["verify", "--format", "json", "--kernel", &image.release])
-        .arg(&object.path)
+        .args(batch.iter().map(|object| &object.path))
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(errors.try_clone()?)
+        .env("RAYON_NUM_THREADS", "1")
         .spawn()?;
     let Some(status) = child.wait_timeout(timeout)? else {
         child.kill()?;
         child.wait()?;
-        return Ok(OurObject::Crashed(format!("no answer within {} s", timeout.as_secs())));
+        return Ok(Ended::Badly(format!("no answer within {} s", timeout.as_secs())));
     };
-    let errors = text(errors)?;
-    let complaint = errors.lines().next().unwrap_or("").trim_start_matches("kptrsim: ").to_owned();
-    Ok(match status.code() {
-        Some(0 | 1 | 3) => OurObject::Judged(programs(&text(output)?)?),
-        Some(2) => OurObject::Refused(complaint),
-        _ => OurObject::Crashed(format!("{status}: {complaint}")),
-    })
+    let complaints = text(errors)?;
+    if !matches!(status.code(), Some(0..=3)) {
+        return Ok(Ended::Badly(format!("{status}: {}", complaints.lines().next().unwrap_or(""))));
+    }
+    let verdicts: Result<Vec<OurProgram>, _> = text(output)?.lines().map(serde_json::from_str).collect();
+    Ok(Ended::Well { verdicts: verdicts?, complaints })
+}
+
+/// An object's part of the verdicts, or why it was refused.
+fn judged(object: &SelftestObject, verdicts: &[OurProgram], complaints: &str) -> OurObject {
+    let path = object.path.display().to_string();
+    let refused = complaints.lines().find_map(|line| {
+        line.trim_start_matches("kptrsim: ").strip_prefix(path.as_str())?.strip_prefix(": ").map(str::to_owned)
+    });
+    match refused {
+        Some(why) => OurObject::Refused(why),
+        None => {
+            let own = verdicts.iter().filter(|program| program.object == path);
+            OurObject::Judged(own.map(|program| (program.program.clone(), program.clone())).collect())
+        }
+    }
 }
 
 /// What a child wrote into the file.
@@ -105,12 +151,4 @@ fn text(mut file: File) -> Result<String, std::io::Error> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn programs(lines: &str) -> Result<BTreeMap<String, OurProgram>, serde_json::Error> {
-    let parsed = lines.lines().map(|line| {
-        let program: OurProgram = serde_json::from_str(line)?;
-        Ok((program.program.clone(), program))
-    });
-    parsed.collect()
 }

@@ -37,6 +37,15 @@ pub(super) struct KernelTypes<'a> {
     pub(super) partial: bool,
 }
 
+/// Are a type of an object and a type of the kernel compatible, as a kernel function's prototype and the extern that
+/// stands for it must be (`bpf_core_types_are_compat`)?
+///
+/// # Errors
+/// Types that are nested too deeply to compare.
+pub fn types_are_compatible(local: &Btf, local_id: TypeId, kernel: &Btf, kernel_id: TypeId) -> Result<bool, String> {
+    Compatibility::new(local, kernel).types_are_compatible(local_id, kernel_id)
+}
+
 /// Applies the relocations of an object. Returns the faults of entry functions; a fault of a subprogram is an error,
 /// since libbpf relocates those for whatever program is loaded.
 pub(super) fn relocate(
