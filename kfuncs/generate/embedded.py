@@ -17,7 +17,7 @@ TYPES = {
     "cred": ["uid", "gid", "euid", "egid"],
     "super_block": ["s_dev", "s_magic"],
     "seq_file": ["count", "size"],
-    "sock": ["__sk_common", "sk_protocol", "sk_type", "sk_mark", "sk_family"][:4],
+    "sock": ["__sk_common", "sk_protocol", "sk_type", "sk_mark", "sk_pacing_rate", "sk_pacing_status"],
     "sock_common": ["skc_family", "skc_state", "skc_daddr", "skc_rcv_saddr", "skc_dport", "skc_num"],
     "socket": ["state", "type", "sk", "file"],
     "request_sock": ["sk"],

@@ -36,7 +36,7 @@ pub fn build(tables: &Tables) -> Btf {
     for kfunc in tables.kfuncs() {
         builder.function(&kfunc.prototype);
     }
-    for target in &tables.targets().functions {
+    for target in tables.targets().functions.iter().chain(&tables.targets().lsm_hooks) {
         builder.function(&target.prototype);
     }
     for target in &tables.targets().tracepoints {

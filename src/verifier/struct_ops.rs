@@ -97,19 +97,24 @@ impl<'a> Verifier<'a> {
 
     /// Where the writable field ends that a store at that offset goes to.
     fn writable_field_end(&self, writable: &Writable, offset: i32) -> Check<Option<u32>> {
+        let mut unknown = None;
         for field in &writable.fields {
             let Some((start, end)) = span(&self.profile.btf, field) else {
-                return unsupported(format!(
-                    "field {} of struct {}, which is not known without the kernel's BTF",
-                    field.field, field.structure
-                ));
+                unknown = Some(field);
+                continue;
             };
             let (first, last) = (i64::from(start), if field.inside { i64::from(end) } else { i64::from(start) + 1 });
             if (first..last).contains(&i64::from(offset)) {
                 return Ok(Some(end));
             }
         }
-        Ok(None)
+        match unknown {
+            None => Ok(None),
+            Some(field) => unsupported(format!(
+                "field {} of struct {}, which is not known without the kernel's BTF",
+                field.field, field.structure
+            )),
+        }
     }
 }
 
