@@ -24,7 +24,6 @@ def tokens(text, known, prefix):
             todo += known[part]
         elif part.startswith(prefix):
             base = part[len(prefix) :].lower()
-            base = {"scalar": "anything"}.get(base, base)  # ARG_SCALAR is a macro for ARG_ANYTHING
         else:
             flags.add(part.lower())
     return [base, *sorted(flags)]

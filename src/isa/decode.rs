@@ -30,6 +30,17 @@ pub enum DecodeError {
     /// A wide load without its second slot, or with a bad one.
     #[error("invalid bpf_ld_imm64 insn")]
     BrokenWideLoad,
+    /// A cast between address spaces other than 1 and 0.
+    #[error("addr_space_cast insn can only convert between address space 1 and 0")]
+    AddressSpaces,
+    /// A conditional pseudo jump with a field that is not its own.
+    #[error("invalid may_goto off {offset} imm {imm}")]
+    MayGoto {
+        /// Slots, counted from the next one.
+        offset: i16,
+        /// Unused.
+        imm: i32,
+    },
     /// A wide load whose source tag has no meaning.
     #[error("unrecognized bpf_ld_imm64 insn")]
     UnknownWideLoad,
@@ -71,6 +82,7 @@ fn without_unused(raw: RawInsn) -> RawInsn {
         (5, op::JUMP_CALL) => RawInsn { src, imm, ..clean },
         (5, op::JUMP_EXIT) => clean,
         (6, 0x00) => RawInsn { imm, ..clean },
+        (5, op::JUMP_COND) => RawInsn { offset, ..clean },
         (5 | 6, _) if by_register => RawInsn { offset, ..clean },
         (5 | 6, _) => RawInsn { offset, imm: if opcode & op::OPERATION_MASK == 0x00 { 0 } else { imm }, ..clean },
         _ => raw,
@@ -248,7 +260,9 @@ fn decode_mov(raw: RawInsn, width: Width, by_register: bool) -> Result<Insn, Dec
         return Ok(Insn::Alu { width, op: AluOp::Mov, dst: register(raw.dst)?, src });
     }
     if width == Width::W64 && raw.offset == 1 {
-        reserve(raw.imm == 1 || raw.imm == 1 << 16, "BPF_MOV")?;
+        if raw.imm != 1 && raw.imm != 1 << 16 {
+            return Err(DecodeError::AddressSpaces);
+        }
         let spaces = raw.imm as u32;
         return Ok(Insn::AddressSpaceCast {
             dst: register(raw.dst)?,
@@ -290,7 +304,9 @@ fn decode_jump(raw: RawInsn, width: Width) -> Result<Insn, DecodeError> {
             Ok(Insn::Exit)
         }
         (op::JUMP_COND, Width::W64) if !by_register => {
-            reserve(raw.src == 0 && raw.dst == 0 && raw.imm == 0, "BPF_JMP/JMP32")?;
+            if raw.src != 0 || raw.dst != 0 || raw.imm != 0 {
+                return Err(DecodeError::MayGoto { offset: raw.offset, imm: raw.imm });
+            }
             Ok(Insn::MayGoto { offset: raw.offset })
         }
         (operation, _) => {

@@ -77,6 +77,8 @@ named_kinds! {
     ArgKind {
         /// Any initialised value.
         Anything = "anything",
+        /// A number.
+        Scalar = "scalar",
         /// A map.
         ConstMapPtr = "const_map_ptr",
         /// A key of the map that an earlier argument named.

@@ -132,7 +132,9 @@ const SOCKETS: Kinds =
 fn compatible(kind: ArgKind) -> Option<Kinds> {
     Some(match kind {
         ArgKind::PtrToMapKey | ArgKind::PtrToMapValue | ArgKind::PtrToMem => MEMORY,
-        ArgKind::ConstSize | ArgKind::ConstSizeOrZero | ArgKind::ConstAllocSizeOrZero => &[(Class::Scalar, NONE)],
+        ArgKind::Scalar | ArgKind::ConstSize | ArgKind::ConstSizeOrZero | ArgKind::ConstAllocSizeOrZero => {
+            &[(Class::Scalar, NONE)]
+        }
         ArgKind::ConstMapPtr => &[(Class::ConstMap, NONE)],
         ArgKind::PtrToCtx => &[(Class::Context, NONE)],
         ArgKind::PtrToSockCommon => SOCKETS,

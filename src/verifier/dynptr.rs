@@ -73,11 +73,13 @@ impl Verifier<'_> {
             self.say(&Rule::ObjectAtVariableOffset { what });
             return ObjectPlace::Unusable;
         };
-        if offset % SLOT_BYTES as i64 != 0 || offset > -((count * SLOT_BYTES) as i64) {
+        // The frame pointer itself counts as the first slot: `__get_spi` rounds towards zero.
+        let first = if offset == 0 { Some(0) } else { (offset < 0).then(|| slot_of(offset).0) };
+        let first = first.filter(|first| first + 1 >= count && offset % SLOT_BYTES as i64 == 0);
+        let Some(first) = first else {
             self.say(&Rule::ObjectAtOffset { what, offset });
             return ObjectPlace::Unusable;
-        }
-        let (first, _) = slot_of(offset);
+        };
         let slots = self.state.frames.get(usize::from(frame)).map_or(0, |frame| frame.stack.len());
         if first < slots { ObjectPlace::At(first) } else { ObjectPlace::BeyondStack }
     }

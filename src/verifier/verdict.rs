@@ -167,10 +167,10 @@ impl Verifier<'_> {
         self.set_up_subprograms()?;
         self.check_jumps_stay_inside()?;
         self.check_abnormal_returns()?;
-        self.check_attach_target()?;
         self.check_references()?;
-        self.mark_fastcall_patterns();
         self.check_control_flow()?;
+        self.check_attach_target()?;
+        self.mark_fastcall_patterns();
         self.explore_function(0)?;
         self.explore_global_functions()?;
         self.remove_fastcall_spills();
