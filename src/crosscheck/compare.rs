@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::KernelVerdict;
 use super::protocol::Verdict;
-use super::{KernelVerdict, missing_kfuncs};
 
 /// What our verifier decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,7 +98,6 @@ pub fn compare(ours: Option<OurVerdict>, kernel: KernelVerdict) -> Comparison {
     let theirs = &kernel.program;
     let agreement = match (ours.as_ref(), theirs.verdict) {
         (_, Verdict::NotReached) => Agreement::NoVerdict,
-        (_, Verdict::Reject) if missing_kfuncs::is_missing(&theirs.reason) => Agreement::NoVerdict,
         (None, _) => Agreement::Missing,
         (Some(ours), verdict) => match (ours.verdict, verdict) {
             (OurDecision::Unsupported, _) => Agreement::Unsupported,

@@ -1,13 +1,14 @@
 //! Kfuncs that an object declares and the kernel lacks, in a module that is not loaded, say.
 //!
 //! libbpf loads nothing of an object as long as one such declaration is not weak, though only some of its programs call the
-//! kfunc. Made weak, it hinders those programs only: [`weaken`] does that to a copy of the object, and [`is_missing`] knows the
-//! complaint about a program that does call it.
+//! kfunc. Made weak, it hinders those programs only: [`weaken`] does that to a copy of the object, and [`take_back`] to what the
+//! kernel then says of a program that does call it.
 
 use object::elf::{FileHeader64, STB_GLOBAL, STB_WEAK, STT_NOTYPE};
 use object::read::elf::{FileHeader, Sym};
 use object::{Endianness, elf};
 
+use super::protocol::{ProgramVerdict, Verdict};
 use crate::btf::{Btf, Type};
 
 /// Bytes of an ELF symbol, and where in it type and binding stand.
@@ -49,10 +50,17 @@ fn is_missing_function(name: &str, types: &Btf, kernel: &Btf) -> bool {
     types.find(name, |ty| matches!(ty, Type::Function { .. })).is_some() && kernel.find_function(essential).is_none()
 }
 
-/// Is that what libbpf writes into the log of a program that calls a weak kfunc that is not there?
-#[must_use]
-pub fn is_missing(reason: &str) -> bool {
-    reason.starts_with("kfunc '") && reason.ends_with("' is referenced but wasn't resolved")
+/// The helper number that libbpf writes in the place of a weak kfunc that is not there, plus the extern's number
+/// (`POISON_CALL_KFUNC_BASE`, `tools/lib/bpf/libbpf.c`, 6.12).
+const POISON: u64 = 2_002_000_000;
+
+/// Turns the rejection of a call of such a kfunc into no verdict: without [`weaken`] the program had not been loaded at all.
+pub fn take_back(verdict: &mut ProgramVerdict) {
+    let number = verdict.reason.strip_prefix("invalid func unknown#").and_then(|number| number.parse::<u64>().ok());
+    if verdict.verdict == Verdict::Reject && number.is_some_and(|number| (POISON..2 * POISON).contains(&number)) {
+        verdict.verdict = Verdict::NotReached;
+        verdict.reason = "it calls a kfunc that the kernel lacks".to_owned();
+    }
 }
 
 #[cfg(test)]
@@ -67,9 +75,27 @@ mod tests {
         assert_eq!(weaken(b"\x7fELF", &kernel), None);
     }
 
+    fn rejected(reason: &str) -> ProgramVerdict {
+        let mut verdict = ProgramVerdict {
+            program: "prog".into(),
+            section: "tc".into(),
+            verdict: Verdict::Reject,
+            errno: 22,
+            reason: reason.into(),
+            stats: None,
+            last_insn: None,
+            log: None,
+            insns: None,
+            adjusted: Vec::new(),
+        };
+        take_back(&mut verdict);
+        verdict
+    }
+
     #[test]
-    fn the_complaint_is_recognised() {
-        assert!(is_missing("kfunc 'bpf_testmod_x' is referenced but wasn't resolved"));
-        assert!(!is_missing("calling kernel function bpf_x is not allowed"));
+    fn only_calls_of_missing_kfuncs_are_taken_back() {
+        assert_eq!(rejected("invalid func unknown#2002000003").verdict, Verdict::NotReached);
+        assert_eq!(rejected("invalid func unknown#4711").verdict, Verdict::Reject);
+        assert_eq!(rejected("calling kernel function bpf_x is not allowed").verdict, Verdict::Reject);
     }
 }

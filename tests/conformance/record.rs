@@ -2,7 +2,7 @@
 //!
 //! Start at [`Records`]; [`ask`] boots the kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -68,14 +68,13 @@ fn is_zero(errno: &i32) -> bool {
 impl From<ProgramVerdict> for ProgramRecord {
     fn from(verdict: ProgramVerdict) -> ProgramRecord {
         let stats = verdict.stats.as_ref();
-        let reached = !missing_kfuncs::is_missing(&verdict.reason);
         ProgramRecord {
             insns: stats.map(|stats| stats.insns_processed),
             states: stats.map(|stats| stats.total_states),
             peak_states: stats.map(|stats| stats.peak_states),
             program: verdict.program,
             section: verdict.section,
-            verdict: if reached { verdict.verdict } else { Verdict::NotReached },
+            verdict: verdict.verdict,
             errno: verdict.errno,
             reason: verdict.reason,
         }
@@ -138,16 +137,26 @@ pub fn ask(
         Some(path) => Btf::parse(&fs::read(path)?)?,
         None => return Err(format!("{} has no vmlinux.btf beside it", image.path.display()).into()),
     };
-    let jobs = objects.iter().map(|object| LoadJob {
-        name: object.name.clone(),
-        bytes: missing_kfuncs::weaken(&object.bytes, &kernel).unwrap_or_else(|| object.bytes.clone()),
-        programs: Vec::new(),
-    });
+    let mut weakened = BTreeSet::new();
+    let jobs: Vec<LoadJob> = objects
+        .iter()
+        .map(|object| {
+            let without = missing_kfuncs::weaken(&object.bytes, &kernel);
+            if without.is_some() {
+                weakened.insert(object.name.clone());
+            }
+            let bytes = without.unwrap_or_else(|| object.bytes.clone());
+            LoadJob { name: object.name.clone(), bytes, programs: Vec::new() }
+        })
+        .collect();
     eprintln!("asking {} about {} objects", image.release, objects.len());
     let progress = progress_bar(objects.len());
     let mut outcomes: BTreeMap<String, ObjectOutcome> = BTreeMap::new();
-    judge.load(jobs, &LoadOptions { timeout, ..LoadOptions::default() }, |outcome| {
+    judge.load(jobs, &LoadOptions { timeout, ..LoadOptions::default() }, |mut outcome| {
         progress.inc(1);
+        if weakened.contains(&outcome.name) {
+            outcome.verdicts.iter_mut().for_each(|verdict| missing_kfuncs::take_back(&mut verdict.program));
+        }
         outcomes.insert(outcome.name.clone(), outcome);
     })?;
     progress.finish_and_clear();

@@ -168,7 +168,7 @@ pub fn document(exam: &Exam, families: &[Family], found: &Differences) -> String
 /// Which of a few kinds a failure before the verifier is of.
 fn kind_of_failure(reason: &str) -> &'static str {
     const KINDS: [(&str, &str); 10] = [
-        ("is referenced but wasn't resolved", "a kfunc that this kernel lacks, or has in a module"),
+        ("calls a kfunc that the kernel lacks", "a kfunc that this kernel lacks, or has in a module"),
         ("(func ksym)", "a kfunc that this kernel lacks, or has in a module"),
         ("(strong): not resolved", "a symbol or option that this kernel lacks"),
         ("not found in kernel", "a type or variable that this kernel lacks, or has in a module"),
