@@ -5,6 +5,7 @@
 // verdict: reject
 // errno: EINVAL
 // reason: unreachable insn 1
+// insn: 1
 #include "../slot.h"
 
 SEC("fentry.s/inet_csk_accept")
