@@ -5,11 +5,10 @@
 // verdict: reject
 // errno: EINVAL
 // reason: unreachable insn 1
-// insn: 1
 #include "../slot.h"
 
 SEC("fentry.s/inet_csk_accept")
 __attribute__((naked)) int unreachable_before_attachment(void *ctx)
 {
-	asm volatile("goto +1; r0 = 1; r0 = 0; exit"); // REJECT
+	asm volatile("goto +1; r0 = 1; r0 = 0; exit");
 }
