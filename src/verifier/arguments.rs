@@ -41,6 +41,7 @@ pub mod helper_id {
     pub const PER_CPU_PTR: u32 = 153;
     pub const THIS_CPU_PTR: u32 = 154;
     pub const FOR_EACH_MAP_ELEM: u32 = 164;
+    pub const SNPRINTF: u32 = 165;
     pub const TIMER_SET_CALLBACK: u32 = 170;
     pub const GET_FUNC_IP: u32 = 173;
     pub const FIND_VMA: u32 = 180;
