@@ -41,6 +41,8 @@ pub struct Btf {
     /// Types whose name has a flavour, as `task_struct___old` has.
     flavoured: Vec<TypeId>,
     strings: Vec<u8>,
+    /// Types with bits, a name or a size where their kind has none.
+    reserved: Vec<TypeId>,
 }
 
 impl Btf {
@@ -151,6 +153,12 @@ impl Btf {
         }
     }
 
+    /// Were bits, a name or a size set where the kind of that type has none? The kernel refuses it then.
+    #[must_use]
+    pub(super) fn has_reserved_bits(&self, id: TypeId) -> bool {
+        self.reserved.contains(&id)
+    }
+
     /// The whole string section.
     pub(crate) fn string_section(&self) -> &[u8] {
         &self.strings
@@ -206,6 +214,11 @@ impl BtfBuilder {
     /// Replaces a type that was pushed before; for types that refer to each other. The name must stay the same.
     pub fn replace(&mut self, id: TypeId, ty: Type) {
         self.btf.replace(id, ty);
+    }
+
+    /// Notes that the next type has something set where its kind has nothing.
+    pub(super) fn note_reserved_bits(&mut self) {
+        self.btf.reserved.push(self.next_id());
     }
 
     /// Keeps the string section, for [`Btf::string`].
