@@ -118,17 +118,14 @@ impl KernelArgs {
     /// # Errors
     /// If a file cannot be read, or no such kernel is in the cache.
     pub fn kernel(&self) -> Result<Kernel, TargetError> {
-        let profile = match &self.kfuncs {
-            Some(folder) => Profile::with_tables(Tables::with_files(folder)?),
-            None => Profile::embedded(),
-        };
+        let tables = self.kfuncs.as_deref().map(Tables::with_files).transpose()?;
         if let Some(path) = &self.btf {
             let build = build_of_btf(path);
-            return Ok(Kernel { profile: profile.with_btf(build, read_btf(path)?), config: None });
+            return Ok(Kernel { profile: Profile::of_kernel(build, read_btf(path)?, tables), config: None });
         }
         match &self.kernel {
-            Some(build) => from_cache(profile, build),
-            None => Ok(Kernel { profile, config: None }),
+            Some(build) => from_cache(tables, build),
+            None => Ok(Kernel { profile: without_btf(tables), config: None }),
         }
     }
 }
@@ -138,10 +135,10 @@ impl KernelArgs {
 /// # Errors
 /// If a file beside the image cannot be read.
 pub fn kernel_of_image(image: &KernelImage) -> Result<Kernel, TargetError> {
-    with_image(Profile::embedded(), image)
+    with_image(None, image)
 }
 
-fn from_cache(profile: Profile, build: &str) -> Result<Kernel, TargetError> {
+fn from_cache(tables: Option<Tables>, build: &str) -> Result<Kernel, TargetError> {
     let kernels = Cache::of_user()?.kernels()?;
     let Some(image) = kernels.iter().find(|image| image.release.starts_with(build)) else {
         let known: Vec<&str> = kernels.iter().map(|image| image.release.as_str()).collect();
@@ -154,19 +151,23 @@ fn from_cache(profile: Profile, build: &str) -> Result<Kernel, TargetError> {
     if image.btf.is_none() {
         return Err(TargetError::NoBtf(image.release.clone()));
     }
-    with_image(profile, image)
+    with_image(tables, image)
 }
 
-fn with_image(profile: Profile, image: &KernelImage) -> Result<Kernel, TargetError> {
+fn with_image(tables: Option<Tables>, image: &KernelImage) -> Result<Kernel, TargetError> {
     let config = match &image.config {
         Some(path) => Some(String::from_utf8_lossy(&read(path)?).into_owned()),
         None => None,
     };
     let profile = match &image.btf {
-        Some(path) => profile.with_btf(image.release.clone(), read_btf(path)?),
-        None => profile,
+        Some(path) => Profile::of_kernel(image.release.clone(), read_btf(path)?, tables),
+        None => without_btf(tables),
     };
     Ok(Kernel { profile, config })
+}
+
+fn without_btf(tables: Option<Tables>) -> Profile {
+    tables.map_or_else(Profile::embedded, Profile::with_tables)
 }
 
 /// A BTF file says nothing of its build; the running kernel's does by where it is.
