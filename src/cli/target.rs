@@ -129,14 +129,11 @@ impl KernelArgs {
     /// # Errors
     /// If a file cannot be read, or no such kernel is in the cache.
     pub fn kernel(&self) -> Result<Kernel, TargetError> {
-        let profile = match &self.kfuncs {
-            Some(folder) => Profile::with_tables(Tables::with_files(folder)?),
-            None => Profile::embedded(),
-        };
+        let tables = self.kfuncs.as_deref().map(Tables::with_files).transpose()?;
         let kernel = match (&self.btf, &self.kernel) {
-            (Some(path), _) => from_btf(profile, path)?,
-            (None, Some(build)) => from_cache(profile, build)?,
-            (None, None) => Kernel { profile, config: None },
+            (Some(path), _) => from_btf(tables, path)?,
+            (None, Some(build)) => from_cache(tables, build)?,
+            (None, None) => Kernel { profile: without_btf(tables), config: None },
         };
         match &self.kconfig {
             Some(path) => Ok(Kernel { config: Some(read_config(path)?), ..kernel }),
@@ -150,10 +147,10 @@ impl KernelArgs {
 /// # Errors
 /// If a file beside the image cannot be read.
 pub fn kernel_of_image(image: &KernelImage) -> Result<Kernel, TargetError> {
-    with_image(Profile::embedded(), image)
+    with_image(None, image)
 }
 
-fn from_cache(profile: Profile, build: &str) -> Result<Kernel, TargetError> {
+fn from_cache(tables: Option<Tables>, build: &str) -> Result<Kernel, TargetError> {
     let kernels = Cache::of_user()?.kernels()?;
     let Some(image) = kernels.iter().find(|image| image.release.starts_with(build)) else {
         let known: Vec<&str> = kernels.iter().map(|image| image.release.as_str()).collect();
@@ -166,29 +163,33 @@ fn from_cache(profile: Profile, build: &str) -> Result<Kernel, TargetError> {
     if image.btf.is_none() {
         return Err(TargetError::NoBtf(image.release.clone()));
     }
-    with_image(profile, image)
+    with_image(tables, image)
 }
 
-fn with_image(profile: Profile, image: &KernelImage) -> Result<Kernel, TargetError> {
+fn with_image(tables: Option<Tables>, image: &KernelImage) -> Result<Kernel, TargetError> {
     let config = match &image.config {
         Some(path) => Some(read_config(path)?),
         None => None,
     };
     let profile = match &image.btf {
-        Some(path) => profile.with_btf(image.release.clone(), read_btf(path)?),
-        None => profile,
+        Some(path) => Profile::of_kernel(image.release.clone(), read_btf(path)?, tables),
+        None => without_btf(tables),
     };
     Ok(Kernel { profile, config })
 }
 
+fn without_btf(tables: Option<Tables>) -> Profile {
+    tables.map_or_else(Profile::embedded, Profile::with_tables)
+}
+
 /// A BTF file says nothing of its build; the running kernel's does by where it is.
-fn from_btf(profile: Profile, path: &Path) -> Result<Kernel, TargetError> {
+fn from_btf(tables: Option<Tables>, path: &Path) -> Result<Kernel, TargetError> {
     let running = path.starts_with("/sys/kernel/btf").then(|| fs::read_to_string("/proc/sys/kernel/osrelease").ok());
     let (build, config) = match running.flatten() {
         Some(release) => (release.trim().to_owned(), running_config(release.trim())),
         None => (path.display().to_string(), None),
     };
-    Ok(Kernel { profile: profile.with_btf(build, read_btf(path)?), config })
+    Ok(Kernel { profile: Profile::of_kernel(build, read_btf(path)?, tables), config })
 }
 
 /// The running kernel's configuration, where libbpf looks for it; none is no error.
