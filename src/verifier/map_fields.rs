@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::btf::fields::{FieldKind, Holder, KernelStruct, SpecialField, SpecialFields};
-use crate::btf::{Btf, Type, TypeId, field_search};
+use crate::btf::{Btf, Linkage, Type, TypeId, field_search};
 use crate::kernel::{MapType, Profile};
 use crate::object::MapDefinition;
 
@@ -28,13 +28,33 @@ impl KernelSide {
     /// Offers the program's BTF to the kernel.
     #[must_use]
     pub fn of(btf: Option<&Arc<Btf>>, profile: &Profile) -> KernelSide {
-        let Some(btf) = btf else { return KernelSide::default() };
+        let Some(btf) = btf.filter(|btf| parameters_are_named(btf)) else { return KernelSide::default() };
         let Ok(found) = field_search::local_structs(btf, &|name| kernel_struct(name, profile)) else {
             return KernelSide::default();
         };
         let structs = found.iter().map(|(&id, fields)| (id, Fields::resolve(fields, btf, profile))).collect();
         KernelSide { btf: Some(btf.clone()), structs }
     }
+}
+
+/// Has every parameter of every function a name, as the kernel demands (`btf_func_check`, `kernel/bpf/btf.c`)? A
+/// compiler leaves them out where the source does, and for naked functions. libbpf names those of externs.
+fn parameters_are_named(btf: &Btf) -> bool {
+    let functions = || {
+        btf.iter().filter_map(|(_, ty)| match ty {
+            Type::Function { prototype, linkage, .. } => Some((*prototype, *linkage)),
+            _ => None,
+        })
+    };
+    let named_by_loader: FxHashSet<TypeId> =
+        functions().filter(|&(_, linkage)| linkage == Linkage::Extern).map(|(prototype, _)| prototype).collect();
+    functions().all(|(prototype, _)| match btf.ty(prototype) {
+        _ if named_by_loader.contains(&prototype) => true,
+        Type::FunctionPrototype { parameters, .. } => {
+            parameters.iter().all(|parameter| !parameter.name.is_empty() || parameter.type_id == TypeId::VOID)
+        }
+        _ => true,
+    })
 }
 
 fn kernel_struct(name: &str, profile: &Profile) -> KernelStruct {
