@@ -34,6 +34,8 @@ const FOR_SLEEPABLE: [MapType; 17] = [
 
 /// Size of a page, in which an arena's size counts.
 const PAGE_BYTES: u64 = 4096;
+/// Files that a loading process has open besides the object's maps and programs, at most: streams, BTF, logs.
+const OTHER_OPEN_FILES: usize = 24;
 
 /// Kfuncs that read what a network device knows of a frame (`XDP_METADATA_KFUNC_xxx`, `include/net/xdp.h`).
 const DEVICE_KFUNCS: [&str; 3] =
@@ -99,12 +101,28 @@ impl Verifier<'_> {
 
     fn check_map_reference(&self, index: u32, used: &UsedMaps) -> Check<&MapInfo> {
         if is_raw(index) {
-            return reject(Rule::NotAMap { descriptor: descriptor(index) });
+            return self.refuse_descriptor(descriptor(index));
         }
         let map = self.map(super::value::MapRef { index, uid: 0 })?;
         used.check_room_for(map)?;
         self.check_map_fits(map)?;
         Ok(map)
+    }
+
+    /// A map named by a file descriptor of the loading process. The standard streams are open and no maps; numbers
+    /// that no loader comes near are not open; what is open in between only the process knows.
+    fn refuse_descriptor<T>(&self, descriptor: i32) -> Check<T> {
+        let open = OTHER_OPEN_FILES + self.object.maps.len() + self.object.programs.len();
+        let errno = match usize::try_from(descriptor) {
+            Ok(0..=2) => Errno::Invalid,
+            Ok(number) if number < open => {
+                return unsupported(format!(
+                    "a map by its file descriptor {descriptor}, which the loader may have open"
+                ));
+            }
+            Ok(_) | Err(_) => Errno::BadDescriptor,
+        };
+        reject(Rule::NotAMap { descriptor, errno })
     }
 
     fn check_map_fits(&self, map: &MapInfo) -> Check {

@@ -9,7 +9,7 @@
 #include "../slot.h"
 
 SEC("tc")
-__attribute__((naked)) int may_goto_with_immediate(void *ctx)
+__attribute__((naked)) int may_goto_with_immediate(void)
 {
 	/* may_goto +1, with an immediate of 7 */
 	asm volatile("r0 = 0; .byte 0xe5, 0x00; .short 1; .long 7; r0 = 1; exit"); // REJECT
