@@ -1,9 +1,10 @@
 //! BTF: the type information that clang writes into an object and the kernel carries of itself.
 //!
 //! [`Btf`] is a table of [`Type`]s indexed by [`TypeId`], with names to look up. [`fields`] finds the fields of a
-//! struct that the kernel treats specially (`kptr`, `percpu_kptr`, `spin_lock`, ...). Nothing here knows programs or
-//! kernels. Start reading at [`Btf`].
+//! struct that the kernel treats specially (`kptr`, `percpu_kptr`, `spin_lock`, ...), [`check`] decides whether the kernel
+//! takes a program's types at all. Nothing here knows programs or kernels. Start reading at [`Btf`].
 
+pub mod check;
 pub mod field_search;
 pub mod fields;
 mod parse;

@@ -12,6 +12,10 @@ use super::types::{Composite, IntEncoding, Linkage, Member, Name, Parameter, Sec
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER_SIZE: usize = 24;
+/// `BTF_INFO_MASK`: bits of the second word that mean something.
+const INFO_MASK: u32 = 0x9f00_ffff;
+/// Bits of an integer's word that the kernel knows.
+const INT_MASK: u32 = 0x07ff_ffff;
 /// `BTF_MAX_TYPE`: ids fit 20 bits.
 const MAX_TYPES: usize = 0xf_ffff;
 
@@ -113,6 +117,20 @@ struct Head {
     word: u32,
 }
 
+impl Head {
+    /// Is anything set that types of this kind do not have (`check_meta` of each kind)?
+    fn sets_reserved(&self) -> bool {
+        let has_flag = matches!(self.kind, 4..=7 | 19);
+        let has_count = matches!(self.kind, 4..=6 | 12 | 13 | 15 | 19);
+        let has_name = !matches!(self.kind, 2 | 3 | 9..=11 | 13);
+        let has_word = !matches!(self.kind, 3 | 7);
+        (self.flag && !has_flag)
+            || (self.count != 0 && !has_count)
+            || (!self.name.is_empty() && !has_name)
+            || (self.word != 0 && !has_word)
+    }
+}
+
 struct Reader<'data> {
     bytes: &'data [u8],
     at: usize,
@@ -158,6 +176,9 @@ impl Reader<'_> {
             word,
         };
         self.check_room(&head)?;
+        if info & !INFO_MASK != 0 || head.sets_reserved() {
+            self.builder.note_reserved_bits();
+        }
         self.read_body(head)
     }
 
@@ -209,6 +230,9 @@ impl Reader<'_> {
 
     fn read_int(&mut self, name: Name, size: u32) -> Result<Type, BtfError> {
         let word = self.word()?;
+        if word & !INT_MASK != 0 {
+            self.builder.note_reserved_bits();
+        }
         let encoding = (word >> 24) & 0x0f;
         Ok(Type::Int {
             name,

@@ -4,7 +4,13 @@
 
 use super::env::{Check, Verifier, reject, unsupported};
 use super::rule::Rule;
+use super::subprogram::kind_name;
+use crate::btf::{Type, TypeId};
+use crate::kernel::limits::TRACED_ARGUMENTS;
 use crate::kernel::{AttachType, ProgramType};
+
+/// Largest argument that a trampoline passes on.
+const MAX_PASSED_BYTES: u32 = 16;
 
 /// Functions that tracing programs must not be attached to, some in some builds only (`btf_id_deny`).
 const UNTRACED: [&str; 7] = [
@@ -77,17 +83,55 @@ impl Verifier<'_> {
         if self.profile.btf.find_function(target).is_none() {
             return unsupported(format!("the attach target {target}, which is not in the kernel's BTF or the tables"));
         }
+        self.check_convention(target)?;
+        if self.program.section.sleepable {
+            if !self.profile.may_sleep_when_attached_to(target) {
+                return reject(Rule::NotSleepable { name: target.clone() });
+            }
+        } else if self.attach_type() == Some(AttachType::ModifyReturn) && !self.profile.result_is_modifiable(target) {
+            return reject(Rule::NotModifiable { name: target.clone() });
+        }
         if UNTRACED.contains(&target.as_str()) {
             return unsupported(format!("{target}, which some builds do not let programs trace"));
         }
         if self.attach_type() != Some(AttachType::TraceFentry) && NO_RETURN.contains(&target.as_str()) {
             return reject(Rule::NoReturn);
         }
-        if self.attach_type() == Some(AttachType::ModifyReturn) && !self.profile.result_is_modifiable(target) {
-            return reject(Rule::NotModifiable { name: target.clone() });
+        Ok(())
+    }
+
+    /// A trampoline can pass on what the function takes and returns (`btf_distill_func_proto`).
+    fn check_convention(&self, function: &str) -> Check {
+        let btf = &self.profile.btf;
+        let Some(Type::Function { prototype, .. }) = btf.find_function(function).map(|id| btf.ty(id)) else {
+            return Ok(());
+        };
+        let Type::FunctionPrototype { returns, parameters } = btf.ty(*prototype) else { return Ok(()) };
+        let name = || function.to_owned();
+        if parameters.len() > TRACED_ARGUMENTS {
+            return reject(Rule::TracedTooManyArguments { name: name(), count: parameters.len() });
         }
-        if self.program.section.sleepable && !self.profile.may_sleep_when_attached_to(target) {
-            return reject(Rule::NotSleepable { name: target.clone() });
+        let result = btf.ty(btf.resolve(*returns));
+        let result_size = match result {
+            Type::Void => Some(0),
+            Type::Struct(_) => None,
+            other => passed_size(other),
+        };
+        let Some(result_size) = result_size else {
+            return reject(Rule::TracedReturnUnsupported { name: name(), kind: kind_name(result) });
+        };
+        for (index, parameter) in parameters.iter().enumerate() {
+            if parameter.type_id == TypeId::VOID && index + 1 == parameters.len() {
+                return reject(Rule::TracedVariableArguments { name: name() });
+            }
+            let ty = btf.ty(btf.resolve(parameter.type_id));
+            if passed_size(ty).is_none_or(|size| size > MAX_PASSED_BYTES) {
+                return reject(Rule::TracedArgumentUnsupported { name: name(), index, kind: kind_name(ty) });
+            }
+        }
+        let sees_result = matches!(self.attach_type(), Some(AttachType::ModifyReturn | AttachType::TraceFexit));
+        if sees_result && result_size > 8 {
+            return reject(Rule::TracedWideReturn { name: name() });
         }
         Ok(())
     }
@@ -127,5 +171,16 @@ impl Verifier<'_> {
     #[must_use]
     pub fn hook_is_in(&self, set: &str) -> bool {
         self.profile.tables().special().in_set(set, &self.hook_name())
+    }
+}
+
+/// Bytes that a value of such a type takes when it is passed; `None` for types that a trampoline does not know
+/// (`__get_type_size`).
+fn passed_size(ty: &Type) -> Option<u32> {
+    match ty {
+        Type::Pointer { .. } => Some(8),
+        Type::Int { size, .. } | Type::Enum { size, .. } => Some(*size),
+        Type::Struct(composite) => Some(composite.size),
+        _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! What of the program's types a kernel takes, and where libbpf goes on without them.
 //!
-//! The kernel looks for special fields when it loads the program's BTF (`btf_parse_struct_metas`) and again for each
-//! map (`map_check_btf`, `kernel/bpf/syscall.c`, Linux 6.12). If it refuses the BTF, libbpf loads maps and programs
+//! The kernel checks the types when it loads the program's BTF (`btf_parse`), looks for special fields in them
+//! (`btf_parse_struct_metas`), and again for each map (`map_check_btf`, `kernel/bpf/syscall.c`, Linux 6.12). If it refuses the BTF, libbpf loads maps and programs
 //! without any; if it refuses a map's types, libbpf creates the map without them.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::btf::fields::{FieldKind, Holder, KernelStruct, SpecialField, SpecialFields};
-use crate::btf::{Btf, Type, TypeId, field_search};
+use crate::btf::{Btf, Type, TypeId, check, field_search};
 use crate::kernel::{MapType, Profile};
 use crate::object::MapDefinition;
 
@@ -28,7 +28,7 @@ impl KernelSide {
     /// Offers the program's BTF to the kernel.
     #[must_use]
     pub fn of(btf: Option<&Arc<Btf>>, profile: &Profile) -> KernelSide {
-        let Some(btf) = btf else { return KernelSide::default() };
+        let Some(btf) = btf.filter(|btf| check::check(btf).is_ok()) else { return KernelSide::default() };
         let Ok(found) = field_search::local_structs(btf, &|name| kernel_struct(name, profile)) else {
             return KernelSide::default();
         };

@@ -7,7 +7,7 @@ use super::maps::MapInfo;
 use super::rule::{Errno, Rule};
 use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, DecodeError, ImmediateSource, Insn};
-use crate::kernel::limits::VARIABLE_OFFSET;
+use crate::kernel::limits::{USED_MAPS, VARIABLE_OFFSET};
 use crate::kernel::{MapType, ProgramType};
 use crate::object::RAW_REFERENCE;
 
@@ -34,6 +34,8 @@ const FOR_SLEEPABLE: [MapType; 17] = [
 
 /// Size of a page, in which an arena's size counts.
 const PAGE_BYTES: u64 = 4096;
+/// Files that a loading process has open besides the object's maps and programs, at most: streams, BTF, logs.
+const OTHER_OPEN_FILES: usize = 24;
 
 /// Kfuncs that read what a network device knows of a frame (`XDP_METADATA_KFUNC_xxx`, `include/net/xdp.h`).
 const DEVICE_KFUNCS: [&str; 3] =
@@ -42,6 +44,7 @@ const DEVICE_KFUNCS: [&str; 3] =
 impl Verifier<'_> {
     /// Checks all references of the program.
     pub fn check_references(&mut self) -> Check {
+        let mut used = UsedMaps::default();
         let mut insn = 0;
         while insn < self.insns.len() {
             self.insn = insn;
@@ -52,7 +55,7 @@ impl Verifier<'_> {
                     | DecodeError::BrokenWideLoad
                     | DecodeError::UnknownWideLoad),
                 ) => return reject(Rule::Undecodable { error }),
-                Ok(Insn::LoadImmediate { source, .. }) => self.check_reference(source)?,
+                Ok(Insn::LoadImmediate { source, .. }) => self.check_reference(source, &mut used)?,
                 Ok(Insn::Call(CallTarget::Kfunc(index))) if is_raw(index) => {
                     return unsupported("a call of a kernel function by its number");
                 }
@@ -78,10 +81,17 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn check_reference(&self, source: ImmediateSource) -> Check {
+    fn check_reference(&self, source: ImmediateSource, used: &mut UsedMaps) -> Check {
         match source {
-            ImmediateSource::Map(index) => self.check_map_reference(index).map(|_| ()),
-            ImmediateSource::MapValue { map, offset } => check_direct_value(self.check_map_reference(map)?, offset),
+            ImmediateSource::Map(index) => {
+                let map = self.check_map_reference(index, used)?;
+                used.note(map)
+            }
+            ImmediateSource::MapValue { map, offset } => {
+                let map = self.check_map_reference(map, used)?;
+                check_direct_value(map, offset)?;
+                used.note(map)
+            }
             ImmediateSource::KernelVariable(index) if is_raw(index) => {
                 unsupported("the address of a kernel variable by its number")
             }
@@ -89,13 +99,30 @@ impl Verifier<'_> {
         }
     }
 
-    fn check_map_reference(&self, index: u32) -> Check<&MapInfo> {
+    fn check_map_reference(&self, index: u32, used: &UsedMaps) -> Check<&MapInfo> {
         if is_raw(index) {
-            return reject(Rule::NotAMap { descriptor: descriptor(index) });
+            return self.refuse_descriptor(descriptor(index));
         }
         let map = self.map(super::value::MapRef { index, uid: 0 })?;
+        used.check_room_for(map)?;
         self.check_map_fits(map)?;
         Ok(map)
+    }
+
+    /// A map named by a file descriptor of the loading process. The standard streams are open and no maps; numbers
+    /// that no loader comes near are not open; what is open in between only the process knows.
+    fn refuse_descriptor<T>(&self, descriptor: i32) -> Check<T> {
+        let open = OTHER_OPEN_FILES + self.object.maps.len() + self.object.programs.len();
+        let errno = match usize::try_from(descriptor) {
+            Ok(0..=2) => Errno::Invalid,
+            Ok(number) if number < open => {
+                return unsupported(format!(
+                    "a map by its file descriptor {descriptor}, which the loader may have open"
+                ));
+            }
+            Ok(_) | Err(_) => Errno::BadDescriptor,
+        };
+        reject(Rule::NotAMap { descriptor, errno })
     }
 
     fn check_map_fits(&self, map: &MapInfo) -> Check {
@@ -130,6 +157,42 @@ impl Verifier<'_> {
         if self.program.section.sleepable && !FOR_SLEEPABLE.contains(&map.map_type) {
             return reject(Rule::MapNotForSleepable);
         }
+        Ok(())
+    }
+}
+
+/// The maps that the program was seen to refer to (`add_used_map_from_fd`).
+#[derive(Debug, Default)]
+struct UsedMaps {
+    maps: Vec<(u32, MapType)>,
+}
+
+impl UsedMaps {
+    fn contains(&self, map: &MapInfo) -> bool {
+        self.maps.iter().any(|&(index, _)| index == map.index)
+    }
+
+    fn check_room_for(&self, map: &MapInfo) -> Check {
+        if self.maps.len() >= USED_MAPS && !self.contains(map) {
+            return reject(Rule::TooManyMaps { limit: USED_MAPS });
+        }
+        Ok(())
+    }
+
+    /// Of some types a program has at most one map.
+    fn note(&mut self, map: &MapInfo) -> Check {
+        if self.contains(map) {
+            return Ok(());
+        }
+        let has_one = self.maps.iter().any(|&(_, map_type)| map_type == map.map_type);
+        match map.map_type {
+            MapType::CgroupStorage | MapType::PercpuCgroupStorage if has_one => {
+                return reject(Rule::SecondCgroupStorage);
+            }
+            MapType::Arena if has_one => return reject(Rule::SecondArena),
+            _ => {}
+        }
+        self.maps.push((map.index, map.map_type));
         Ok(())
     }
 }

@@ -40,6 +40,8 @@ pub enum Errno {
     NoProcess,
     /// `EEXIST`.
     Exists,
+    /// `EBUSY`.
+    Busy,
 }
 
 impl Errno {
@@ -59,6 +61,7 @@ impl Errno {
             Errno::NoEntry => 2,
             Errno::NoProcess => 3,
             Errno::Exists => 17,
+            Errno::Busy => 16,
         }
     }
 }
@@ -161,13 +164,16 @@ rules! {
     TooManySubprograms "too-many-subprograms" TooBig "too many subprograms";
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
-    NotAMap { descriptor: i32 } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
+    NotAMap { descriptor: i32, errno: Errno } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
     DirectValueOffset { offset: u32 } "direct-value-offset" Invalid "direct value offset of {offset} is not allowed";
     NoDirectValue "no-direct-value" Invalid "no direct value access support for this map type";
     OutsideDirectValue { value_size: u32, offset: u32, errno: Errno } "outside-direct-value" Invalid "invalid access to map value pointer, value_size={value_size} off={offset}";
     TracingWithGraph "tracing-with-graph" Invalid "tracing progs cannot use bpf_{{list_head,rb_root}} yet";
     TracingWithField { field: &'static str } "tracing-with-field" Invalid "tracing progs cannot use {field} yet";
     SocketFilterWithLock "socket-filter-with-lock" Invalid "socket filter progs cannot use bpf_spin_lock yet";
+    TooManyMaps { limit: usize } "too-many-maps" TooBig "The total number of maps per program has reached the limit of {limit}";
+    SecondCgroupStorage "second-cgroup-storage" Busy "only one cgroup storage of each type is allowed";
+    SecondArena "second-arena" Busy "Only one arena per program";
     StructOpsMapInProgram "struct-ops-map-in-program" Invalid "bpf_struct_ops map cannot be used in prog";
     MapNotForSleepable "map-not-for-sleepable" Invalid "Sleepable programs can only use array, hash, ringbuf and local storage maps";
     // Registers and arithmetic
@@ -228,6 +234,11 @@ rules! {
     LegacyLoadReturnsNoNumber "legacy-load-returns-no-number" Invalid "LD_ABS is only allowed in functions that return 'int'.";
     TailCallWithoutTypes "tail-call-without-types" Invalid "tail_call is not allowed in subprogs without BTF";
     TailCallReturnsNoNumber "tail-call-returns-no-number" Invalid "tail_call is only allowed in functions that return 'int'.";
+    TracedTooManyArguments { name: String, count: usize } "traced-too-many-arguments" Invalid "The function {name} has {count} arguments. Too many.";
+    TracedVariableArguments { name: String } "traced-variable-arguments" Invalid "The function {name} with variable args is unsupported.";
+    TracedArgumentUnsupported { name: String, index: usize, kind: &'static str } "traced-argument-unsupported" Invalid "The function {name} arg{index} type {kind} is unsupported.";
+    TracedReturnUnsupported { name: String, kind: &'static str } "traced-return-unsupported" Invalid "The function {name} return type {kind} is unsupported.";
+    TracedWideReturn { name: String } "traced-wide-return" OperationNotSupported "Attach to function {name} with a >8 byte return value is not supported for this attach type";
     LsmNeedsGpl "lsm-needs-gpl" Invalid "LSM programs must have a GPL compatible license";
     DisabledHook { id: u32, name: String } "disabled-hook" Invalid "attach_btf_id {id} points to disabled hook {name}";
     NotAHook { id: u32, name: String } "not-a-hook" Invalid "attach_btf_id {id} points to wrong type name {name}";
@@ -499,6 +510,7 @@ impl Rule {
             | Rule::UnsupportedMember { errno, .. }
             | Rule::BeyondPacket { errno, .. }
             | Rule::HelperReferenceNotAcquired { errno, .. }
+            | Rule::NotAMap { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,
             other => other.table_errno(),

@@ -16,7 +16,7 @@ use super::symbol_address::{self, Assumption};
 use super::value::{Pointer, Target, Value};
 use crate::btf::{Linkage, Type, TypeId};
 use crate::isa::{Register, decode};
-use crate::kernel::Profile;
+use crate::kernel::{MapType, Profile};
 use crate::object::{LineInfo, Object, Program};
 
 /// A place in a program.
@@ -183,14 +183,22 @@ impl Verifier<'_> {
         if self.insns.is_empty() {
             return unsupported("a program without instructions");
         }
+        if self.btf.is_none() && self.object.btf.is_some() && self.has_struct_ops() {
+            return unsupported("the loader refuses the object: struct_ops need its BTF, which the kernel refuses");
+        }
         if let Some(refused) = &self.program.refused {
             return unsupported(format!("the loader refuses the program: {refused}"));
         }
         if let Some(unresolved) = self.program.unresolved.first() {
             self.insn = unresolved.insn;
-            return unsupported(format!("a CO-RE relocation that needs the kernel's BTF ({})", unresolved.what));
+            return unsupported(format!("a relocation that needs {}", unresolved.what));
         }
         Ok(())
+    }
+
+    /// Does the object implement kernel structures? Without types libbpf loads nothing of it (`kernel_needs_btf`).
+    fn has_struct_ops(&self) -> bool {
+        self.maps.iter().any(|map| map.map_type == MapType::StructOps)
     }
 
     fn set_up_subprograms(&mut self) -> Check {
