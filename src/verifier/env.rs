@@ -73,6 +73,9 @@ pub struct InsnFacts {
     pub pointer_kind: Option<PointerKind>,
     /// The map that the helper here was called with: index, or `None` if several.
     pub helper_map: Option<Option<u32>>,
+    /// May the kernel unroll the `bpf_loop` here, as far as is known: the callback on every path, or `None` once the
+    /// flags or the callback forbid it.
+    pub inlined_loop: Option<Option<u32>>,
     /// Was it reached on any path?
     pub seen: bool,
 }

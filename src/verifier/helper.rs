@@ -319,9 +319,7 @@ impl Verifier<'_> {
     }
 
     fn check_loop(&mut self, call: &Call) -> Check {
-        if self.value(Register::R4).is_null() {
-            self.mark_precise(Register::R4)?;
-        }
+        self.note_loop(call)?;
         if self.value(Register::R1).is_scalar() {
             self.mark_precise(Register::R1)?;
         }
@@ -334,6 +332,23 @@ impl Verifier<'_> {
             let frame = self.state.current();
             self.log.line(&format!("frame{frame} bpf_loop iteration limit reached"));
         }
+        Ok(())
+    }
+
+    /// The kernel may put a `bpf_loop` in line if its flags are always zero and its callback is always the same. While it
+    /// may, a zero in the flags must be exact (`update_loop_inline_state`).
+    fn note_loop(&mut self, call: &Call) -> Check {
+        let callback = call.callback.map(|callback| callback as u32);
+        let before = self.facts[self.insn].inlined_loop;
+        if before == Some(None) {
+            return Ok(());
+        }
+        let zero = self.value(Register::R4).is_null();
+        if zero {
+            self.mark_precise(Register::R4)?;
+        }
+        let same = before.is_none_or(|before| before == callback);
+        self.facts[self.insn].inlined_loop = Some(callback.filter(|_| zero && same));
         Ok(())
     }
 

@@ -221,14 +221,14 @@ impl Verifier<'_> {
             let (index, byte) = slot_of(at);
             self.log.touch_slot(index);
             let slot = slot_mut(self.frame_of(frame)?, index)?;
-            let kind = slot.bytes[byte];
             let spilled_zero = slot.is_spilled_scalar() && slot.spilled.value.is_null();
-            if zero && kind == ByteKind::Spill && spilled_zero {
+            if zero && slot.bytes[byte] == ByteKind::Spill && spilled_zero {
                 zero_used = true;
                 continue;
             }
             scrub(slot);
-            if zero && kind == ByteKind::Zero {
+            // A zero beside what was spilled is gone with that.
+            if zero && slot.bytes[byte] == ByteKind::Zero {
                 zero_used = true;
             } else {
                 slot.bytes[byte] = ByteKind::Misc;
