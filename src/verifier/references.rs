@@ -6,7 +6,7 @@ use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::MapInfo;
 use super::rule::{Errno, Rule};
 use crate::btf::fields::FieldKind;
-use crate::isa::{CallTarget, DecodeError, ImmediateSource, Insn};
+use crate::isa::{CallTarget, DecodeError, ImmediateSource, Insn, opcode};
 use crate::kernel::limits::{USED_MAPS, VARIABLE_OFFSET};
 use crate::kernel::{MapType, ProgramType};
 use crate::object::RAW_REFERENCE;
@@ -31,6 +31,11 @@ const FOR_SLEEPABLE: [MapType; 17] = [
     MapType::Stack,
     MapType::Arena,
 ];
+
+/// Standard input, output and error.
+const STANDARD_FILES: i32 = 3;
+/// Files that a process has open at most, unless it asks for more.
+const MAX_FILES: i32 = 1024;
 
 /// Size of a page, in which an arena's size counts.
 const PAGE_BYTES: u64 = 4096;
@@ -99,12 +104,24 @@ impl Verifier<'_> {
 
     fn check_map_reference(&self, index: u32, used: &UsedMaps) -> Check<&MapInfo> {
         if is_raw(index) {
-            return reject(Rule::NotAMap { descriptor: descriptor(index) });
+            return self.refuse_descriptor(descriptor(index));
         }
         let map = self.map(super::value::MapRef { index, uid: 0 })?;
         used.check_room_for(map)?;
         self.check_map_fits(map)?;
         Ok(map)
+    }
+
+    /// A number that the code itself holds: of the loader's files only the first three are known, which are no maps.
+    fn refuse_descriptor<T>(&self, descriptor: i32) -> Check<T> {
+        if matches!(self.raw(self.insn).src, opcode::PSEUDO_MAP_IDX | opcode::PSEUDO_MAP_IDX_VALUE) {
+            return reject(Rule::MapIndexWithoutTable);
+        }
+        match descriptor {
+            0..STANDARD_FILES => reject(Rule::NotAMap { descriptor, errno: Errno::Invalid }),
+            STANDARD_FILES..MAX_FILES => unsupported(format!("file {descriptor} of whoever loads the program")),
+            _ => reject(Rule::NotAMap { descriptor, errno: Errno::BadDescriptor }),
+        }
     }
 
     fn check_map_fits(&self, map: &MapInfo) -> Check {
@@ -168,14 +185,12 @@ impl UsedMaps {
         }
         let has_one = self.maps.iter().any(|&(_, map_type)| map_type == map.map_type);
         match map.map_type {
-            MapType::CgroupStorage | MapType::PercpuCgroupStorage if has_one => {
-                return reject(Rule::SecondCgroupStorage);
+            MapType::CgroupStorage | MapType::PercpuCgroupStorage if has_one => reject(Rule::SecondCgroupStorage),
+            _ => {
+                self.maps.push((map.index, map.map_type));
+                Ok(())
             }
-            MapType::Arena if has_one => return reject(Rule::SecondArena),
-            _ => {}
         }
-        self.maps.push((map.index, map.map_type));
-        Ok(())
     }
 }
 
