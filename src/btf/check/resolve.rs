@@ -295,8 +295,8 @@ impl Resolver<'_> {
                     return Err(TypeRule::Member);
                 }
                 match u32::from(member.bitfield_size) {
-                    0 if !is_aligned => return Err(TypeRule::MemberOffset),
-                    width if width > u32::from(*bits) => return Err(TypeRule::BitfieldSize),
+                    0 if !is_aligned => Err(TypeRule::MemberOffset),
+                    width if width > u32::from(*bits) => Err(TypeRule::BitfieldSize),
                     0 => check_bits(struct_size, member.bit_offset, u32::from(*bits), *offset),
                     width => check_bits(struct_size, member.bit_offset, width, *offset),
                 }
