@@ -58,9 +58,12 @@ impl Verifier<'_> {
         }
     }
 
-    /// A helper's name, `unknown` for a number without one.
+    /// A helper's name, `unknown` for a number without one (`func_id_name`).
     #[must_use]
     pub fn helper_name(&self, helper: u32) -> String {
+        if helper == 0 {
+            return "bpf_unspec".to_owned();
+        }
         self.profile.helper_name(helper).unwrap_or("unknown").to_owned()
     }
 

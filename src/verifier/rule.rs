@@ -164,6 +164,10 @@ rules! {
     TooManySubprograms "too-many-subprograms" TooBig "too many subprograms";
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
+    LineAtNoInsn { line: usize } "line-at-no-insn" Invalid "Invalid insn code at line_info[{line}].insn_off";
+    FunctionWithoutLine { index: usize } "function-without-line" Invalid "missing bpf_line_info for func#{index}";
+    FunctionsWithoutLine { count: usize, index: usize } "functions-without-line" Invalid "missing bpf_line_info for {count} funcs starting from func#{index}";
+    MapIndexWithoutTable "map-index-without-table" Protocol "fd_idx without fd_array is invalid";
     NotAMap { descriptor: i32, errno: Errno } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
     DirectValueOffset { offset: u32 } "direct-value-offset" Invalid "direct value offset of {offset} is not allowed";
     NoDirectValue "no-direct-value" Invalid "no direct value access support for this map type";
@@ -173,7 +177,6 @@ rules! {
     SocketFilterWithLock "socket-filter-with-lock" Invalid "socket filter progs cannot use bpf_spin_lock yet";
     TooManyMaps { limit: usize } "too-many-maps" TooBig "The total number of maps per program has reached the limit of {limit}";
     SecondCgroupStorage "second-cgroup-storage" Busy "only one cgroup storage of each type is allowed";
-    SecondArena "second-arena" Busy "Only one arena per program";
     StructOpsMapInProgram "struct-ops-map-in-program" Invalid "bpf_struct_ops map cannot be used in prog";
     MapNotForSleepable "map-not-for-sleepable" Invalid "Sleepable programs can only use array, hash, ringbuf and local storage maps";
     // Registers and arithmetic
@@ -507,6 +510,7 @@ impl Rule {
             | Rule::InvalidArgumentsToGlobal { errno, .. }
             | Rule::CallbackNotVerified { errno, .. }
             | Rule::OutsideDirectValue { errno, .. }
+            | Rule::NotAMap { errno, .. }
             | Rule::UnsupportedMember { errno, .. }
             | Rule::BeyondPacket { errno, .. }
             | Rule::HelperReferenceNotAcquired { errno, .. }
