@@ -5,6 +5,7 @@
 // verdict: reject
 // errno: EINVAL
 // reason: invalid may_goto off 1 imm 7
+// insn: 1
 #include "../slot.h"
 
 SEC("tc")
