@@ -1,7 +1,8 @@
 //! How long loading and verifying take, by object; run with `cargo bench`.
 //!
-//! The objects are those committed with the project. `KPTRSIM_BENCH_OBJECTS`, a folder of `.o` files, adds others, such as
-//! the kernel's selftests (`tests/conformance/build.sh`).
+//! The objects are those committed with the project. `KPTRSIM_BENCH_OBJECTS` adds others, such as the kernel's selftests
+//! (`tests/conformance/build.sh`): folders and `.o` files, separated by colons. `benches/instructions.py` counts host
+//! instructions instead of time.
 
 use std::path::PathBuf;
 
@@ -16,12 +17,16 @@ fn main() {
 
 fn objects() -> Vec<String> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("examples"), root.join("tests/objects")];
-    folders.extend(std::env::var_os("KPTRSIM_BENCH_OBJECTS").map(PathBuf::from));
-    let mut found: Vec<String> = folders
-        .iter()
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
-        .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+    let mut places = vec![root.join("examples"), root.join("tests/objects")];
+    if let Some(others) = std::env::var_os("KPTRSIM_BENCH_OBJECTS") {
+        places.extend(std::env::split_paths(&others));
+    }
+    let mut found: Vec<String> = places
+        .into_iter()
+        .flat_map(|place| match std::fs::read_dir(&place) {
+            Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+            Err(_) => vec![place],
+        })
         .filter(|path| path.extension().is_some_and(|extension| extension == "o"))
         .map(|path| path.display().to_string())
         .collect();

@@ -255,9 +255,6 @@ impl BtfBuilder {
 /// (`bpf_core_essential_name_len`, `tools/lib/bpf/relo_core.c`, 6.12).
 #[must_use]
 pub fn essential_name(name: &str) -> &str {
-    if !name.contains("___") {
-        return name;
-    }
     let is_separator = |window: &[u8]| window[0] != b'_' && &window[1..4] == b"___" && window[4] != b'_';
     let end = name.as_bytes().windows(5).rposition(is_separator).map_or(name.len(), |at| at + 1);
     name.get(..end).unwrap_or(name)
