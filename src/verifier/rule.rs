@@ -514,7 +514,6 @@ impl Rule {
             | Rule::UnsupportedMember { errno, .. }
             | Rule::BeyondPacket { errno, .. }
             | Rule::HelperReferenceNotAcquired { errno, .. }
-            | Rule::NotAMap { errno, .. }
             | Rule::OutsideStack { errno, .. }
             | Rule::VariableOutsideStack { errno, .. } => *errno,
             other => other.table_errno(),
