@@ -243,7 +243,7 @@ fn kfuncs_agree_with_a_kernels_btf() {
         TypeVariant::Func(func) => func.name().clone().map(|name| (name, *func.prototype_tid())),
         _ => None,
     };
-    let functions: HashMap<String, u32> = btf.get().values().filter_map(function).collect();
+    let functions: std::collections::HashMap<String, u32> = btf.get().values().filter_map(function).collect();
     let mut compared = 0;
     for kfunc in Tables::embedded().kfuncs() {
         let Some(proto) = functions.get(&kfunc.name) else {
