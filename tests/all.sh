@@ -36,14 +36,10 @@ step "tests"
 export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
 cargo test
 
-step "the kernel's selftests of per-CPU kptrs, here and in the real kernel"
+step "the exam: the kernel's selftests, judged here and by the real kernel"
 selftests=target/selftests
-names=(percpu_alloc_array percpu_alloc_fail percpu_alloc_cgrp_local_storage)
-tests/conformance/build.sh "$selftests" "$btf" "${names[@]}"
-objects=()
-for name in "${names[@]}"; do
-    objects+=("$selftests/objects/$name.bpf.o")
-done
-"$kptrsim" crosscheck "${objects[@]}"
+KPTRSIM_SELFTESTS_FOLDER=$selftests KPTRSIM_PROFILE=dev tests/conformance/run --check
+
+step "the seed: per-CPU kptrs, run here and in the real kernel"
 seed=(--prog test_array_map_1 --prog test_array_map_2 --prog test_array_map_3 --prog test_array_map_4)
-"$kptrsim" crosscheck --run "${seed[@]}" --set my_pid=@pid --set nr_cpus=@cpus "${objects[0]}"
+"$kptrsim" crosscheck --run "${seed[@]}" --set my_pid=@pid --set nr_cpus=@cpus "$selftests/objects/percpu_alloc_array.bpf.o"

@@ -1,5 +1,5 @@
 //! The verifier's log of a small object, as Linux 6.12.117 prints it but for addresses of maps, which are `0x0` here,
-//! and BTF ids of kernel functions, which are those of the built-in tables.
+//! and BTF ids of kernel functions, which are left out.
 
 use std::path::Path;
 
@@ -18,7 +18,13 @@ fn log_of(log_level: LogLevel, change: impl FnOnce(&mut Program)) -> (Verdict, S
     let mut program = object.programs.iter().find(|found| found.name == "create").expect("it is there").clone();
     change(&mut program);
     let verification = verifier.verify(&program);
-    (verification.verdict, verification.log)
+    (verification.verdict, without_type_ids(&verification.log))
+}
+
+/// BTF ids of kernel functions change with every type that the built-in tables gain.
+fn without_type_ids(log: &str) -> String {
+    let call = regex::Regex::new(r"(call bpf_\w+)#\d{3,}\b").expect("a pattern");
+    call.replace_all(log, "$1#ID").into_owned()
 }
 
 #[test]

@@ -38,6 +38,8 @@ impl StringFault {
 #[derive(Debug)]
 pub(crate) struct Interner<'data> {
     bytes: &'data [u8],
+    /// All of it as text, which it is but for broken ones: then what is cut out of it needs no look of its own.
+    text: Option<&'data str>,
     seen: FxHashMap<u32, Name>,
     empty: Name,
     budget: usize,
@@ -48,12 +50,20 @@ impl<'data> Interner<'data> {
     pub(crate) fn new(bytes: &'data [u8]) -> Self {
         // Compilers share suffixes, which at most doubles the text; four times is generous.
         let budget = bytes.len().saturating_mul(4).saturating_add(1 << 16);
-        Interner { bytes, seen: FxHashMap::default(), empty: Arc::from(""), budget }
+        let text = std::str::from_utf8(bytes).ok();
+        Interner { bytes, text, seen: FxHashMap::default(), empty: Arc::from(""), budget }
     }
 
     /// The string at that offset; offset 0 is the empty string.
     pub(crate) fn get(&mut self, offset: u32) -> Result<Name, StringFault> {
-        self.read(offset, |bytes| std::str::from_utf8(bytes).map(Arc::from).map_err(|_| StringFault::NotText))
+        let text = self.text;
+        self.read(offset, |bytes| {
+            let start = offset as usize;
+            match text.and_then(|text| text.get(start..start + bytes.len())) {
+                Some(text) => Ok(Arc::from(text)),
+                None => std::str::from_utf8(bytes).map(Arc::from).map_err(|_| StringFault::NotText),
+            }
+        })
     }
 
     /// As [`get`](Self::get), with bytes that are not UTF-8 replaced: for source text, which may be in any encoding.

@@ -240,10 +240,8 @@ impl BtfBuilder {
     pub fn finish(self) -> Result<Btf, BtfError> {
         let btf = self.btf;
         for (from, ty) in btf.iter() {
-            for to in references(ty) {
-                if to.index() >= btf.types.len() {
-                    return Err(BtfError::DanglingType { from, to });
-                }
+            if let Some(to) = first_reference(ty, |to| to.index() >= btf.types.len()) {
+                return Err(BtfError::DanglingType { from, to });
             }
             if ty.modified().is_some() && btf.ty(btf.resolve(from)).modified().is_some() {
                 return Err(BtfError::TooDeep(from));
@@ -257,33 +255,35 @@ impl BtfBuilder {
 /// (`bpf_core_essential_name_len`, `tools/lib/bpf/relo_core.c`, 6.12).
 #[must_use]
 pub fn essential_name(name: &str) -> &str {
+    if !name.contains("___") {
+        return name;
+    }
     let is_separator = |window: &[u8]| window[0] != b'_' && &window[1..4] == b"___" && window[4] != b'_';
     let end = name.as_bytes().windows(5).rposition(is_separator).map_or(name.len(), |at| at + 1);
     name.get(..end).unwrap_or(name)
 }
 
-/// Every type id that a type names.
-fn references(ty: &Type) -> SmallVec<[TypeId; 4]> {
+/// The first type id that a type names and for which `wanted` holds.
+fn first_reference(ty: &Type, wanted: impl Fn(TypeId) -> bool) -> Option<TypeId> {
     match ty {
-        Type::Void | Type::Int { .. } | Type::Enum { .. } | Type::Forward { .. } | Type::Float { .. } => {
-            SmallVec::new()
-        }
+        Type::Void | Type::Int { .. } | Type::Enum { .. } | Type::Forward { .. } | Type::Float { .. } => None,
         Type::Pointer { target }
         | Type::Typedef { target, .. }
         | Type::Volatile { target }
         | Type::Const { target }
         | Type::Restrict { target }
         | Type::DeclTag { target, .. }
-        | Type::TypeTag { target, .. } => SmallVec::from_slice(&[*target]),
-        Type::Array { element, index, .. } => SmallVec::from_slice(&[*element, *index]),
+        | Type::TypeTag { target, .. } => Some(*target).filter(|&id| wanted(id)),
+        Type::Array { element, index, .. } => [*element, *index].into_iter().find(|&id| wanted(id)),
         Type::Struct(composite) | Type::Union(composite) => {
-            composite.members.iter().map(|member| member.type_id).collect()
+            composite.members.iter().map(|member| member.type_id).find(|&id| wanted(id))
         }
-        Type::Function { prototype, .. } => SmallVec::from_slice(&[*prototype]),
+        Type::Function { prototype, .. } => Some(*prototype).filter(|&id| wanted(id)),
         Type::FunctionPrototype { returns, parameters } => {
-            std::iter::once(*returns).chain(parameters.iter().map(|parameter| parameter.type_id)).collect()
+            let parameters = parameters.iter().map(|parameter| parameter.type_id);
+            std::iter::once(*returns).chain(parameters).find(|&id| wanted(id))
         }
-        Type::Variable { type_id, .. } => SmallVec::from_slice(&[*type_id]),
-        Type::DataSection { variables, .. } => variables.iter().map(|variable| variable.type_id).collect(),
+        Type::Variable { type_id, .. } => Some(*type_id).filter(|&id| wanted(id)),
+        Type::DataSection { variables, .. } => variables.iter().map(|variable| variable.type_id).find(|&id| wanted(id)),
     }
 }

@@ -3,6 +3,7 @@
 //! Start at [`KernelArgs`] and [`load_object`].
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,6 +18,12 @@ use crate::object::{LoadOptions, Object, ObjectError};
 
 /// Compilers that are tried, in this order, for a source file.
 const COMPILERS: [&str; 6] = ["clang-19", "clang", "clang-20", "clang-18", "clang-17", "clang-21"];
+
+/// How a gzip file begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Bytes of a configuration that are read of a compressed file; a kernel's has some 300 thousand.
+const MAX_CONFIG: u64 = 16 << 20;
 
 /// The headers that programs include, so that clang alone compiles them.
 const HEADERS: [(&str, &str); 2] = [
@@ -98,6 +105,10 @@ pub struct KernelArgs {
     /// A fetched kernel to judge for, by its build or the start of it (see `kptrsim kernel list`).
     #[arg(long, value_name = "BUILD", conflicts_with = "btf")]
     pub kernel: Option<String>,
+    /// The kernel's build configuration, for `.kconfig` variables: a file such as /boot/config-RELEASE or
+    /// /proc/config.gz. Found by itself for a fetched kernel, and for the running one.
+    #[arg(long, value_name = "FILE")]
+    pub kconfig: Option<PathBuf>,
     /// A folder of kfunc descriptions of your own (TOML; see kfuncs/README.md).
     #[arg(long, value_name = "DIR")]
     pub kfuncs: Option<PathBuf>,
@@ -118,17 +129,15 @@ impl KernelArgs {
     /// # Errors
     /// If a file cannot be read, or no such kernel is in the cache.
     pub fn kernel(&self) -> Result<Kernel, TargetError> {
-        let profile = match &self.kfuncs {
-            Some(folder) => Profile::with_tables(Tables::with_files(folder)?),
-            None => Profile::embedded(),
+        let tables = self.kfuncs.as_deref().map(Tables::with_files).transpose()?;
+        let kernel = match (&self.btf, &self.kernel) {
+            (Some(path), _) => from_btf(tables, path)?,
+            (None, Some(build)) => from_cache(tables, build)?,
+            (None, None) => Kernel { profile: without_btf(tables), config: None },
         };
-        if let Some(path) = &self.btf {
-            let build = build_of_btf(path);
-            return Ok(Kernel { profile: profile.with_btf(build, read_btf(path)?), config: None });
-        }
-        match &self.kernel {
-            Some(build) => from_cache(profile, build),
-            None => Ok(Kernel { profile, config: None }),
+        match &self.kconfig {
+            Some(path) => Ok(Kernel { config: Some(read_config(path)?), ..kernel }),
+            None => Ok(kernel),
         }
     }
 }
@@ -138,10 +147,10 @@ impl KernelArgs {
 /// # Errors
 /// If a file beside the image cannot be read.
 pub fn kernel_of_image(image: &KernelImage) -> Result<Kernel, TargetError> {
-    with_image(Profile::embedded(), image)
+    with_image(None, image)
 }
 
-fn from_cache(profile: Profile, build: &str) -> Result<Kernel, TargetError> {
+fn from_cache(tables: Option<Tables>, build: &str) -> Result<Kernel, TargetError> {
     let kernels = Cache::of_user()?.kernels()?;
     let Some(image) = kernels.iter().find(|image| image.release.starts_with(build)) else {
         let known: Vec<&str> = kernels.iter().map(|image| image.release.as_str()).collect();
@@ -154,29 +163,53 @@ fn from_cache(profile: Profile, build: &str) -> Result<Kernel, TargetError> {
     if image.btf.is_none() {
         return Err(TargetError::NoBtf(image.release.clone()));
     }
-    with_image(profile, image)
+    with_image(tables, image)
 }
 
-fn with_image(profile: Profile, image: &KernelImage) -> Result<Kernel, TargetError> {
+fn with_image(tables: Option<Tables>, image: &KernelImage) -> Result<Kernel, TargetError> {
     let config = match &image.config {
-        Some(path) => Some(String::from_utf8_lossy(&read(path)?).into_owned()),
+        Some(path) => Some(read_config(path)?),
         None => None,
     };
     let profile = match &image.btf {
-        Some(path) => profile.with_btf(image.release.clone(), read_btf(path)?),
-        None => profile,
+        Some(path) => Profile::of_kernel(image.release.clone(), read_btf(path)?, tables),
+        None => without_btf(tables),
     };
     Ok(Kernel { profile, config })
 }
 
+fn without_btf(tables: Option<Tables>) -> Profile {
+    tables.map_or_else(Profile::embedded, Profile::with_tables)
+}
+
 /// A BTF file says nothing of its build; the running kernel's does by where it is.
-fn build_of_btf(path: &Path) -> String {
-    if path.starts_with("/sys/kernel/btf")
-        && let Ok(release) = fs::read_to_string("/proc/sys/kernel/osrelease")
-    {
-        return release.trim().to_owned();
-    }
-    path.display().to_string()
+fn from_btf(tables: Option<Tables>, path: &Path) -> Result<Kernel, TargetError> {
+    let running = path.starts_with("/sys/kernel/btf").then(|| fs::read_to_string("/proc/sys/kernel/osrelease").ok());
+    let (build, config) = match running.flatten() {
+        Some(release) => (release.trim().to_owned(), running_config(release.trim())),
+        None => (path.display().to_string(), None),
+    };
+    Ok(Kernel { profile: Profile::of_kernel(build, read_btf(path)?, tables), config })
+}
+
+/// The running kernel's configuration, where libbpf looks for it; none is no error.
+fn running_config(release: &str) -> Option<String> {
+    let places = [PathBuf::from(format!("/boot/config-{release}")), PathBuf::from("/proc/config.gz")];
+    places.iter().find(|path| path.exists()).and_then(|path| read_config(path).ok())
+}
+
+/// A configuration, compressed or not.
+fn read_config(path: &Path) -> Result<String, TargetError> {
+    let bytes = read(path)?;
+    let bytes = if bytes.starts_with(&GZIP) {
+        let mut text = Vec::new();
+        let unpacked = flate2::read::GzDecoder::new(bytes.as_slice()).take(MAX_CONFIG).read_to_end(&mut text);
+        unpacked.map_err(|source| TargetError::Read { path: path.to_owned(), source })?;
+        text
+    } else {
+        bytes
+    };
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TargetError> {

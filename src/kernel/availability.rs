@@ -4,8 +4,7 @@
 //! [`HelperTable`]: rows for the helpers that it names, and tables to ask before and after. A row may have
 //! [`Condition`]s on the program, which [`ProgramFacts`] answers. Start at [`HelperTable`].
 
-use std::collections::HashMap;
-
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
 use super::enums::{AttachType, ProgramType};
@@ -126,7 +125,7 @@ impl TryFrom<String> for Condition {
 impl Condition {
     /// Does it hold of the program? The kernel is taken not to be locked down, and built as the data says. `sets` are
     /// the sets of functions that targets are looked up in.
-    pub fn holds(&self, facts: &ProgramFacts<'_>, sets: &HashMap<String, Vec<String>>) -> bool {
+    pub fn holds(&self, facts: &ProgramFacts<'_>, sets: &FxHashMap<String, Vec<String>>) -> bool {
         let attach_is = |types: &[AttachType]| facts.attach.is_some_and(|attach| types.contains(&attach));
         let found = match &self.test {
             Test::Sleepable => facts.sleepable,
@@ -231,11 +230,11 @@ pub struct HelperTable {
     pub otherwise: Vec<Row>,
     /// By helper name.
     #[serde(deserialize_with = "rows")]
-    pub helpers: HashMap<String, Vec<Row>>,
+    pub helpers: FxHashMap<String, Vec<Row>>,
 }
 
-fn rows<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<HashMap<String, Vec<Row>>, D::Error> {
-    let raw = HashMap::<String, RawRows>::deserialize(deserializer)?;
+fn rows<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<FxHashMap<String, Vec<Row>>, D::Error> {
+    let raw = FxHashMap::<String, RawRows>::deserialize(deserializer)?;
     let plain = |rows| match rows {
         RawRows::Proto(symbol) => vec![Row { when: Vec::new(), then: Outcome::Proto(symbol) }],
         RawRows::Rows(rows) => rows,
@@ -305,7 +304,7 @@ const DEPTH: usize = 16;
 impl Availability {
     /// The symbol of the prototype that a program gets for a helper, if it is offered. `sets` as for
     /// [`Condition::holds`].
-    pub fn proto(&self, helper: &str, facts: &ProgramFacts<'_>, sets: &HashMap<String, Vec<String>>) -> Option<&str> {
+    pub fn proto(&self, helper: &str, facts: &ProgramFacts<'_>, sets: &FxHashMap<String, Vec<String>>) -> Option<&str> {
         let table = match facts.struct_ops {
             Some((structure, _)) => self.struct_ops.iter().find(|entry| entry.structure == structure)?.table.as_deref(),
             None => self.programs.iter().find(|entry| entry.program == facts.program)?.table.as_deref(),
@@ -318,7 +317,7 @@ impl Availability {
         table: &str,
         helper: &str,
         facts: &ProgramFacts<'_>,
-        sets: &HashMap<String, Vec<String>>,
+        sets: &FxHashMap<String, Vec<String>>,
         depth: usize,
     ) -> Option<&str> {
         let depth = depth.checked_sub(1)?;

@@ -28,6 +28,9 @@ pub fn is_gpl_compatible(license: &str) -> bool {
 /// Number of the helper that jumps to another program.
 pub const HELPER_TAIL_CALL: i32 = 12;
 
+/// CPUs of the kernel unless something else is said.
+const DEFAULT_CPUS: u32 = 4;
+
 /// A kernel build.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -68,21 +71,25 @@ impl Profile {
         Profile {
             build: default_types::BUILD.to_owned(),
             btf,
-            cpus: 4,
+            cpus: DEFAULT_CPUS,
             complete: false,
             tables,
             percpu_variables: Vec::new(),
         }
     }
 
-    /// The same build's tables with the kernel's own types.
+    /// A build's own types, with the tables that are embedded or, if given, those that a user has added to.
     #[must_use]
-    pub fn with_btf(mut self, build: impl Into<String>, btf: Btf) -> Profile {
-        self.percpu_variables = percpu_variables(&btf);
-        self.btf = Arc::new(btf);
-        self.build = build.into();
-        self.complete = true;
-        self
+    pub fn of_kernel(build: impl Into<String>, btf: Btf, tables: Option<Tables>) -> Profile {
+        let embedded = || TablesRef::Embedded(Tables::embedded());
+        Profile {
+            build: build.into(),
+            percpu_variables: percpu_variables(&btf),
+            btf: Arc::new(btf),
+            cpus: DEFAULT_CPUS,
+            complete: true,
+            tables: tables.map_or_else(embedded, |tables| TablesRef::Own(Arc::new(tables))),
+        }
     }
 
     /// Tables of helpers, kfuncs and special types.
@@ -124,7 +131,7 @@ impl Profile {
     /// The highest helper number.
     #[must_use]
     pub fn last_helper(&self) -> u32 {
-        self.tables().helpers().iter().map(|helper| helper.id).max().unwrap_or(0)
+        self.tables().helpers().last().map_or(0, |helper| helper.id)
     }
 
     /// Facts about a program that decide what it may call; as root, with all capabilities.

@@ -4,7 +4,7 @@
 //! functions, iterator targets, nullable tracepoint arguments. What they mean is the verifier's business. Start at
 //! [`Special`].
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use serde::Deserialize;
 
@@ -108,12 +108,12 @@ pub struct Special {
     /// Trusted fields.
     pub safe_fields: Vec<SafeFields>,
     /// The kernel's socket types by `BTF_SOCK_TYPE_*` in lower case.
-    pub sock_types: HashMap<String, String>,
+    pub sock_types: FxHashMap<String, String>,
     /// Destructors.
     #[serde(rename = "destructor")]
     pub destructors: Vec<Destructor>,
     /// Sets of kernel functions by the kernel's name of the set, such as `sleepable_lsm_hooks`.
-    pub function_sets: HashMap<String, Vec<String>>,
+    pub function_sets: FxHashMap<String, Vec<String>>,
     /// Iterator targets.
     #[serde(rename = "iterator")]
     pub iterators: Vec<IteratorTarget>,

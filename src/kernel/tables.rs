@@ -3,11 +3,11 @@
 //! The files of `kfuncs/` are compiled in as text. Each group is read when it is first asked for, once in a process.
 //! [`Tables::embedded`] has only these; [`Tables::with_files`] adds a user's folder. Start at [`Tables`].
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -59,8 +59,8 @@ struct HelperFile {
 #[derive(Debug)]
 struct HelperTables {
     file: HelperFile,
-    by_id: HashMap<u32, usize>,
-    protos: HashMap<String, usize>,
+    by_id: FxHashMap<u32, usize>,
+    protos: FxHashMap<String, usize>,
 }
 
 /// A file of kfuncs.
@@ -83,7 +83,7 @@ struct StructOpsFile {
 #[derive(Debug)]
 struct KfuncTables {
     kfuncs: Vec<Kfunc>,
-    by_name: HashMap<String, Vec<usize>>,
+    by_name: FxHashMap<String, Vec<usize>>,
 }
 
 /// Names and texts of files that are compiled in.
@@ -130,7 +130,7 @@ static AVAILABILITY: LazyLock<Availability> =
 static KFUNCS: LazyLock<KfuncTables> = LazyLock::new(|| {
     let read = |(name, text): &(&str, &str)| built_in::<KfuncFile>(name, text).kfuncs;
     let kfuncs: Vec<Kfunc> = FAMILIES.iter().flat_map(read).collect();
-    let mut by_name: HashMap<String, Vec<usize>> = HashMap::with_capacity(kfuncs.len());
+    let mut by_name: FxHashMap<String, Vec<usize>> = FxHashMap::default();
     for (at, kfunc) in kfuncs.iter().enumerate() {
         by_name.entry(kfunc.name.clone()).or_default().push(at);
     }

@@ -41,6 +41,7 @@ pub mod helper_id {
     pub const PER_CPU_PTR: u32 = 153;
     pub const THIS_CPU_PTR: u32 = 154;
     pub const FOR_EACH_MAP_ELEM: u32 = 164;
+    pub const SNPRINTF: u32 = 165;
     pub const TIMER_SET_CALLBACK: u32 = 170;
     pub const GET_FUNC_IP: u32 = 173;
     pub const FIND_VMA: u32 = 180;
@@ -216,10 +217,16 @@ impl Verifier<'_> {
     pub fn check_argument_kind(&mut self, register: Register, kind: ArgKind, arg: &Arg, call: &Call) -> Check {
         let Some(kinds) = compatible(kind) else { return unsupported(format!("argument kind {}", kind.name())) };
         let value = self.value(register);
+        let mismatch = || {
+            let names = kinds.iter().map(|&(class, attributes)| pointer_name(class, attributes));
+            let expected = names.collect::<Vec<_>>().join(", ");
+            reject(Rule::ArgumentType { register, found: value.kernel_name(), expected })
+        };
         let mut seen = match &value {
             Value::Scalar(_) => (Class::Scalar, NONE),
             Value::Pointer(pointer) => (pointer.target.class(), pointer.attributes),
-            _ => return unsupported("an argument that is neither a number nor a pointer"),
+            // A global function's argument may be a register that was never written.
+            Value::Uninitialised | Value::Iterator(_) | Value::Dynptr(_) => return mismatch(),
         };
         if arg.flags.contains(TypeFlags::MEM_RDONLY) {
             seen.1.read_only = false;
@@ -235,9 +242,7 @@ impl Verifier<'_> {
             seen.1.percpu = false;
         }
         if !kinds.contains(&seen) {
-            let expected: Vec<String> =
-                kinds.iter().map(|&(class, attributes)| pointer_name(class, attributes)).collect();
-            return reject(Rule::ArgumentType { register, found: value.kernel_name(), expected: expected.join(", ") });
+            return mismatch();
         }
         match value.as_pointer() {
             Some(pointer) if pointer.object().is_some() => {

@@ -7,7 +7,6 @@
 //! is the first. Calls say what they do with a dynptr by a [`DynptrUse`]; start reading at [`Verifier::check_dynptr`].
 
 use super::env::{Check, Verifier, reject, unsupported};
-use super::memory::{Access, Mode};
 use super::obligations::Held;
 use super::rule::{Errno, Rule};
 use super::state::{ByteKind, Live, SLOT_BYTES, StackSlot, slot_of};
@@ -116,17 +115,7 @@ impl Verifier<'_> {
             return reject(Rule::DynptrNotUninitialised);
         }
         // These stores destroy what dynptrs lay there.
-        for step in 0..DYNPTR_SLOTS {
-            self.check_access(Access {
-                base: register,
-                offset: (step * SLOT_BYTES) as i32,
-                size: SLOT_BYTES as u32,
-                mode: Mode::Write,
-                register: None,
-                signed: false,
-                atomic: false,
-            })?;
-        }
+        self.check_slots_written(register, DYNPTR_SLOTS)?;
         let ObjectPlace::At(first) = self.object_place(pointer, frame, "dynptr", DYNPTR_SLOTS) else {
             return unsupported("a dynptr below the stack");
         };

@@ -284,6 +284,7 @@ impl Verifier<'_> {
             }
             id::FOR_EACH_MAP_ELEM => self.push_callback(call, Callback::MapElement),
             id::LOOP => self.check_loop(call),
+            id::SNPRINTF => self.check_snprintf(),
             id::USER_RINGBUF_DRAIN => self.push_callback(call, Callback::UserRingbuf),
             id::SET_RETVAL if self.attach_type() == Some(AttachType::LsmCgroup) && self.hook_is_void()? => {
                 reject(Rule::SetVoidHookResult)

@@ -122,11 +122,10 @@ fn references_match(old: &State, current: &State, number: usize, ids: &mut IdMap
 
 fn frame_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {
     old.callback_depth <= current.callback_depth
-        && old
-            .registers
-            .iter()
-            .zip(&current.registers)
-            .all(|(old, current)| cell_includes(old, &current.value, strictness, ids))
+        && old.registers.iter().zip(&current.registers).all(|(old, current)| {
+            (strictness == Strictness::Pruning && !old.live.intersects(Live::READ))
+                || cell_includes(old, &current.value, strictness, ids)
+        })
         && stack_includes(old, current, strictness, ids)
 }
 
@@ -216,49 +215,47 @@ fn pointer_includes(old: &Pointer, current: &Pointer, ids: &mut IdMap) -> bool {
     }
 }
 
+/// What a slot with nothing known in it holds, where scalars are compared.
+const UNKNOWN: Cell = Cell { value: Value::UNKNOWN, live: Live::READ32, parent: None };
+
 /// The scalar that a slot holds, where it holds one or holds nothing known (`scalar_reg_for_stack`).
-fn scalar_of(slot: &StackSlot) -> Option<Cell> {
+fn scalar_of(slot: &StackSlot) -> Option<&Cell> {
     if slot.is_spilled_scalar64() {
-        return Some(slot.spilled);
+        return Some(&slot.spilled);
     }
-    let unknown = slot.bytes.iter().all(|kind| matches!(kind, ByteKind::Misc | ByteKind::Invalid));
-    unknown.then_some(Cell { value: Value::unknown(), live: Live::READ32, parent: None })
+    slot.bytes.iter().all(|&kind| holds_anything(kind)).then_some(&UNKNOWN)
+}
+
+/// A privileged program may read stack that was never written, so such bytes hold anything.
+fn holds_anything(kind: ByteKind) -> bool {
+    matches!(kind, ByteKind::Misc | ByteKind::Invalid)
 }
 
 fn stack_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {
     let lax = strictness == Strictness::Pruning;
     old.stack.iter().enumerate().all(|(index, slot)| {
-        let other = current.stack.get(index);
-        if lax && !slot.spilled.live.intersects(Live::READ) {
-            return true;
-        }
-        slot_includes(slot, other, strictness, ids)
+        (lax && !slot.spilled.live.intersects(Live::READ))
+            || slot_includes(slot, current.stack.get(index), strictness, ids)
     })
 }
 
+/// The kernel compares byte by byte. Where both slots hold scalars it leaves the bytes at the first that does not hold
+/// anything, and compares these instead.
 fn slot_includes(old: &StackSlot, current: Option<&StackSlot>, strictness: Strictness, ids: &mut IdMap) -> bool {
     let lax = strictness == Strictness::Pruning;
-    for byte in 0..SLOT_BYTES {
-        let kind = old.bytes[byte];
-        if !lax && current.is_none_or(|current| current.bytes[byte] != kind) {
-            return false;
-        }
-        // A privileged program may read stack that was never written, so such bytes hold anything.
-        if matches!(kind, ByteKind::Invalid | ByteKind::Misc) {
-            continue;
-        }
-        let Some(current) = current else { return false };
-        if let (Some(old), Some(current)) = (scalar_of(old), scalar_of(current)) {
-            return cell_includes(&old, &current.value, strictness, ids);
-        }
-        if kind != current.bytes[byte] {
-            return false;
-        }
-        if byte == SLOT_BYTES - 1 && !last_byte_includes(kind, old, current, strictness, ids) {
-            return false;
-        }
+    let Some(first) = old.bytes.iter().position(|&kind| !holds_anything(kind)) else {
+        return lax || current.is_some_and(|current| current.bytes == old.bytes);
+    };
+    let Some(current) = current else { return false };
+    if !lax && old.bytes[..=first] != current.bytes[..=first] {
+        return false;
     }
-    true
+    if let (Some(old), Some(current)) = (scalar_of(old), scalar_of(current)) {
+        return cell_includes(old, &current.value, strictness, ids);
+    }
+    let mut bytes = old.bytes.iter().zip(&current.bytes);
+    bytes.all(|(&old, &current)| old == current || (lax && holds_anything(old)))
+        && last_byte_includes(old.bytes[SLOT_BYTES - 1], old, current, strictness, ids)
 }
 
 fn last_byte_includes(

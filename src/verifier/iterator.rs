@@ -8,7 +8,6 @@ use super::dynptr::ObjectPlace;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::kfunc::Function;
 use super::kfunc_arguments::Told;
-use super::memory::{Access, Mode};
 use super::obligations::Held;
 use super::rule::Rule;
 use super::state::{ByteKind, Live, Place, SLOT_BYTES, StackSlot, State, slot_of};
@@ -104,17 +103,7 @@ impl Verifier<'_> {
         if self.slots(span).is_some_and(occupied) {
             return expected();
         }
-        for step in 0..count {
-            self.check_access(Access {
-                base: register,
-                offset: (step * SLOT_BYTES) as i32,
-                size: SLOT_BYTES as u32,
-                mode: Mode::Write,
-                register: None,
-                signed: false,
-                atomic: false,
-            })?;
-        }
+        self.check_slots_written(register, count)?;
         let reference = self.acquire_reference(Held::Iterator(ty));
         let trust = match (function.is(KfuncFlags::RCU_PROTECTED), self.in_rcu_section()) {
             (false, _) => Trust::Plain,

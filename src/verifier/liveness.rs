@@ -4,7 +4,7 @@
 //! place already marked (`mark_reg_read`, `kernel/bpf/verifier.c`, Linux 6.12). Pruning compares only what was read.
 
 use super::explored::Explored;
-use super::state::{Live, Parent, Place, State, StateId};
+use super::state::{Cell, Live, Parent, Place, State, StateId, bits_of};
 
 impl Explored {
     /// Marks a read that starts in a cell with liveness `live` and origin `parent`. Returns the number of checkpoints
@@ -44,12 +44,11 @@ impl Explored {
         let innermost = current.current();
         for frame in 0..=innermost {
             let first = if frame < innermost { 6 } else { 0 };
-            for register in first..10u8 {
-                self.propagate_cell(old, current, frame as u8, Place::Register(register));
-            }
-            let slots = self.state(old).frames[frame].stack.len().min(current.frames[frame].stack.len());
-            for slot in 0..slots {
-                self.propagate_cell(old, current, frame as u8, Place::Slot(slot as u8));
+            let (above, here) = (&self.state(old).frames[frame], &current.frames[frame]);
+            let registers = unmarked(&above.registers[first..10], &here.registers[first..10], |cell| cell) << first;
+            let slots = unmarked(&above.stack, &here.stack, |slot| &slot.spilled);
+            for place in bits_of(registers).map(Place::Register).chain(bits_of(slots).map(Place::Slot)) {
+                self.propagate_cell(old, current, frame as u8, place);
             }
         }
     }
@@ -57,10 +56,6 @@ impl Explored {
     fn propagate_cell(&mut self, old: StateId, current: &mut State, frame: u8, place: Place) {
         let Some(flag) = self.state(old).cell(frame, place).map(|cell| cell.live & Live::READ) else { return };
         let Some(cell) = current.cell_mut(frame, place) else { return };
-        let already = cell.live & Live::READ;
-        if already == Live::READ64 || flag.is_empty() || already == flag {
-            return;
-        }
         // The current state is not a checkpoint: mark it here, then go on upwards as any read does.
         cell.live |= flag;
         if flag == Live::READ64 {
@@ -70,4 +65,13 @@ impl Explored {
         let marked = 1 + self.mark_read(live, parent, flag);
         self.longest_mark_read = self.longest_mark_read.max(marked);
     }
+}
+
+/// Of the cells that two states both have, those whose mark of having been read is missing in the second, as a mask.
+fn unmarked<T>(old: &[T], current: &[T], cell: impl Fn(&T) -> &Cell) -> u64 {
+    let missing = |(old, current): (&T, &T)| {
+        let (flag, already) = (cell(old).live & Live::READ, cell(current).live & Live::READ);
+        !flag.is_empty() && already != Live::READ64 && already != flag
+    };
+    old.iter().zip(current).enumerate().fold(0, |mask, (bit, pair)| mask | u64::from(missing(pair)) << bit)
 }

@@ -27,6 +27,7 @@ pub mod explore;
 pub mod explored;
 pub mod externs;
 pub mod fastcall;
+pub mod format_string;
 pub mod global_function;
 pub mod graph;
 pub mod helper;

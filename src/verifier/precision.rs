@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use super::env::{Check, Verifier, unsupported};
-use super::state::{Place, StateId};
+use super::state::{Place, StateId, bits_of};
 use super::value::Value;
 use crate::isa::{AluOp, CallTarget, Insn, Operand, Register};
 use crate::kernel::limits::CALL_FRAMES;
@@ -60,8 +60,10 @@ impl Backtrack {
         *self = Backtrack { frame, ..Backtrack::default() };
     }
 
+    /// Is nothing asked for? Frames behind the current one are left only when nothing is asked for in them.
     fn is_empty(&self) -> bool {
-        self.registers.iter().all(|&mask| mask == 0) && self.slots.iter().all(|&mask| mask == 0)
+        let frames = ..=self.frame;
+        self.registers[frames].iter().all(|&mask| mask == 0) && self.slots[frames].iter().all(|&mask| mask == 0)
     }
 
     /// Asks for a place.
@@ -123,7 +125,7 @@ impl Backtrack {
 
     /// If one of the linked scalars is asked for, all are (`bt_sync_linked_regs`).
     fn sync_linked(&mut self, entry: Option<&HistoryEntry>) {
-        let Some(entry) = entry else { return };
+        let Some(entry) = entry.filter(|entry| !entry.linked.is_empty()) else { return };
         if entry.linked.iter().any(|&(frame, place)| self.is_set(frame, place)) {
             for &(frame, place) in &entry.linked {
                 self.set(frame, place);
@@ -202,15 +204,15 @@ impl Verifier<'_> {
                 }
                 later = Some(insn);
                 let count = history_end - history_start;
-                let at_entry = count > 0 && self.history[history_end - 1].insn == insn;
-                if insn == first && (count == 0 || (count == 1 && at_entry)) {
+                if insn == first && (count == 0 || (count == 1 && entry.is_some())) {
                     break;
                 }
-                let previous = if at_entry {
-                    history_end -= 1;
-                    self.history[history_end].previous
-                } else {
-                    insn.checked_sub(1)
+                let previous = match entry {
+                    Some(index) => {
+                        history_end = index;
+                        self.history[index].previous
+                    }
+                    None => insn.checked_sub(1),
                 };
                 match previous {
                     Some(previous) => insn = previous,
@@ -269,10 +271,9 @@ impl Verifier<'_> {
     /// Marks what is asked for in a checkpoint; what is precise there already, or no scalar, is done.
     fn mark_in_checkpoint(&mut self, id: StateId) -> Check {
         for frame in (0..=self.backtrack.frame).rev() {
-            let registers = (0..16u8).filter(|bit| self.backtrack.registers[frame] & (1 << bit) != 0);
-            let slots = (0..64u8).filter(|bit| self.backtrack.slots[frame] & (1 << bit) != 0);
-            let places: SmallVec<[Place; 16]> = registers.map(Place::Register).chain(slots.map(Place::Slot)).collect();
-            for place in places {
+            let registers = bits_of(self.backtrack.registers[frame].into()).map(Place::Register);
+            let slots = bits_of(self.backtrack.slots[frame]).map(Place::Slot);
+            for place in registers.chain(slots) {
                 let state = self.explored.state_mut(id);
                 if let Place::Slot(slot) = place {
                     let Some(slot) = state.frames.get(frame).and_then(|frame| frame.stack.get(usize::from(slot)))
@@ -295,17 +296,18 @@ impl Verifier<'_> {
     }
 
     fn step_back(&mut self, insn: usize, later: Option<usize>, entry: Option<usize>) -> Check<Step> {
-        if self.raw(insn).opcode == 0 {
+        if self.program.insns.get(insn).is_none_or(|raw| raw.opcode == 0) {
             return Ok(Step::Continue);
         }
         self.log_step(insn);
-        let entry = entry.map(|index| self.history[index].clone());
-        self.backtrack.sync_linked(entry.as_ref());
-        let Some(Ok(decoded)) = self.insns.get(insn).cloned() else { return Ok(Step::Continue) };
-        let step = self.step_back_over(decoded, insn, later, entry.as_ref())?;
+        if let Some(index) = entry {
+            self.backtrack.sync_linked(self.history.get(index));
+        }
+        let Some(&Ok(decoded)) = self.insns.get(insn) else { return Ok(Step::Continue) };
+        let step = self.step_back_over(decoded, insn, later, entry)?;
         if let Some(sync) = step {
-            if sync {
-                self.backtrack.sync_linked(entry.as_ref());
+            if let Some(index) = entry.filter(|_| sync) {
+                self.backtrack.sync_linked(self.history.get(index));
             }
             return Ok(Step::Continue);
         }
@@ -318,9 +320,10 @@ impl Verifier<'_> {
         decoded: Insn,
         insn: usize,
         later: Option<usize>,
-        entry: Option<&HistoryEntry>,
+        entry: Option<usize>,
     ) -> Check<Option<bool>> {
         let backtrack = &mut self.backtrack;
+        let entry = entry.and_then(|index| self.history.get(index));
         match decoded {
             Insn::ByteSwap { .. } | Insn::Alu { op: AluOp::Neg, .. } => Ok(Some(false)),
             Insn::Alu { op: AluOp::Mov, dst, src, .. } => {

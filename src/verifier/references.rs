@@ -32,13 +32,10 @@ const FOR_SLEEPABLE: [MapType; 17] = [
     MapType::Arena,
 ];
 
-/// Standard input, output and error.
-const STANDARD_FILES: i32 = 3;
-/// Files that a process has open at most, unless it asks for more.
-const MAX_FILES: i32 = 1024;
-
 /// Size of a page, in which an arena's size counts.
 const PAGE_BYTES: u64 = 4096;
+/// Files that a loading process has open besides the object's maps and programs, at most: streams, BTF, logs.
+const OTHER_OPEN_FILES: usize = 24;
 
 /// Kfuncs that read what a network device knows of a frame (`XDP_METADATA_KFUNC_xxx`, `include/net/xdp.h`).
 const DEVICE_KFUNCS: [&str; 3] =
@@ -112,16 +109,23 @@ impl Verifier<'_> {
         Ok(map)
     }
 
-    /// A number that the code itself holds: of the loader's files only the first three are known, which are no maps.
+    /// A map named by a file descriptor of the loading process. The standard streams are open and no maps; numbers
+    /// that no loader comes near are not open; what is open in between only the process knows.
     fn refuse_descriptor<T>(&self, descriptor: i32) -> Check<T> {
         if matches!(self.raw(self.insn).src, opcode::PSEUDO_MAP_IDX | opcode::PSEUDO_MAP_IDX_VALUE) {
             return reject(Rule::MapIndexWithoutTable);
         }
-        match descriptor {
-            0..STANDARD_FILES => reject(Rule::NotAMap { descriptor, errno: Errno::Invalid }),
-            STANDARD_FILES..MAX_FILES => unsupported(format!("file {descriptor} of whoever loads the program")),
-            _ => reject(Rule::NotAMap { descriptor, errno: Errno::BadDescriptor }),
-        }
+        let open = OTHER_OPEN_FILES + self.object.maps.len() + self.object.programs.len();
+        let errno = match usize::try_from(descriptor) {
+            Ok(0..=2) => Errno::Invalid,
+            Ok(number) if number < open => {
+                return unsupported(format!(
+                    "a map by its file descriptor {descriptor}, which the loader may have open"
+                ));
+            }
+            Ok(_) | Err(_) => Errno::BadDescriptor,
+        };
+        reject(Rule::NotAMap { descriptor, errno })
     }
 
     fn check_map_fits(&self, map: &MapInfo) -> Check {

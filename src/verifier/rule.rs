@@ -389,6 +389,8 @@ rules! {
     LocalStorageFlags "local-storage-flags" Invalid "get_local_storage() doesn't support non-zero flags";
     MapTypeNotForHelper { map_type: u32, name: String, id: i32 } "map-type-not-for-helper" Invalid "cannot pass map_type {map_type} into func {name}#{id}";
     TooManyAsyncBranches { count: usize } "too-many-async-branches" TooBig "The sequence of {count} jumps is too complex for async cb.";
+    InvalidFormatString "invalid-format-string" Invalid "Invalid format string";
+    FormattedValuesCutShort "formatted-values-cut-short" Invalid "";
     FunctionAddressNotForType { id: i32, program: u32 } "function-address-not-for-type" NotSupported "func bpf_get_func_ip#{id} not supported for program type {program}";
     FunctionAddressNotTraced { id: i32 } "function-address-not-traced" NotSupported "func bpf_get_func_ip#{id} supported only for fentry/fexit/fmod_ret programs";
     InvalidSockmapArgument "invalid-sockmap-argument" Invalid "invalid arg_type for sockmap/sockhash";

@@ -31,6 +31,22 @@ impl Verifier<'_> {
         }
     }
 
+    /// Stores of whole slots from where a register points, as the kernel makes them for an iterator or dynptr.
+    pub fn check_slots_written(&mut self, base: Register, count: usize) -> Check {
+        for slot in 0..count {
+            self.check_access(Access {
+                base,
+                offset: (slot * SLOT_BYTES) as i32,
+                size: SLOT_BYTES as u32,
+                mode: Mode::Write,
+                register: None,
+                signed: false,
+                atomic: false,
+            })?;
+        }
+        Ok(())
+    }
+
     /// The access is inside the 512 bytes of the frame; the stack is made to reach as far down
     /// (`check_stack_access_within_bounds`).
     fn check_stack_bounds(&mut self, pointer: &Pointer, frame: u8, access: Access, source: Source) -> Check {

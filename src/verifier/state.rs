@@ -243,6 +243,15 @@ impl Frame {
     }
 }
 
+/// The bits that are set in a mask of registers or slots, lowest first.
+pub fn bits_of(mut mask: u64) -> impl std::iter::Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let bit = mask.trailing_zeros();
+        mask &= mask.checked_sub(1)?;
+        Some(bit as u8)
+    })
+}
+
 /// The slot and byte in it of a stack offset (negative, from the frame pointer).
 #[must_use]
 pub fn slot_of(offset: i64) -> (usize, usize) {

@@ -261,6 +261,9 @@ pub struct Number {
 }
 
 impl Number {
+    /// Any number.
+    pub const UNKNOWN: Number = Number { bounds: Scalar::UNKNOWN, id: 0, delta: None, precise: false };
+
     /// A known number.
     #[must_use]
     pub fn constant(value: u64) -> Number {
@@ -270,7 +273,7 @@ impl Number {
     /// Any number.
     #[must_use]
     pub fn unknown() -> Number {
-        Number { bounds: Scalar::UNKNOWN, id: 0, delta: None, precise: false }
+        Number::UNKNOWN
     }
 
     /// Breaks the link to other scalars (`clear_scalar_id`).
@@ -333,6 +336,9 @@ pub enum Value {
 }
 
 impl Value {
+    /// Any number.
+    pub const UNKNOWN: Value = Value::Scalar(Number::UNKNOWN);
+
     /// A known number.
     #[must_use]
     pub fn constant(value: u64) -> Value {
@@ -342,7 +348,7 @@ impl Value {
     /// Any number.
     #[must_use]
     pub fn unknown() -> Value {
-        Value::Scalar(Number::unknown())
+        Value::UNKNOWN
     }
 
     /// The number, if it is one.

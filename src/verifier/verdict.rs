@@ -192,7 +192,7 @@ impl Verifier<'_> {
         }
         if let Some(unresolved) = self.program.unresolved.first() {
             self.insn = unresolved.insn;
-            return unsupported(format!("a CO-RE relocation that needs the kernel's BTF ({})", unresolved.what));
+            return unsupported(format!("a relocation that needs {}", unresolved.what));
         }
         Ok(())
     }

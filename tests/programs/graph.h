@@ -33,12 +33,12 @@ private(jobs) struct bpf_list_head waiting __contains(job, link);
 private(kinds) struct item item_kind;
 private(kinds) struct job job_kind;
 
-static bool item_less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
+static __unused bool item_less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
 {
 	return container_of(a, struct item, node)->key < container_of(b, struct item, node)->key;
 }
 
-static bool job_less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
+static __unused bool job_less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
 {
 	return container_of(a, struct job, node)->key < container_of(b, struct job, node)->key;
 }

@@ -15,14 +15,29 @@ impl Scalar {
     /// Makes the views agree as far as the kernel does (`reg_bounds_sync`): bits into ranges, ranges among
     /// each other, ranges into bits, and the better bits into the ranges once more.
     pub fn sync(&mut self) {
+        // The two commonest cases, in which no step changes anything.
+        if self.is_exactly_known() || *self == Scalar::UNKNOWN {
+            return;
+        }
         self.bounds_from_bits();
         for _ in 0..ROUNDS {
+            let before = *self;
             self.low_bounds_from_whole();
             self.whole_bounds_from_signs();
             self.whole_bounds_from_low();
+            // What a round has not changed the next one does not change either.
+            if *self == before {
+                break;
+            }
         }
         self.bits_from_bounds();
         self.bounds_from_bits();
+    }
+
+    /// Is it one number, and do all views say so?
+    fn is_exactly_known(&self) -> bool {
+        let value = self.var_off.value;
+        self.is_const() && self.w64().is_exactly(value) && self.w32().is_exactly(value as u32)
     }
 
     /// [`Scalar::sync`] on a copy.

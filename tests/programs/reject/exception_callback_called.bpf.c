@@ -5,12 +5,11 @@
 // verdict: reject
 // errno: EINVAL
 // reason: insn 5 cannot call exception cb directly
-// insn: 10
 #include "kptrsim.h"
 
 __noinline int on_exception(__u64 number)
 {
-	return number ? 1 : 0; // REJECT
+	return number ? 1 : 0;
 }
 
 SEC("tc")

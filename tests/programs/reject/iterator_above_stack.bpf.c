@@ -5,6 +5,7 @@
 // verdict: reject
 // errno: EACCES
 // reason: invalid write to stack R1 off=0 size=8
+// insn: 3
 #include "../slot.h"
 
 SEC("tc")
@@ -12,8 +13,8 @@ int iterator_above_stack(struct __sk_buff *skb)
 {
 	struct bpf_iter_num it;
 
-	asm volatile("r1 = r10; r2 = 0; r3 = 3; call %[new]" ::[new] "i"(bpf_iter_num_new)
-		     : "r0", "r1", "r2", "r3", "r4", "r5", "memory"); // REJECT
+	asm volatile("r1 = r10; r2 = 0; r3 = 3; call %[new]" ::[new] "i"(bpf_iter_num_new) // REJECT
+		     : "r0", "r1", "r2", "r3", "r4", "r5", "memory");
 	bpf_iter_num_new(&it, 0, 3);
 	bpf_iter_num_destroy(&it);
 	return 0;

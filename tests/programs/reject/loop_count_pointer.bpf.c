@@ -5,6 +5,7 @@
 // verdict: reject
 // errno: EACCES
 // reason: R1 type=ctx expected=scalar
+// insn: 4
 #include "../slot.h"
 
 static int round(unsigned int index, void *nothing)

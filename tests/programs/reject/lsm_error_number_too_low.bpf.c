@@ -9,9 +9,9 @@
 #include "kptrsim.h"
 
 SEC("lsm/file_open")
-int BPF_PROG(too_low, struct file *file, int result)
+int BPF_PROG(too_low, struct file *file, int result) // REJECT
 {
-	return result - 1; // REJECT
+	return result - 1;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -9,9 +9,9 @@
 #include "kptrsim.h"
 
 SEC("lsm/file_open")
-int BPF_PROG(positive, struct file *file)
+int BPF_PROG(positive, struct file *file) // REJECT
 {
 	return 1;
-} // REJECT
+}
 
 char _license[] SEC("license") = "GPL";

@@ -5,10 +5,11 @@
 // verdict: reject
 // errno: EINVAL
 // reason: invalid may_goto off 1 imm 7
+// insn: 1
 #include "../slot.h"
 
 SEC("tc")
-__attribute__((naked)) int may_goto_with_immediate(void *ctx)
+__attribute__((naked)) int may_goto_with_immediate(void)
 {
 	/* may_goto +1, with an immediate of 7 */
 	asm volatile("r0 = 0; .byte 0xe5, 0x00; .short 1; .long 7; r0 = 1; exit"); // REJECT

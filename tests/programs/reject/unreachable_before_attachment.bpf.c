@@ -8,7 +8,7 @@
 #include "../slot.h"
 
 SEC("fentry.s/inet_csk_accept")
-__attribute__((naked)) int unreachable_before_attachment(void *ctx)
+__attribute__((naked)) int unreachable_before_attachment(void)
 {
-	asm volatile("goto +1; r0 = 1; r0 = 0; exit"); // REJECT
+	asm volatile("goto +1; r0 = 1; r0 = 0; exit");
 }
