@@ -32,6 +32,11 @@ const FOR_SLEEPABLE: [MapType; 17] = [
     MapType::Arena,
 ];
 
+/// Standard input, output and error.
+const STANDARD_FILES: i32 = 3;
+/// Files that a process has open at most, unless it asks for more.
+const MAX_FILES: i32 = 1024;
+
 /// Size of a page, in which an arena's size counts.
 const PAGE_BYTES: u64 = 4096;
 

@@ -162,12 +162,14 @@ const KEYS: [&str; 11] =
     ["program", "verdict", "errno", "reason", "insn", "cpus", "set", "run", "global", "map", "leaks"];
 
 /// Error numbers that a load can end with, by name.
-const ERRORS: [(&str, i32); 8] = [
+const ERRORS: [(&str, i32); 10] = [
     ("EPERM", 1),
     ("E2BIG", 7),
     ("ENOMEM", 12),
     ("EACCES", 13),
+    ("EBADF", 9),
     ("EFAULT", 14),
+    ("EBUSY", 16),
     ("EINVAL", 22),
     ("EOPNOTSUPP", 95),
     ("ENOTSUPP", 524),

@@ -5,6 +5,7 @@
 // verdict: reject
 // errno: EINVAL
 // reason: missing btf func_info
+// insn: 6
 #include "kptrsim.h"
 
 int größe;

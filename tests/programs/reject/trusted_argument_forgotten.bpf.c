@@ -5,6 +5,7 @@
 // verdict: reject
 // errno: EACCES
 // reason: Caller passes invalid args into func#1 ('takes_task')
+// insn: 1
 #include "../slot.h"
 
 __attribute__((noinline)) int takes_task(struct task_struct *task __attribute__((btf_decl_tag("arg:trusted"))))

@@ -5,6 +5,7 @@
 // verdict: reject
 // errno: EINVAL
 // reason: bpf_obj_new/bpf_percpu_obj_new requires prog BTF
+// insn: 3
 #include "kptrsim.h"
 
 struct object {

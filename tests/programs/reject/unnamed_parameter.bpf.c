@@ -6,6 +6,7 @@
 // verdict: reject
 // errno: EACCES
 // reason: R1 !read_ok
+// insn: 4
 #include "../slot.h"
 
 __attribute__((noinline)) int takes_task(struct task_struct *task __attribute__((btf_decl_tag("arg:trusted"))))
