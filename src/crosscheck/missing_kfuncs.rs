@@ -9,7 +9,7 @@ use object::read::elf::{FileHeader, Sym};
 use object::{Endianness, elf};
 
 use super::protocol::{ProgramVerdict, Verdict};
-use crate::btf::{Btf, Type};
+use crate::btf::{Btf, essential_name};
 
 /// Bytes of an ELF symbol, and where in it type and binding stand.
 const SYMBOL_BYTES: usize = size_of::<elf::Sym64<Endianness>>();
@@ -46,8 +46,7 @@ pub fn weaken(bytes: &[u8], kernel: &Btf) -> Option<Vec<u8>> {
 
 /// A flavour, `name___flavour`, is the function of that name to libbpf.
 fn is_missing_function(name: &str, types: &Btf, kernel: &Btf) -> bool {
-    let essential = name.split_once("___").map_or(name, |(essential, _)| essential);
-    types.find(name, |ty| matches!(ty, Type::Function { .. })).is_some() && kernel.find_function(essential).is_none()
+    types.find_function(name).is_some() && kernel.find_function(essential_name(name)).is_none()
 }
 
 /// The helper number that libbpf writes in the place of a weak kfunc that is not there, plus the extern's number

@@ -115,7 +115,7 @@ impl Verifier<'_> {
             return reject(Rule::DynptrNotUninitialised);
         }
         // These stores destroy what dynptrs lay there.
-        self.check_slots_written(register, DYNPTR_SLOTS)?;
+        self.check_stores(register, SLOT_BYTES as u32, DYNPTR_SLOTS as u32)?;
         let ObjectPlace::At(first) = self.object_place(pointer, frame, "dynptr", DYNPTR_SLOTS) else {
             return unsupported("a dynptr below the stack");
         };

@@ -8,12 +8,12 @@
 
 use super::arguments::Call;
 use super::callback::Callback;
-use super::env::{Check, Stop, Verifier, reject, unsupported};
+use super::env::{Check, Verifier, reject, unsupported};
 use super::kfunc::{Function, Special};
 use super::kfunc_arguments::Told;
 use super::maps::{Field, Fields};
 use super::obligations::{ActiveLock, LockOwner};
-use super::rule::Rule;
+use super::rule::{Errno, Rule};
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::TypeId;
 use crate::btf::fields::{FieldKind, GraphRoot};
@@ -258,23 +258,15 @@ impl Verifier<'_> {
 
     /// The callback that compares two nodes of a tree is a branch of its own.
     pub fn push_tree_order(&mut self, function: &Function, told: &Told) -> Check {
-        let not_verified =
-            |errno| reject(Rule::CallbackNotVerified { name: function.name.clone(), id: function.id.0, errno });
         // The kernel looks for the root again, by the fixed part of the offset alone.
         let pointer = self.pointer(Register::R1)?;
         let at_fixed = self
             .fields_of(&pointer)
             .and_then(|fields| fields.of_kind_at(FieldKind::RbRoot, pointer.offset as u32))
             .and_then(|field| field.root);
+        let Some(root) = at_fixed else { return reject(function.callback_not_verified(Errno::Fault)) };
         let call = Call { callback: told.callback, ..Call::default() };
-        let Some(root) = at_fixed else { return not_verified(super::rule::Errno::Fault) };
-        match self.push_callback(&call, Callback::TreeOrder(root)) {
-            Err(Stop::Reject(rule)) => {
-                self.say(&rule);
-                not_verified(rule.errno())
-            }
-            other => other,
-        }
+        self.push_kfunc_callback(function, &call, Callback::TreeOrder(root))
     }
 
     /// The object behind the second argument is given to the graph: its aliases stay usable, without owning it.

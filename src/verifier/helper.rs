@@ -6,7 +6,6 @@ use super::callback::Callback;
 use super::domain::Scalar;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::maps::MapInfo;
-use super::memory::{Access, Mode};
 use super::obligations::Held;
 use super::rule::{Errno, Rule};
 use super::value::{Attributes, DynptrKind, Number, Pointer, SocketKind, Target, Trust, TypeRef, TypeSpace, Value};
@@ -222,18 +221,7 @@ impl Verifier<'_> {
     /// What a helper fills on the stack is written, byte for byte.
     fn write_helper_memory(&mut self, call: &Call) -> Check {
         let Some((register, size)) = call.written else { return Ok(()) };
-        for offset in 0..size as i32 {
-            self.check_access(Access {
-                base: register,
-                offset,
-                size: 1,
-                mode: Mode::Write,
-                register: None,
-                signed: false,
-                atomic: false,
-            })?;
-        }
-        Ok(())
+        self.check_stores(register, 1, size)
     }
 
     fn release_argument(&mut self, call: &Call) -> Check {

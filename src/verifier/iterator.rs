@@ -103,7 +103,7 @@ impl Verifier<'_> {
         if self.slots(span).is_some_and(occupied) {
             return expected();
         }
-        self.check_slots_written(register, count)?;
+        self.check_stores(register, SLOT_BYTES as u32, count as u32)?;
         let reference = self.acquire_reference(Held::Iterator(ty));
         let trust = match (function.is(KfuncFlags::RCU_PROTECTED), self.in_rcu_section()) {
             (false, _) => Trust::Plain,

@@ -9,7 +9,7 @@ use super::helper::CallEffects;
 use super::kfunc_arguments::Told;
 use super::memory::Mode;
 use super::obligations::Held;
-use super::rule::Rule;
+use super::rule::{Errno, Rule};
 use super::state::Live;
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::{Parameter, Type, TypeId, essential_name};
@@ -101,6 +101,12 @@ pub struct Function {
 }
 
 impl Function {
+    /// What the kernel says when its callback cannot be verified.
+    #[must_use]
+    pub fn callback_not_verified(&self, errno: Errno) -> Rule {
+        Rule::CallbackNotVerified { name: self.name.clone(), id: self.id.0, errno }
+    }
+
     /// Has it that flag?
     #[must_use]
     pub fn is(&self, flag: KfuncFlags) -> bool {
@@ -239,11 +245,15 @@ impl Verifier<'_> {
 
     fn push_work_queue_callback(&mut self, function: &Function, told: &Told) -> Check {
         let call = Call { map: told.map, callback: told.callback, callback_may_sleep: true, ..Call::default() };
-        match self.push_callback(&call, Callback::Timer) {
+        self.push_kfunc_callback(function, &call, Callback::Timer)
+    }
+
+    /// Puts a kfunc's call of its callback aside; what is wrong with that comes before the kfunc's own complaint.
+    pub fn push_kfunc_callback(&mut self, function: &Function, call: &Call, kind: Callback) -> Check {
+        match self.push_callback(call, kind) {
             Err(Stop::Reject(rule)) => {
                 self.say(&rule);
-                let (name, id, errno) = (function.name.clone(), function.id.0, rule.errno());
-                reject(Rule::CallbackNotVerified { name, id, errno })
+                reject(function.callback_not_verified(rule.errno()))
             }
             other => other,
         }

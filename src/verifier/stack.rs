@@ -31,13 +31,14 @@ impl Verifier<'_> {
         }
     }
 
-    /// Stores of whole slots from where a register points, as the kernel makes them for an iterator or dynptr.
-    pub fn check_slots_written(&mut self, base: Register, count: usize) -> Check {
-        for slot in 0..count {
+    /// Stores of that size, one behind the other from where a register points, as the kernel makes them where a call
+    /// fills memory or makes an iterator or dynptr.
+    pub fn check_stores(&mut self, base: Register, size: u32, count: u32) -> Check {
+        for store in 0..count {
             self.check_access(Access {
                 base,
-                offset: (slot * SLOT_BYTES) as i32,
-                size: SLOT_BYTES as u32,
+                offset: (store * size) as i32,
+                size,
                 mode: Mode::Write,
                 register: None,
                 signed: false,
