@@ -6,6 +6,7 @@
 //! * [`object`]: the ELF objects that clang emits.
 //! * [`kernel`]: what a kernel build offers, as data.
 //! * [`verifier`]: the abstract half. [`machine`]: the concrete half. They never import each other.
+//! * [`explore`]: schedules over the machine.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
 //! * [`report`]: what people and tools read. [`cli`]: the command line.
 //!
@@ -14,6 +15,7 @@
 pub mod btf;
 pub mod cli;
 pub mod crosscheck;
+pub mod explore;
 pub mod isa;
 pub mod kernel;
 pub mod machine;
