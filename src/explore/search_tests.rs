@@ -79,7 +79,7 @@ fn runs_that_each_policy_explores() {
 }
 
 /// What must be the same however a search is divided.
-fn comparable(result: &SearchResult<ToyFinding>) -> impl PartialEq + std::fmt::Debug {
+fn comparable(result: &SearchResult<ToyFinding>) -> impl PartialEq + std::fmt::Debug + use<> {
     let findings: BTreeMap<_, _> = result
         .findings
         .iter()
