@@ -87,7 +87,15 @@ pub fn machine_run(
         let retval = if let End::Returned(value) = end { value as u32 } else { 0 };
         result.error = unfinished(&machine, &end).map(|what| format!("{}: {what}", step.program));
         let trigger = trigger_of(&machine, program);
-        result.steps.push(StepResult { program: step.program.clone(), trigger, errno: 0, retval, error: None });
+        result.steps.push(StepResult {
+            program: step.program.clone(),
+            trigger,
+            errno: 0,
+            retval,
+            data_out: None,
+            ctx_out: None,
+            error: None,
+        });
         ends.push(end);
         if result.error.is_some() {
             break;
