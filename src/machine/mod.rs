@@ -11,6 +11,7 @@
 
 pub mod alu;
 mod code;
+mod context;
 mod event;
 mod execute;
 mod fault;
@@ -33,6 +34,7 @@ pub mod types;
 mod world;
 
 pub use code::LoadedProgram;
+pub use context::{FunctionRun, Input, Output, function_run};
 pub use event::{Access, AccessKind, Event, Order, Outcome, StepReport};
 pub use fault::{Attempt, End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 pub use globals::SetError;

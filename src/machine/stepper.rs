@@ -7,6 +7,7 @@ use crate::btf::{Btf, TypeId};
 use crate::object::Object;
 
 use super::code::{self, LoadedProgram};
+use super::context::{Context, Input, Output, TRACING_CONTEXT};
 use super::event::{AccessKind, Event, Outcome, StepReport, places};
 use super::execute::{Flow, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
@@ -21,7 +22,7 @@ use super::setup::{MAX_CPUS, MachineOptions, SetupError};
 use super::story::{Moment, RegionId};
 use super::task::{Execution, Task, Then};
 use super::types;
-use super::world::{TRACING_CONTEXT, World};
+use super::world::World;
 
 /// References that a program still held when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +158,14 @@ impl Machine {
     /// # Errors
     /// [`SetupError`] if there is no such task or it is busy, and if memory for its stack is short.
     pub fn start(&mut self, program: u32, task: u32) -> Result<(), SetupError> {
+        self.start_with(program, task, &Input::default())
+    }
+
+    /// The same with a packet or context of one's own.
+    ///
+    /// # Errors
+    /// As [`Machine::start`], and if the kernel refuses such an input or it is not modelled.
+    pub fn start_with(&mut self, program: u32, task: u32, input: &Input) -> Result<(), SetupError> {
         let cpus = self.cpu_count();
         let too_big = |_| SetupError::Memory(self.object.name.clone());
         let Some(state) = self.tasks.get_mut(task as usize) else {
@@ -175,13 +184,19 @@ impl Machine {
         };
         self.report.clear();
         self.memory.allocator = Allocator::task(task, cpu);
+        if let Some(old) = self.world.contexts.remove(&task) {
+            old.release(&mut self.memory, self.steps);
+        }
+        let types = self.options.kernel_types.as_deref().or(self.object.btf.as_deref());
         let section = &loaded.source.section;
-        let (sleepable, program_type) = (section.sleepable, section.program_type);
+        let context = Context::prepare(&mut self.memory, &self.options, types, section, input)
+            .map_err(|refusal| refusal.into_setup_error(&self.object.name))?;
+        let (address, sleepable) = (context.address, section.sleepable);
+        self.world.contexts.insert(task, context);
         state.execution = Some(Execution::new(Arc::clone(loaded)));
         state.push(&mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
-        let context = self.world.context(&mut self.memory, &self.options, cpu, program_type).map_err(too_big)?;
         if let Some(execution) = &mut state.execution {
-            execution.registers[1] = context;
+            execution.registers[1] = address;
             execution.known |= 1 << 1;
         }
         self.report.order(places::RCU, AccessKind::Observe);
@@ -191,6 +206,12 @@ impl Machine {
             self.rcu.lock(task);
         }
         Ok(())
+    }
+
+    /// What a task's last program left of its input; `None` before its first.
+    #[must_use]
+    pub fn output(&self, task: u32) -> Option<Output> {
+        self.world.contexts.get(&task).map(|context| context.output(&self.memory))
     }
 
     /// Runs a task's program until it ends.
@@ -234,7 +255,7 @@ impl Machine {
             Ok(Flow::CallLocal(target)) => self.call_local(task, target),
             Ok(Flow::Call(site)) => self.call(task, site),
             Ok(Flow::Exit) => self.exit(task),
-            Err(trap) => Err(trap),
+            Err(trap) => self.context_access(task, trap),
         };
         outcome.map_err(|trap| Box::new(self.fail(task, *trap)))
     }
