@@ -11,7 +11,6 @@
 
 pub mod alu;
 mod code;
-mod cpu;
 mod event;
 mod execute;
 mod fault;
@@ -26,11 +25,11 @@ mod resolve;
 mod setup;
 mod stepper;
 mod story;
+mod task;
 pub mod types;
 mod world;
 
 pub use code::LoadedProgram;
-pub use cpu::{MAX_FRAMES, STACK_SIZE};
 pub use event::{Access, AccessKind, Event, Outcome, StepReport};
 pub use fault::{Attempt, End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 pub use globals::SetError;
@@ -39,4 +38,5 @@ pub use region::{Life, Region, RegionKind};
 pub use setup::{MAX_CPUS, MachineOptions, SetupError};
 pub use stepper::{Leak, Machine, UnwrittenNote};
 pub use story::{Moment, Place, RegionId};
+pub use task::{MAX_FRAMES, STACK_SIZE};
 pub use world::CGROUP_ID;

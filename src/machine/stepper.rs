@@ -7,7 +7,6 @@ use crate::btf::{Btf, TypeId};
 use crate::object::Object;
 
 use super::code::{self, LoadedProgram};
-use super::cpu::{Cpu, Execution, Then};
 use super::event::{Event, Outcome, StepReport};
 use super::execute::{Flow, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
@@ -19,6 +18,7 @@ use super::rcu::Rcu;
 use super::region::RegionKind;
 use super::setup::{MAX_CPUS, MachineOptions, SetupError};
 use super::story::{Moment, RegionId};
+use super::task::{Execution, Task, Then};
 use super::types;
 use super::world::{TRACING_CONTEXT, World};
 
@@ -49,7 +49,7 @@ pub struct Machine {
     pub(super) options: Arc<MachineOptions>,
     pub(super) memory: Memory,
     pub(super) rcu: Rcu,
-    pub(super) cpus: Vec<Cpu>,
+    pub(super) tasks: Vec<Task>,
     pub(super) programs: Vec<Arc<LoadedProgram>>,
     pub(super) maps: Vec<MapState>,
     pub(super) ledger: Ledger,
@@ -79,7 +79,7 @@ impl Machine {
         let mut machine = Machine {
             memory: Memory::new(options.max_memory),
             rcu: Rcu::new(cpus),
-            cpus: vec![Cpu::default(); cpus as usize],
+            tasks: (0..cpus).map(Task::new).collect(),
             programs: Vec::new(),
             maps: Vec::new(),
             ledger: Ledger::new(cpus),
@@ -133,14 +133,32 @@ impl Machine {
         Ok(index)
     }
 
-    /// Starts a loaded program on a CPU that is idle.
+    /// Adds a task on a CPU and returns its number. Tasks 0 to N - 1 are there from the start, one on each of N CPUs.
     ///
     /// # Errors
-    /// [`SetupError`] if there is no such CPU or it is busy, and if memory for its stack is short.
-    pub fn start(&mut self, program: u32, cpu: u32) -> Result<(), SetupError> {
+    /// [`SetupError::NoSuchCpu`].
+    pub fn add_task(&mut self, cpu: u32) -> Result<u32, SetupError> {
+        let cpus = self.cpu_count();
+        if cpu >= cpus {
+            return Err(SetupError::NoSuchCpu { cpu, cpus });
+        }
+        self.tasks.push(Task::new(cpu));
+        self.rcu.add_task();
+        self.ledger.add_task();
+        Ok(self.tasks.len() as u32 - 1)
+    }
+
+    /// Starts a loaded program in a task that is idle. Task N is the one that each CPU N has from the start.
+    ///
+    /// # Errors
+    /// [`SetupError`] if there is no such task or it is busy, and if memory for its stack is short.
+    pub fn start(&mut self, program: u32, task: u32) -> Result<(), SetupError> {
         let cpus = self.cpu_count();
         let too_big = |_| SetupError::Memory(self.object.name.clone());
-        let Some(state) = self.cpus.get_mut(cpu as usize) else { return Err(SetupError::NoSuchCpu { cpu, cpus }) };
+        let Some(state) = self.tasks.get_mut(task as usize) else {
+            return Err(SetupError::NoSuchCpu { cpu: task, cpus });
+        };
+        let cpu = state.cpu;
         if state.execution.is_some() {
             return Err(SetupError::Busy(cpu));
         }
@@ -154,49 +172,49 @@ impl Machine {
         let section = &loaded.source.section;
         let (sleepable, program_type) = (section.sleepable, section.program_type);
         state.execution = Some(Execution::new(Arc::clone(loaded)));
-        state.push(cpu, &mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
+        state.push(&mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
         let context = self.world.context(&mut self.memory, &self.options, cpu, program_type).map_err(too_big)?;
         if let Some(execution) = &mut state.execution {
             execution.registers[1] = context;
             execution.known |= 1 << 1;
         }
         if sleepable {
-            self.rcu.lock_trace(cpu);
+            self.rcu.lock_trace(task);
         } else {
-            self.rcu.lock(cpu);
+            self.rcu.lock(task);
         }
         Ok(())
     }
 
-    /// Runs the program on a CPU until it ends.
+    /// Runs a task's program until it ends.
     ///
-    /// A lock that another CPU holds is never given back in such a run, so that waiting for one is a deadlock.
-    pub fn run(&mut self, cpu: u32) -> End {
+    /// A lock that another task holds is never given back in such a run, so that waiting for one is a deadlock.
+    pub fn run(&mut self, task: u32) -> End {
         loop {
-            match self.step(cpu) {
+            match self.step(task) {
                 Ok(Outcome::Ran) => {}
                 Ok(Outcome::Returned(value)) => return End::Returned(value),
-                Ok(Outcome::Blocked) => return self.fail(cpu, *Trap::fault(FaultKind::Deadlock)),
+                Ok(Outcome::Blocked) => return self.fail(task, *Trap::fault(FaultKind::Deadlock)),
                 Err(end) => return *end,
             }
         }
     }
 
-    /// Executes one instruction of one CPU. What it touched is in [`Machine::report`] until the next step.
+    /// Executes one instruction of one task. What it touched is in [`Machine::report`] until the next step.
     ///
     /// # Errors
-    /// The [`End`] of the run, when the program cannot go on; the CPU is idle then. A CPU without a program, or one
-    /// that does not exist, has returned zero.
+    /// The [`End`] of the run, when the program cannot go on; the task is idle then. A task without a program, or
+    /// one that does not exist, has returned zero.
     #[inline]
-    pub fn step(&mut self, cpu: u32) -> Result<Outcome, Box<End>> {
+    pub fn step(&mut self, task: u32) -> Result<Outcome, Box<End>> {
         self.report.clear();
-        let reader = self.rcu.reader(cpu);
-        let Some(execution) = self.cpus.get_mut(cpu as usize).and_then(|state| state.execution.as_mut()) else {
-            return Ok(Outcome::Returned(0));
-        };
+        let reader = self.rcu.reader(task);
+        let Some(state) = self.tasks.get_mut(task as usize) else { return Ok(Outcome::Returned(0)) };
+        let cpu = state.cpu;
+        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         if self.steps >= self.options.max_insns {
             let limit = Limit::Instructions(self.options.max_insns);
-            return Err(Box::new(self.fail(cpu, Trap::Limit(limit))));
+            return Err(Box::new(self.fail(task, Trap::Limit(limit))));
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
         self.steps += 1;
@@ -206,12 +224,12 @@ impl Machine {
         }
         let outcome = match flow {
             Ok(Flow::Next) => return Ok(Outcome::Ran),
-            Ok(Flow::CallLocal(target)) => self.call_local(cpu, target),
-            Ok(Flow::Call(site)) => self.call(cpu, site),
-            Ok(Flow::Exit) => self.exit(cpu),
+            Ok(Flow::CallLocal(target)) => self.call_local(task, target),
+            Ok(Flow::Call(site)) => self.call(task, site),
+            Ok(Flow::Exit) => self.exit(task),
             Err(trap) => Err(trap),
         };
-        outcome.map_err(|trap| Box::new(self.fail(cpu, *trap)))
+        outcome.map_err(|trap| Box::new(self.fail(task, *trap)))
     }
 
     #[cold]
@@ -226,15 +244,17 @@ impl Machine {
         }
     }
 
-    fn call_local(&mut self, cpu: u32, target: u32) -> Result<Outcome, Box<Trap>> {
-        let state = &mut self.cpus[cpu as usize];
+    fn call_local(&mut self, task: u32, target: u32) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.tasks[task as usize];
         let return_to = state.execution.as_ref().map_or(0, |execution| execution.pc + 1);
-        state.push(cpu, &mut self.memory, target, return_to, Then::Return)?;
+        state.push(&mut self.memory, target, return_to, Then::Return)?;
         Ok(Outcome::Ran)
     }
 
-    fn call(&mut self, cpu: u32, site: usize) -> Result<Outcome, Box<Trap>> {
-        let Some(execution) = &self.cpus[cpu as usize].execution else { return Ok(Outcome::Returned(0)) };
+    fn call(&mut self, task: u32, site: usize) -> Result<Outcome, Box<Trap>> {
+        let Task { cpu, execution: Some(execution), .. } = &self.tasks[task as usize] else {
+            return Ok(Outcome::Returned(0));
+        };
         let Some(site) = execution.program.calls.get(site) else { return Err(Trap::fault(FaultKind::RanOff)) };
         let Some(model) = site.model else {
             let what = if site.kfunc { "kfunc" } else { "helper" };
@@ -242,17 +262,18 @@ impl Machine {
         };
         let mut args = [0; 5];
         args.copy_from_slice(&execution.registers[1..6]);
+        let cpu = *cpu;
         let at = self.report.at;
-        let answer = (model.run)(&mut Call { machine: self, name: model.name, cpu, args, at })?;
+        let answer = (model.run)(&mut Call { machine: self, name: model.name, task, cpu, args, at })?;
         if self.memory.unwritten_read.is_some() {
             self.note_unwritten();
         }
-        self.answer(cpu, answer)
+        self.answer(task, answer)
     }
 
     /// Carries out what a model answered.
-    fn answer(&mut self, cpu: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
-        let state = &mut self.cpus[cpu as usize];
+    fn answer(&mut self, task: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         match answer {
             Answer::Value(value) => {
@@ -272,14 +293,14 @@ impl Machine {
                 let return_to = execution.pc;
                 execution.registers[1..6].copy_from_slice(&args);
                 execution.known |= 0b11_1110;
-                state.push(cpu, &mut self.memory, target, return_to, Then::Resume(then))?;
+                state.push(&mut self.memory, target, return_to, Then::Resume(then))?;
             }
         }
         Ok(Outcome::Ran)
     }
 
-    fn exit(&mut self, cpu: u32) -> Result<Outcome, Box<Trap>> {
-        let state = &mut self.cpus[cpu as usize];
+    fn exit(&mut self, task: u32) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         let value = (execution.known & 1 != 0).then_some(execution.registers[0]);
         let innermost = execution.frames.last().map(|frame| &frame.then);
@@ -292,7 +313,7 @@ impl Machine {
         if execution.frames.len() == 1 {
             check_balance(execution)?;
         }
-        let mut stacks = [RegionId(0); super::cpu::MAX_FRAMES];
+        let mut stacks = [RegionId(0); super::task::MAX_FRAMES];
         let known = state.stacks().len().min(stacks.len());
         stacks[..known].copy_from_slice(&state.stacks()[..known]);
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
@@ -305,47 +326,49 @@ impl Machine {
                 Ok(Outcome::Ran)
             }
             Then::Resume(continuation) => {
-                let (at, args) = (self.report.at, [0; 5]);
+                let (at, args, cpu) = (self.report.at, [0; 5], state.cpu);
                 let answer =
-                    continuation.resume(&mut Call { machine: self, name: "callback", cpu, args, at }, result)?;
-                self.answer(cpu, answer)
+                    continuation.resume(&mut Call { machine: self, name: "callback", task, cpu, args, at }, result)?;
+                self.answer(task, answer)
             }
             Then::Finish => {
-                self.stop(cpu, true);
+                self.stop(task, true);
                 Ok(Outcome::Returned(result))
             }
         }
     }
 
-    /// Makes a CPU idle: its sections end, and what its program still held is lost. That is a leak if the program
+    /// Makes a task idle: its sections end, and what its program still held is lost. That is a leak if the program
     /// came to its end.
-    fn stop(&mut self, cpu: u32, ended: bool) {
-        for region in self.ledger.held_by(cpu).to_vec() {
-            let acquired = self.ledger.acquired_at(region, Holder::Cpu(cpu)).unwrap_or(self.report.at);
-            self.ledger.transfer(region, Holder::Cpu(cpu), Holder::Lost);
+    fn stop(&mut self, task: u32, ended: bool) {
+        let cpu = self.cpu_of(task);
+        for region in self.ledger.held_by(task).to_vec() {
+            let acquired = self.ledger.acquired_at(region, Holder::Task(task)).unwrap_or(self.report.at);
+            self.ledger.transfer(region, Holder::Task(task), Holder::Lost);
             if ended {
                 self.leaks.push(Leak { region, acquired, cpu });
             }
         }
-        let stacks = self.cpus[cpu as usize].stacks().to_vec();
+        let stacks = self.tasks[task as usize].stacks().to_vec();
         for stack in stacks {
             self.memory.close_frame(stack);
         }
-        self.world.locks.retain(|_, &mut holder| holder != cpu);
-        self.rcu.leave(cpu);
-        self.cpus[cpu as usize].execution = None;
+        self.world.locks.retain(|_, &mut holder| holder != task);
+        self.rcu.leave(task);
+        self.tasks[task as usize].execution = None;
     }
 
-    /// Turns a trap into the end of the run, with where and when, and makes the CPU idle.
+    /// Turns a trap into the end of the run, with where and when, and makes the task idle.
     #[cold]
-    fn fail(&mut self, cpu: u32, trap: Trap) -> End {
-        let state = self.cpus.get(cpu as usize).and_then(|state| state.execution.as_ref());
+    fn fail(&mut self, task: u32, trap: Trap) -> End {
+        let cpu = self.cpu_of(task);
+        let state = self.tasks.get(task as usize).and_then(|state| state.execution.as_ref());
         let callers = state.map_or(Vec::new(), Execution::callers);
         let mut at = self.report.at;
         if let (Trap::Limit(_), Some(execution)) = (&trap, state) {
             at = Moment { place: execution.place(), cpu, step: self.steps };
         }
-        self.stop(cpu, false);
+        self.stop(task, false);
         match trap {
             Trap::Fault { kind, access, region } => {
                 let story = region.map(|id| self.story(id));
@@ -414,13 +437,19 @@ impl Machine {
     /// Number of CPUs.
     #[must_use]
     pub fn cpu_count(&self) -> u32 {
-        self.cpus.len() as u32
+        self.options.cpus
     }
 
-    /// Is a program running on that CPU?
+    /// The CPU that a task is on; 0 for one that does not exist.
     #[must_use]
-    pub fn is_running(&self, cpu: u32) -> bool {
-        self.cpus.get(cpu as usize).is_some_and(|state| state.execution.is_some())
+    pub fn cpu_of(&self, task: u32) -> u32 {
+        self.tasks.get(task as usize).map_or(0, |task| task.cpu)
+    }
+
+    /// Does that task run a program?
+    #[must_use]
+    pub fn is_running(&self, task: u32) -> bool {
+        self.tasks.get(task as usize).is_some_and(|state| state.execution.is_some())
     }
 
     /// Programs that were loaded, by index.

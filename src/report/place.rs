@@ -205,7 +205,7 @@ impl<'m> Words<'m> {
     #[must_use]
     pub fn holder(&self, holder: Holder) -> String {
         match holder {
-            Holder::Cpu(cpu) => format!("the program on CPU {cpu}"),
+            Holder::Task(task) => format!("the program on CPU {}", self.machine.cpu_of(task)),
             Holder::Field(field) => self.field(field),
             Holder::Graph { root, .. } => format!("the list or tree {}", self.field(root)),
             Holder::Lost => "nobody".to_owned(),

@@ -244,7 +244,7 @@ impl<'m> RunReport<'m> {
         let is_held = |region: RegionId, reference: &Reference| match reference.holder {
             Holder::Lost => false,
             Holder::Field(field) => !overwritten.iter().any(|&(lost, at, _)| (lost, at) == (region, field)),
-            Holder::Cpu(_) | Holder::Graph { .. } => true,
+            Holder::Task(_) | Holder::Graph { .. } => true,
         };
         let all = self.machine.ledger().iter().flat_map(|(region, all)| all.iter().map(move |one| (region, one)));
         all.filter(|&(region, reference)| is_held(region, reference)).collect()

@@ -11,19 +11,19 @@ fn lock(call: &mut Call<'_>) -> Modelled {
     let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
     let place = (spot.region, spot.offset);
     match call.machine.world.locks.get(&place) {
-        Some(&holder) if holder == call.cpu => return Err(Trap::about(FaultKind::Deadlock, spot.region)),
+        Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, spot.region)),
         Some(_) => return Ok(Answer::Blocked),
         None => {}
     }
-    let cpu = call.cpu;
+    let task = call.task;
     let execution = call.execution()?;
     if execution.lock.is_some() {
         return Err(Trap::about(FaultKind::Unbalanced("a second bpf_spin_lock while one is held"), spot.region));
     }
     execution.lock = Some(place);
-    call.machine.world.locks.insert(place, cpu);
+    call.machine.world.locks.insert(place, task);
     call.machine.memory.poke(spot.region, spot.offset, &1u32.to_le_bytes());
-    call.machine.rcu.lock(cpu);
+    call.machine.rcu.lock(task);
     call.machine.report.events.push(Event::Lock { region: spot.region, offset: spot.offset });
     Ok(Answer::Nothing)
 }
@@ -38,7 +38,7 @@ fn unlock(call: &mut Call<'_>) -> Modelled {
     execution.lock = None;
     call.machine.world.locks.remove(&place);
     call.machine.memory.poke(spot.region, spot.offset, &0u32.to_le_bytes());
-    call.machine.rcu.unlock(call.cpu);
+    call.machine.rcu.unlock(call.task);
     call.machine.report.events.push(Event::Unlock { region: spot.region, offset: spot.offset });
     Ok(Answer::Nothing)
 }

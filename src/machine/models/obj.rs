@@ -43,7 +43,7 @@ fn drop_object(call: &mut Call<'_>) -> Modelled {
             region,
         ));
     }
-    call.machine.release(region, Holder::Cpu(call.cpu), call.at)?;
+    call.machine.release(region, call.holder(), call.at)?;
     Ok(Answer::Nothing)
 }
 
@@ -52,7 +52,7 @@ fn refcount_acquire(call: &mut Call<'_>) -> Modelled {
     let region = call.region(pointer)?;
     if call.machine.ledger.count(region) == 0 {
         // The count is zero already: the object waits for a grace period.
-        let reader = call.machine.rcu.reader(call.cpu);
+        let reader = call.machine.rcu.reader(call.task);
         call.machine.memory.check(pointer, 1, false, &reader)?;
         return Ok(Answer::Value(0));
     }
@@ -71,7 +71,7 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
     let place = (spot.region, spot.offset);
     let given = if new == 0 { None } else { Some(call.region(new)?) };
     if let Some(given) = given
-        && !call.machine.ledger.holds(call.cpu, given)
+        && !call.machine.ledger.holds(call.task, given)
     {
         return Err(call.machine.not_owned(given));
     }
@@ -85,11 +85,11 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
     if let Some(held) = call.machine.ledger.in_field(place)
         && call.machine.memory.at(old).is_some_and(|at| at.region == held)
     {
-        call.machine.ledger.transfer(held, Holder::Field(place), Holder::Cpu(call.cpu));
+        call.machine.ledger.transfer(held, Holder::Field(place), call.holder());
         call.machine.report.events.push(Event::Ownership(held));
     }
     if let Some(given) = given {
-        call.machine.ledger.transfer(given, Holder::Cpu(call.cpu), Holder::Field(place));
+        call.machine.ledger.transfer(given, call.holder(), Holder::Field(place));
         call.machine.report.events.push(Event::Ownership(given));
     }
     call.machine.memory.set_number::<8>(spot, new);

@@ -7,7 +7,6 @@
 
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Contents;
-use crate::machine::ownership::Holder;
 use crate::machine::rcu::ReadSide;
 use crate::machine::region::{Life, RegionKind};
 use crate::machine::story::RegionId;
@@ -53,7 +52,7 @@ fn drop_object(call: &mut Call<'_>) -> Modelled {
             region,
         ));
     }
-    call.machine.release(region, Holder::Cpu(call.cpu), call.at)?;
+    call.machine.release(region, call.holder(), call.at)?;
     Ok(Answer::Nothing)
 }
 
@@ -77,7 +76,7 @@ fn copy_of(call: &mut Call<'_>, cpu: u32) -> Modelled {
     let described = call.machine.memory.region(spot.region);
     match &described.kind {
         RegionKind::PerCpuObject { .. } => {
-            check_life(described.life, &call.machine.rcu.reader(call.cpu), spot.region)?;
+            check_life(described.life, &call.machine.rcu.reader(call.task), spot.region)?;
             let copy = RegionId(spot.region.0 + 1 + cpu);
             Ok(Answer::Value(call.machine.memory.base(copy) + u64::from(spot.offset)))
         }

@@ -1,7 +1,6 @@
 //! The current task and cgroup, and references to them.
 
 use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::ownership::Holder;
 use crate::machine::story::RegionId;
 use crate::machine::world::CGROUP_ID;
 
@@ -63,6 +62,6 @@ fn acquire(call: &mut Call<'_>, name: &str) -> Modelled {
 
 fn release(call: &mut Call<'_>, name: &str) -> Modelled {
     let region = wanted(call, name)?;
-    call.machine.release(region, Holder::Cpu(call.cpu), call.at)?;
+    call.machine.release(region, call.holder(), call.at)?;
     Ok(Answer::Nothing)
 }

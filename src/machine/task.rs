@@ -1,4 +1,4 @@
-//! A simulated CPU: the program that it runs, its registers and its call frames.
+//! A task: what runs programs on one CPU. The program that it runs, its registers and its call frames.
 
 use std::sync::Arc;
 
@@ -62,9 +62,11 @@ pub(super) struct Execution {
     pub lock: Option<(RegionId, u32)>,
 }
 
-/// A simulated CPU.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cpu {
+/// What runs programs, one at a time, and stays on its CPU.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    /// The CPU that it is on.
+    pub cpu: u32,
     pub execution: Option<Execution>,
     /// Stack memory by depth of call, made when first needed.
     stacks: Vec<RegionId>,
@@ -121,8 +123,13 @@ impl Execution {
     }
 }
 
-impl Cpu {
-    /// The stack memory of this CPU by depth.
+impl Task {
+    /// An idle task on that CPU.
+    pub fn new(cpu: u32) -> Task {
+        Task { cpu, execution: None, stacks: Vec::new() }
+    }
+
+    /// The stack memory of this task by depth.
     pub fn stacks(&self) -> &[RegionId] {
         &self.stacks
     }
@@ -131,14 +138,7 @@ impl Cpu {
     ///
     /// # Errors
     /// A fault past [`MAX_FRAMES`], or the limit of memory.
-    pub fn push(
-        &mut self,
-        cpu: u32,
-        memory: &mut Memory,
-        target: u32,
-        return_to: u32,
-        then: Then,
-    ) -> Result<(), Box<Trap>> {
+    pub fn push(&mut self, memory: &mut Memory, target: u32, return_to: u32, then: Then) -> Result<(), Box<Trap>> {
         let Some(execution) = &mut self.execution else { return Ok(()) };
         let depth = execution.frames.len();
         if depth >= MAX_FRAMES {
@@ -150,7 +150,7 @@ impl Cpu {
                 stack
             }
             None => {
-                let kind = RegionKind::Stack { cpu, frame: depth as u32 };
+                let kind = RegionKind::Stack { cpu: self.cpu, frame: depth as u32 };
                 let stack = memory.allocate(kind, STACK_SIZE, Contents::Unwritten, None)?;
                 self.stacks.push(stack);
                 stack
