@@ -27,6 +27,8 @@ use super::region::RegionKind;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
 
+pub use ring::Record;
+
 /// Error numbers that maps and kfuncs return, negative.
 pub(super) mod errno {
     pub const EPERM: i64 = -1;
@@ -89,6 +91,14 @@ pub enum MapFamily {
     Devices,
     /// Not modelled.
     Other,
+}
+
+impl MapFamily {
+    /// Are the map's values memory that programs reach, listed by [`MapState::elements`]?
+    #[must_use]
+    pub fn has_values(self) -> bool {
+        matches!(self, MapFamily::Array | MapFamily::Hash | MapFamily::Trie | MapFamily::LocalStorage)
+    }
 }
 
 /// What a map type number stands for: its family, whether it has a copy a CPU, and whether it evicts.

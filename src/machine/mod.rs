@@ -26,6 +26,7 @@ mod setup;
 mod stepper;
 mod story;
 mod task;
+mod transfer;
 pub mod types;
 mod world;
 
@@ -33,7 +34,7 @@ pub use code::LoadedProgram;
 pub use event::{Access, AccessKind, Event, Outcome, StepReport};
 pub use fault::{Attempt, End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 pub use globals::SetError;
-pub use maps::{MapFamily, MapState};
+pub use maps::{MapFamily, MapState, Record};
 pub use region::{Life, Region, RegionKind};
 pub use setup::{MAX_CPUS, MachineOptions, SetupError};
 pub use stepper::{Leak, Machine, UnwrittenNote};

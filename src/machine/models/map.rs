@@ -30,7 +30,7 @@ fn address(call: &Call<'_>, value: Option<RegionId>) -> Modelled {
 
 /// Finding and changing elements orders CPUs in ways that the reduction of schedules has to see: each is an access to
 /// the map itself.
-fn touch_map(call: &mut Call<'_>, map: u32, kind: AccessKind) {
+pub(super) fn touch_map(call: &mut Call<'_>, map: u32, kind: AccessKind) {
     let region = call.machine.maps[map as usize].handle;
     call.machine.report.accesses.push(Access { region, offset: 0, size: 0, kind });
 }
