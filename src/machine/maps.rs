@@ -20,10 +20,12 @@ use rustc_hash::FxHashMap;
 use crate::btf::fields::{FieldKind, SpecialFields};
 use crate::object::Map;
 
+use super::event::{Access, AccessKind};
 use super::fault::{FaultKind, Trap};
 use super::memory::Contents;
 use super::rcu::GracePeriod;
 use super::region::RegionKind;
+use super::restore::Tracked;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
 
@@ -149,6 +151,17 @@ pub struct MapState {
     pub(super) handle: RegionId,
     /// Special fields of the value: updates leave them alone.
     pub(super) specials: SpecialFields,
+    /// Maps that an array or hash of maps holds, by key.
+    maps: BTreeMap<Box<[u8]>, u32>,
+    /// Programs of a program array: index, and place among the object's programs.
+    programs: BTreeMap<u32, u32>,
+    /// What changes while programs run.
+    pub(super) elements: Tracked<Elements>,
+}
+
+/// A map's elements.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Elements {
     array: FxHashMap<u32, RegionId>,
     hash: BTreeMap<Box<[u8]>, RegionId>,
     storage: BTreeMap<RegionId, RegionId>,
@@ -156,10 +169,6 @@ pub struct MapState {
     queue: queue::Queue,
     /// Elements of a trie, by their prefix.
     trie: trie::Trie,
-    /// Maps that an array or hash of maps holds, by key.
-    maps: BTreeMap<Box<[u8]>, u32>,
-    /// Programs of a program array: index, and place among the object's programs.
-    programs: BTreeMap<u32, u32>,
     /// Records of a ring buffer.
     ring: ring::Ring,
     next_element: u64,
@@ -183,15 +192,9 @@ impl MapState {
                 || map.globals.as_ref().is_some_and(|globals| globals.read_only),
             handle,
             specials,
-            array: FxHashMap::default(),
-            hash: BTreeMap::new(),
-            storage: BTreeMap::new(),
-            queue: queue::Queue::default(),
-            trie: trie::Trie::default(),
             maps: nested::initial_maps(map),
             programs: map.initial_programs.iter().copied().collect(),
-            ring: ring::Ring::new(definition.max_entries),
-            next_element: 0,
+            elements: Tracked::default(),
         }
     }
 
@@ -200,12 +203,13 @@ impl MapState {
     /// maps and the like, whose elements are not in regions, have none.
     #[must_use]
     pub fn elements(&self) -> Vec<(Vec<u8>, RegionId)> {
-        let mut array: Vec<_> = self.array.iter().map(|(&index, &region)| (index, region)).collect();
+        let mut array: Vec<_> = self.elements.array.iter().map(|(&index, &region)| (index, region)).collect();
         array.sort_unstable();
         let array = array.into_iter().map(|(index, region)| (index.to_le_bytes().to_vec(), region));
-        let hash = self.hash.iter().map(|(key, &region)| (key.to_vec(), region));
-        let trie = self.trie.elements();
-        array.chain(hash).chain(trie).chain(self.storage.values().map(|&region| (Vec::new(), region))).collect()
+        let elements = &self.elements;
+        let hash = elements.hash.iter().map(|(key, &region)| (key.to_vec(), region));
+        let storage = elements.storage.values().map(|&region| (Vec::new(), region));
+        array.chain(hash).chain(elements.trie.elements()).chain(storage).collect()
     }
 
     /// Size of a key in bytes.
@@ -224,6 +228,12 @@ impl MapState {
     #[must_use]
     pub fn max_entries(&self) -> u32 {
         self.max_entries
+    }
+
+    /// Could a few more elements fill the map?
+    pub(super) fn is_nearly_full(&self) -> bool {
+        const MARGIN: usize = 64;
+        self.elements.hash.len() + MARGIN > self.max_entries as usize
     }
 
     fn unsupported(&self, what: &str) -> Box<Trap> {
@@ -253,8 +263,8 @@ impl Machine {
     fn new_value(&mut self, map: u32, at: Option<Moment>) -> Result<RegionId, Box<Trap>> {
         let cpus = self.cpu_count();
         let state = &mut self.maps[map as usize];
-        let element = state.next_element;
-        state.next_element += 1;
+        let element = state.elements.next_element;
+        state.elements.next_element += 1;
         self.new_value_of(map, element, at, cpus)
     }
 
@@ -279,11 +289,11 @@ impl Machine {
         if index >= state.max_entries {
             return Ok(None);
         }
-        if let Some(&region) = state.array.get(&index) {
+        if let Some(&region) = state.elements.array.get(&index) {
             return Ok(Some(region));
         }
         let region = self.new_value_of(map, index.into(), None, self.cpu_count())?;
-        self.maps[map as usize].array.insert(index, region);
+        self.maps[map as usize].elements.array.insert(index, region);
         Ok(Some(region))
     }
 
@@ -292,8 +302,8 @@ impl Machine {
         let state = &self.maps[map as usize];
         let first = match state.family {
             MapFamily::Array => self.array_element(map, index_of(key))?,
-            MapFamily::Hash => state.hash.get(key).copied(),
-            MapFamily::Trie => state.trie.longest(key),
+            MapFamily::Hash => state.elements.hash.get(key).copied(),
+            MapFamily::Trie => state.elements.trie.longest(key),
             MapFamily::Maps => state.maps.get(key).map(|&inner| self.maps[inner as usize].handle),
             MapFamily::Queue | MapFamily::Stack => None,
             MapFamily::Sockets | MapFamily::SocketHash | MapFamily::Devices => None,
@@ -348,11 +358,11 @@ impl Machine {
         }
         let (locked, flags) = (flags & BPF_F_LOCK != 0, flags & !BPF_F_LOCK);
         let state = &self.maps[map as usize];
-        let old = state.hash.get(key).copied();
+        let old = state.elements.hash.get(key).copied();
         match old {
             Some(_) if flags == BPF_NOEXIST => return Ok(errno::EEXIST),
             None if flags == BPF_EXIST => return Ok(errno::ENOENT),
-            None if state.hash.len() >= state.max_entries as usize => {
+            None if state.elements.hash.len() >= state.max_entries as usize => {
                 return if state.evicts { Err(state.unsupported("eviction from the full")) } else { Ok(errno::E2BIG) };
             }
             _ => {}
@@ -368,7 +378,7 @@ impl Machine {
         let first = self.new_value(map, Some(at))?;
         let region = self.own_copy(map, first, at.cpu);
         self.copy_value(map, region, value);
-        if let Some(old) = self.maps[map as usize].hash.insert(key.into(), first) {
+        if let Some(old) = self.maps[map as usize].elements.hash.insert(key.into(), first) {
             self.retire_element(map, old, at)?;
         }
         Ok(0)
@@ -379,7 +389,7 @@ impl Machine {
         let state = &mut self.maps[map as usize];
         match state.family {
             MapFamily::Array => Ok(errno::EINVAL),
-            MapFamily::Hash => match state.hash.remove(key) {
+            MapFamily::Hash => match state.elements.hash.remove(key) {
                 Some(old) => self.retire_element(map, old, at).map(|()| 0),
                 None => Ok(errno::ENOENT),
             },
@@ -421,8 +431,10 @@ impl Machine {
             self.maps[map as usize].specials.fields.iter().map(|field| (field.offset, field.size)).collect();
         let mut from = 0;
         for (offset, size) in specials.into_iter().chain([(value.len() as u32, 0)]) {
-            if let Some(part) = value.get(from as usize..offset as usize) {
+            if let Some(part) = value.get(from as usize..offset as usize).filter(|part| !part.is_empty()) {
                 self.memory.poke(region, from, part);
+                let (offset, size) = (from, part.len() as u32);
+                self.report.accesses.push(Access { region, offset, size, kind: AccessKind::Write });
             }
             from = offset + size;
         }
@@ -441,7 +453,7 @@ impl Machine {
         if state.family != MapFamily::LocalStorage {
             return Err(state.unsupported("local storage"));
         }
-        if let Some(&region) = state.storage.get(&owner) {
+        if let Some(&region) = state.elements.storage.get(&owner) {
             return Ok(Some(region));
         }
         if !create {
@@ -451,7 +463,7 @@ impl Machine {
         if let Some(initial) = initial {
             self.copy_value(map, region, initial);
         }
-        self.maps[map as usize].storage.insert(owner, region);
+        self.maps[map as usize].elements.storage.insert(owner, region);
         Ok(Some(region))
     }
 
@@ -461,7 +473,7 @@ impl Machine {
         if state.family != MapFamily::LocalStorage {
             return Err(state.unsupported("local storage"));
         }
-        match state.storage.remove(&owner) {
+        match state.elements.storage.remove(&owner) {
             Some(region) => {
                 self.free_after_grace_period(region, GracePeriod::RcuTasksTrace, at);
                 Ok(0)

@@ -7,15 +7,16 @@ use crate::btf::{Btf, TypeId};
 use crate::object::Object;
 
 use super::code::{self, LoadedProgram};
-use super::event::{Event, Outcome, StepReport};
+use super::event::{AccessKind, Event, Outcome, StepReport, places};
 use super::execute::{Flow, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 use super::maps::MapState;
-use super::memory::{Contents, Memory, UnwrittenRead};
+use super::memory::{Allocator, Contents, Memory, UnwrittenRead};
 use super::models::{Answer, Call};
 use super::ownership::{Field, Holder, Ledger};
 use super::rcu::Rcu;
 use super::region::RegionKind;
+use super::restore::Tracked;
 use super::setup::{MAX_CPUS, MachineOptions, SetupError};
 use super::story::{Moment, RegionId};
 use super::task::{Execution, Task, Then};
@@ -52,13 +53,15 @@ pub struct Machine {
     pub(super) tasks: Vec<Task>,
     pub(super) programs: Vec<Arc<LoadedProgram>>,
     pub(super) maps: Vec<MapState>,
-    pub(super) ledger: Ledger,
-    pub(super) world: World,
+    pub(super) ledger: Tracked<Ledger>,
+    pub(super) world: Tracked<World>,
     pub(super) report: StepReport,
     pub(super) steps: u64,
     pub(super) printed: Vec<String>,
-    leaks: Vec<Leak>,
-    unwritten: Vec<UnwrittenNote>,
+    pub(super) leaks: Vec<Leak>,
+    pub(super) unwritten: Vec<UnwrittenNote>,
+    /// How the next step goes where it can go in several ways.
+    pub(super) branch: u16,
 }
 
 /// `BPF_PROG_TYPE_STRUCT_OPS`.
@@ -82,13 +85,14 @@ impl Machine {
             tasks: (0..cpus).map(Task::new).collect(),
             programs: Vec::new(),
             maps: Vec::new(),
-            ledger: Ledger::new(cpus),
-            world: World::new(options.seed, cpus),
+            ledger: Tracked::new(Ledger::new(cpus)),
+            world: Tracked::new(World::new(options.seed, cpus)),
             report: StepReport::new(),
             steps: 0,
             printed: Vec::new(),
             leaks: Vec::new(),
             unwritten: Vec::new(),
+            branch: 0,
             object: Arc::clone(&object),
             options: Arc::new(options),
         };
@@ -169,6 +173,8 @@ impl Machine {
                 available: format!("{} loaded ones", self.programs.len()),
             });
         };
+        self.report.clear();
+        self.memory.allocator = Allocator::task(task, cpu);
         let section = &loaded.source.section;
         let (sleepable, program_type) = (section.sleepable, section.program_type);
         state.execution = Some(Execution::new(Arc::clone(loaded)));
@@ -178,6 +184,7 @@ impl Machine {
             execution.registers[1] = context;
             execution.known |= 1 << 1;
         }
+        self.report.order(places::RCU, AccessKind::Observe);
         if sleepable {
             self.rcu.lock_trace(task);
         } else {
@@ -246,6 +253,7 @@ impl Machine {
 
     fn call_local(&mut self, task: u32, target: u32) -> Result<Outcome, Box<Trap>> {
         let state = &mut self.tasks[task as usize];
+        self.memory.allocator = Allocator::task(task, state.cpu);
         let return_to = state.execution.as_ref().map_or(0, |execution| execution.pc + 1);
         state.push(&mut self.memory, target, return_to, Then::Return)?;
         Ok(Outcome::Ran)
@@ -263,6 +271,7 @@ impl Machine {
         let mut args = [0; 5];
         args.copy_from_slice(&execution.registers[1..6]);
         let cpu = *cpu;
+        self.memory.allocator = Allocator::task(task, cpu);
         let at = self.report.at;
         let answer = (model.run)(&mut Call { machine: self, name: model.name, task, cpu, args, at })?;
         if self.memory.unwritten_read.is_some() {
@@ -340,6 +349,27 @@ impl Machine {
         }
     }
 
+    /// A task enters a section that holds grace periods back.
+    pub(super) fn enter_rcu(&mut self, task: u32) {
+        self.report.order(places::RCU, AccessKind::Observe);
+        self.rcu.lock(task);
+    }
+
+    /// A task leaves such a section.
+    pub(super) fn leave_rcu(&mut self, task: u32) {
+        if self.rcu.reader(task).depth() == 1 {
+            self.note_leaving(task);
+        }
+        self.rcu.unlock(task);
+    }
+
+    /// That readers leave is seen by those caches of the allocator whose units they held back.
+    fn note_leaving(&mut self, task: u32) {
+        for cpu in self.rcu.held_back_by(task) {
+            self.report.order(places::cache(cpu), AccessKind::Release);
+        }
+    }
+
     /// Makes a task idle: its sections end, and what its program still held is lost. That is a leak if the program
     /// came to its end.
     fn stop(&mut self, task: u32, ended: bool) {
@@ -356,6 +386,7 @@ impl Machine {
             self.memory.close_frame(stack);
         }
         self.world.locks.retain(|_, &mut holder| holder != task);
+        self.note_leaving(task);
         self.rcu.leave(task);
         self.tasks[task as usize].execution = None;
     }

@@ -133,6 +133,12 @@ impl Task {
         Task { cpu, execution: None, stacks: Vec::new() }
     }
 
+    /// Back to how `base` is, of which this was a clone.
+    pub fn restore(&mut self, base: &Task) {
+        self.execution.clone_from(&base.execution);
+        self.stacks.truncate(base.stacks.len());
+    }
+
     /// The stack memory of this task by depth.
     pub fn stacks(&self) -> &[RegionId] {
         &self.stacks

@@ -23,7 +23,7 @@ impl Machine {
     /// Puts a value in; the result is zero or a negative error number.
     pub(in crate::machine) fn map_push(&mut self, map: u32, value: &[u8], flags: u64) -> Result<i64, Box<Trap>> {
         let state = &mut self.maps[map as usize];
-        let queue = &mut state.queue;
+        let queue = &mut state.elements.queue;
         match state.family {
             MapFamily::Queue | MapFamily::Stack => {
                 if flags != 0 && flags != BPF_EXIST {
@@ -50,7 +50,7 @@ impl Machine {
     /// The next value of a queue or stack, which is taken out if `remove` says so.
     pub(in crate::machine) fn map_next(&mut self, map: u32, remove: bool) -> Result<Option<Box<[u8]>>, Box<Trap>> {
         let state = &mut self.maps[map as usize];
-        let values = &mut state.queue.values;
+        let values = &mut state.elements.queue.values;
         match (state.family, remove) {
             (MapFamily::Queue, true) => Ok(values.pop_front()),
             (MapFamily::Queue, false) => Ok(values.front().cloned()),
@@ -62,6 +62,6 @@ impl Machine {
 
     /// Was the value put into the bloom filter?
     pub(in crate::machine) fn bloom_has(&self, map: u32, value: &[u8]) -> bool {
-        self.maps[map as usize].queue.seen.contains(value)
+        self.maps[map as usize].elements.queue.seen.contains(value)
     }
 }

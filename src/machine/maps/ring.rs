@@ -28,7 +28,6 @@ pub struct Record {
 /// A ring buffer's state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ring {
-    size: u64,
     /// Bytes handed out so far, headers included.
     produced: u64,
     /// Reserved records, by their region, with their number.
@@ -38,21 +37,14 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// An empty ring of the declared size, which libbpf rounds up to a power of two of pages.
-    pub fn new(max_entries: u32) -> Ring {
-        let pages = u64::from(max_entries).div_ceil(PAGE);
-        let size = if pages == 0 { 0 } else { pages.next_power_of_two() * PAGE };
-        Ring { size, ..Ring::default() }
-    }
-
-    /// Room for a record of that many bytes; `false` if there is none.
-    fn make_room(&mut self, size: u64) -> bool {
+    /// Room for a record of that many bytes in a ring of `capacity`; `false` if there is none.
+    fn make_room(&mut self, capacity: u64, size: u64) -> bool {
         if size > MAX_RECORD {
             return false;
         }
         let length = (size + HEADER).next_multiple_of(8);
         // Nothing is consumed, so that the producer may at most be one byte short of a whole round ahead.
-        if length > self.size || self.produced + length > self.size - 1 {
+        if self.produced + length >= capacity {
             return false;
         }
         self.produced += length;
@@ -63,17 +55,18 @@ impl Ring {
 impl MapState {
     /// Records of a ring buffer that were submitted or discarded, in the order of reservation.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.ring.closed.values()
+        self.elements.ring.closed.values()
     }
 
-    /// Size of a ring buffer in bytes.
+    /// Size of a ring buffer in bytes: the declared one, which libbpf rounds up to a power of two of pages.
     pub(in crate::machine) fn ring_size(&self) -> u64 {
-        self.ring.size
+        let pages = u64::from(self.max_entries).div_ceil(PAGE);
+        if pages == 0 { 0 } else { pages.next_power_of_two() * PAGE }
     }
 
     /// Bytes of a ring buffer that were handed out, headers included.
     pub(in crate::machine) fn ring_produced(&self) -> u64 {
-        self.ring.produced
+        self.elements.ring.produced
     }
 }
 
@@ -85,11 +78,12 @@ impl Machine {
         size: u64,
         at: Moment,
     ) -> Result<Option<RegionId>, Box<Trap>> {
-        if !self.maps[map as usize].ring.make_room(size) {
+        let capacity = self.maps[map as usize].ring_size();
+        if !self.maps[map as usize].elements.ring.make_room(capacity, size) {
             return Ok(None);
         }
         let region = self.allocate(RegionKind::Record { map }, size as u32, Contents::Recycled, at)?;
-        let ring = &mut self.maps[map as usize].ring;
+        let ring = &mut self.maps[map as usize].elements.ring;
         ring.open.insert(region, ring.next);
         ring.next += 1;
         Ok(Some(region))
@@ -98,7 +92,7 @@ impl Machine {
     /// Gives a reserved record back, which ends its memory's life for the program.
     pub(in crate::machine) fn ring_commit(&mut self, map: u32, region: RegionId, discarded: bool) {
         let bytes: Box<[u8]> = self.memory.peek(region).into();
-        let ring = &mut self.maps[map as usize].ring;
+        let ring = &mut self.maps[map as usize].elements.ring;
         if let Some(number) = ring.open.remove(&region) {
             ring.closed.insert(number, Record { bytes, discarded });
         }
@@ -107,8 +101,9 @@ impl Machine {
 
     /// Reserves, fills and submits a record at once; `false` if there is no room.
     pub(in crate::machine) fn ring_output(&mut self, map: u32, bytes: &[u8]) -> bool {
-        let ring = &mut self.maps[map as usize].ring;
-        let fits = ring.make_room(bytes.len() as u64);
+        let capacity = self.maps[map as usize].ring_size();
+        let ring = &mut self.maps[map as usize].elements.ring;
+        let fits = ring.make_room(capacity, bytes.len() as u64);
         if fits {
             ring.closed.insert(ring.next, Record { bytes: bytes.into(), discarded: false });
             ring.next += 1;

@@ -65,16 +65,16 @@ impl Machine {
         let Some((length, data)) = split(key) else { return Ok(errno::EINVAL) };
         let place = prefix(length, data);
         let state = &self.maps[map as usize];
-        match state.trie.elements.contains_key(&place) {
+        match state.elements.trie.elements.contains_key(&place) {
             true if flags == BPF_NOEXIST => return Ok(errno::EEXIST),
             false if flags == BPF_EXIST => return Ok(errno::ENOENT),
-            false if state.trie.elements.len() >= state.max_entries as usize => return Ok(errno::ENOSPC),
+            false if state.elements.trie.elements.len() >= state.max_entries as usize => return Ok(errno::ENOSPC),
             _ => {}
         }
         let region = self.new_value(map, Some(at))?;
         self.memory.poke(region, 0, value);
         let element = Element { key: key.into(), value: region };
-        if let Some(old) = self.maps[map as usize].trie.elements.insert(place, element) {
+        if let Some(old) = self.maps[map as usize].elements.trie.elements.insert(place, element) {
             self.retire_element(map, old.value, at)?;
         }
         Ok(0)
@@ -83,7 +83,7 @@ impl Machine {
     /// Deletes a prefix; the result is zero or a negative error number.
     pub(super) fn trie_delete(&mut self, map: u32, key: &[u8], at: Moment) -> Result<i64, Box<Trap>> {
         let Some((length, data)) = split(key) else { return Ok(errno::EINVAL) };
-        match self.maps[map as usize].trie.elements.remove(&prefix(length, data)) {
+        match self.maps[map as usize].elements.trie.elements.remove(&prefix(length, data)) {
             Some(old) => self.retire_element(map, old.value, at).map(|()| 0),
             None => Ok(errno::ENOENT),
         }

@@ -1,6 +1,6 @@
 //! The call that a model serves: its arguments, and the machine as a model may use it.
 
-use crate::machine::event::{Access, AccessKind, Event};
+use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Spot;
 use crate::machine::ownership::Holder;
@@ -116,6 +116,8 @@ impl Call<'_> {
     /// A new reference for the program that calls.
     pub fn acquire(&mut self, region: RegionId) {
         self.machine.ledger.acquire(self.task, region, self.at);
+        let place = self.machine.memory.region(region).place;
+        self.machine.report.order(places::references(place), AccessKind::Atomic);
         self.machine.report.events.push(Event::Ownership(region));
     }
 

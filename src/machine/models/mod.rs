@@ -23,6 +23,7 @@ mod ring;
 mod task;
 
 use super::fault::Trap;
+use super::stepper::Machine;
 
 pub(super) use call::Call;
 pub(super) use continuation::Continuation;
@@ -73,14 +74,46 @@ pub struct Model {
     /// Registers from `r1` on that it reads, 0 to 5.
     pub arguments: u8,
     pub(super) run: fn(&mut Call<'_>) -> Modelled,
+    pub(super) scheduling: Scheduling,
+}
+
+/// What a scheduler has to know of a call before it is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scheduling {
+    /// Other tasks neither see it nor change its result.
+    Local,
+    /// They may.
+    Shared,
+    /// It asks the BPF allocator for the type that the first argument names, per CPU or not.
+    Allocates {
+        /// For each CPU?
+        per_cpu: bool,
+    },
+    /// It cannot be made now if this says so.
+    Waits(fn(&Machine, u32, &[u64; 5]) -> bool),
+}
+
+impl Model {
+    /// Marks a call that other tasks neither see nor influence.
+    const fn local(self) -> Model {
+        Model { scheduling: Scheduling::Local, ..self }
+    }
+
+    const fn allocating(self, per_cpu: bool) -> Model {
+        Model { scheduling: Scheduling::Allocates { per_cpu }, ..self }
+    }
+
+    const fn waiting(self, blocked: fn(&Machine, u32, &[u64; 5]) -> bool) -> Model {
+        Model { scheduling: Scheduling::Waits(blocked), ..self }
+    }
 }
 
 const fn helper(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: false, arguments, run }
+    Model { name, kfunc: false, arguments, run, scheduling: Scheduling::Shared }
 }
 
 const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: true, arguments, run }
+    Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared }
 }
 
 static FAMILIES: [&[Model]; 16] = [
