@@ -30,6 +30,7 @@ mod spans;
 mod stepper;
 mod story;
 mod task;
+mod transfer;
 pub mod types;
 mod world;
 
@@ -38,7 +39,7 @@ pub use context::{FunctionRun, Input, Output, function_run};
 pub use event::{Access, AccessKind, Event, Order, Outcome, StepReport};
 pub use fault::{Attempt, End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 pub use globals::SetError;
-pub use maps::{MapFamily, MapState};
+pub use maps::{MapFamily, MapState, Record};
 pub use region::{Life, Region, RegionKind};
 pub use setup::{MAX_CPUS, MachineOptions, SetupError};
 pub use stepper::{Leak, Machine, UnwrittenNote};

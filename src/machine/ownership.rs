@@ -186,6 +186,7 @@ fn describe(kind: &RegionKind) -> &'static str {
     match kind {
         RegionKind::PerCpuObject { .. } => "per-CPU object",
         RegionKind::Object { .. } => "object",
+        RegionKind::Record { .. } => "record",
         _ => "reference",
     }
 }
@@ -199,9 +200,9 @@ impl Machine {
         let left = self.ledger.remove(region, from).ok_or_else(|| self.not_owned(region))?;
         self.report.events.push(Event::Ownership(region));
         self.report.order(places::references(self.memory.region(region).place), AccessKind::Atomic);
-        let object =
-            matches!(self.memory.region(region).kind, RegionKind::Object { .. } | RegionKind::PerCpuObject { .. });
-        if left == 0 && object {
+        let kind = &self.memory.region(region).kind;
+        let object = matches!(kind, RegionKind::Object { .. } | RegionKind::PerCpuObject { .. });
+        if left == 0 && (object || matches!(kind, RegionKind::KernelObject { .. })) {
             self.drop_contents(region, at)?;
             self.free_after_grace_period(region, GracePeriod::Rcu, at);
         }
@@ -255,7 +256,9 @@ impl Machine {
 
     /// Frees a region, and the copies of a per-CPU object, once a grace period has ended.
     pub(super) fn free_after_grace_period(&mut self, region: RegionId, kind: GracePeriod, at: Moment) {
-        if matches!(self.memory.region(region).kind, RegionKind::KernelObject { .. }) {
+        // The kernel itself holds what was there from the start.
+        let described = self.memory.region(region);
+        if matches!(described.kind, RegionKind::KernelObject { .. }) && described.allocated.is_none() {
             return;
         }
         let waiting = self.rcu.defer(region, kind, at);

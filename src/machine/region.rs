@@ -42,6 +42,11 @@ pub enum RegionKind {
         /// Index of the map in its object.
         map: u32,
     },
+    /// A record that was reserved in a ring buffer.
+    Record {
+        /// Index of the map in its object.
+        map: u32,
+    },
     /// A map itself, as `bpf_map_lookup_elem` takes it.
     Map {
         /// Index of the map in its object.

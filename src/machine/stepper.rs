@@ -315,6 +315,12 @@ impl Machine {
                 execution.pc += 1;
             }
             Answer::Blocked => return Ok(Outcome::Blocked),
+            Answer::TailCall { place, context } => {
+                if !self.tail_call(task, place, context)? {
+                    return self.answer(task, Answer::Nothing);
+                }
+            }
+            Answer::Throw { cookie } => return self.throw(task, cookie),
             Answer::CallBack { function, args, then } => {
                 let Some(target) = execution.program.function_slot(function) else {
                     return Err(Trap::argument("callback", "the address is no function of the program"));
@@ -329,7 +335,7 @@ impl Machine {
         Ok(Outcome::Ran)
     }
 
-    fn exit(&mut self, task: u32) -> Result<Outcome, Box<Trap>> {
+    pub(super) fn exit(&mut self, task: u32) -> Result<Outcome, Box<Trap>> {
         let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         let value = (execution.known & 1 != 0).then_some(execution.registers[0]);
@@ -343,16 +349,12 @@ impl Machine {
         if execution.frames.len() == 1 {
             check_balance(execution)?;
         }
-        let mut stacks = [RegionId(0); super::task::MAX_FRAMES];
-        let known = state.stacks().len().min(stacks.len());
-        stacks[..known].copy_from_slice(&state.stacks()[..known]);
-        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
-        let Some(frame) = execution.pop(&mut self.memory, &stacks[..known]) else {
-            return Err(Trap::fault(FaultKind::RanOff));
-        };
+        let Some(frame) = state.pop(&mut self.memory) else { return Err(Trap::fault(FaultKind::RanOff)) };
         match frame.then {
             Then::Return => {
-                execution.finish_call(value);
+                if let Some(execution) = &mut state.execution {
+                    execution.finish_call(value);
+                }
                 Ok(Outcome::Ran)
             }
             Then::Resume(continuation) => {
@@ -614,7 +616,7 @@ impl Machine {
     }
 }
 
-fn check_balance(execution: &Execution) -> Result<(), Box<Trap>> {
+pub(super) fn check_balance(execution: &Execution) -> Result<(), Box<Trap>> {
     let open = if execution.lock.is_some() {
         "the program ends with a bpf_spin_lock held"
     } else if execution.rcu_sections > 0 {

@@ -49,6 +49,21 @@ impl Call<'_> {
         Ok(spot)
     }
 
+    /// Checks an access that the kernel makes to memory which programs may only read, and reports it.
+    pub fn touch_kernel(&mut self, address: u64, size: u32, kind: AccessKind) -> Result<Spot, Box<Trap>> {
+        let reader = self.machine.rcu.reader(self.task);
+        let spot = self.machine.memory.check(address, size, false, &reader)?;
+        self.machine.report.accesses.push(Access { region: spot.region, offset: spot.offset, size, kind });
+        Ok(spot)
+    }
+
+    /// Writes bytes to memory which programs may only read.
+    pub fn write_kernel(&mut self, address: u64, bytes: &[u8]) -> Result<(), Box<Trap>> {
+        let spot = self.touch_kernel(address, bytes.len() as u32, AccessKind::Write)?;
+        self.machine.memory.poke(spot.region, spot.offset, bytes);
+        Ok(())
+    }
+
     /// Reads bytes of the program's memory.
     pub fn read(&mut self, address: u64, size: u64) -> Result<Vec<u8>, Box<Trap>> {
         if size == 0 {

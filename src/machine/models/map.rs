@@ -28,6 +28,11 @@ fn address(call: &Call<'_>, value: Option<RegionId>) -> Modelled {
     Ok(Answer::Value(value.map_or(0, |region| call.machine.memory.base(region))))
 }
 
+/// Order among those who change what is in a map without keys, or ask for it.
+pub(super) fn touch_map(call: &mut Call<'_>, map: u32, kind: AccessKind) {
+    call.machine.report.order(places::elements(map), kind);
+}
+
 /// Finding, adding and removing an element depend on each other, in every map but an array, whose elements are always
 /// there.
 fn touch_element(call: &mut Call<'_>, map: u32, key: &[u8], kind: AccessKind) {

@@ -5,6 +5,9 @@
 
 mod call;
 mod continuation;
+mod control;
+mod cpumask;
+mod dynptr;
 mod graph;
 mod iter;
 mod local_storage;
@@ -14,7 +17,9 @@ mod misc;
 mod obj;
 mod percpu;
 mod print;
+mod queue;
 mod rcu;
+mod ring;
 mod task;
 
 use super::fault::Trap;
@@ -32,6 +37,19 @@ pub(super) enum Answer {
     Nothing,
     /// The call has to wait; it will be made again.
     Blocked,
+    /// The program at that place of the object takes over the calling function's frame; if it may not, the call
+    /// returns and `r0` holds nothing.
+    TailCall {
+        /// Index into [`Object::programs`](crate::object::Object::programs).
+        place: u32,
+        /// Its context.
+        context: u64,
+    },
+    /// The frames are unwound and the program's exception callback runs.
+    Throw {
+        /// Its argument.
+        cookie: u64,
+    },
     /// A function of the program is to run first; `then` gets its result.
     CallBack {
         /// Its address.
@@ -98,7 +116,10 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared }
 }
 
-static FAMILIES: [&[Model]; 11] = [
+static FAMILIES: [&[Model]; 16] = [
+    control::MODELS,
+    cpumask::MODELS,
+    dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
     local_storage::MODELS,
@@ -108,7 +129,9 @@ static FAMILIES: [&[Model]; 11] = [
     obj::MODELS,
     percpu::MODELS,
     print::MODELS,
+    queue::MODELS,
     rcu::MODELS,
+    ring::MODELS,
     task::MODELS,
 ];
 
