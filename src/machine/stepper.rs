@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::btf::fields::SpecialFields;
 use crate::btf::{Btf, TypeId};
 use crate::object::Object;
@@ -19,6 +21,7 @@ use super::rcu::Rcu;
 use super::region::RegionKind;
 use super::restore::Tracked;
 use super::setup::{MAX_CPUS, MachineOptions, SetupError};
+use super::store_buffer::StoreBuffers;
 use super::story::{Moment, RegionId};
 use super::task::{Execution, Task, Then};
 use super::types;
@@ -63,6 +66,9 @@ pub struct Machine {
     pub(super) unwritten: Vec<UnwrittenNote>,
     /// How the next step goes where it can go in several ways.
     pub(super) branch: u16,
+    pub(super) store_buffers: StoreBuffers,
+    /// Offsets of kptrs in the object's types, once an explorer asks.
+    pub(super) kptrs: Arc<FxHashMap<TypeId, Vec<u32>>>,
 }
 
 /// `BPF_PROG_TYPE_STRUCT_OPS`.
@@ -94,6 +100,8 @@ impl Machine {
             leaks: Vec::new(),
             unwritten: Vec::new(),
             branch: 0,
+            store_buffers: StoreBuffers::default(),
+            kptrs: Arc::default(),
             object: Arc::clone(&object),
             options: Arc::new(options),
         };
@@ -246,6 +254,14 @@ impl Machine {
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
         self.steps += 1;
+        if self.has_store_buffers()
+            && let Some(outcome) = self.step_buffered(task)
+        {
+            return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+        }
+        let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
+            return Ok(Outcome::Returned(0));
+        };
         let flow = execute(execution, &mut self.memory, &reader, &mut self.report);
         if self.memory.unwritten_read.is_some() {
             self.note_unwritten();
