@@ -7,6 +7,7 @@
 //! Start at [`Simulation::new`], then [`Simulation::perform`](System::perform).
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -46,7 +47,6 @@ struct Progress {
 }
 
 /// What a scenario starts from: shared by all that explore it.
-#[derive(Debug)]
 struct Start {
     machine: Machine,
     scripts: Vec<Script>,
@@ -59,6 +59,12 @@ struct Start {
     leaks: bool,
     /// The CPU of each of the scenario's tasks, which is also the number of the machine's task that runs it.
     tasks: Vec<u32>,
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").field("scripts", &self.scripts).field("last", &self.last).finish_non_exhaustive()
+    }
 }
 
 /// What a run's end shows, by its bytes: most schedules end as others did.
@@ -330,7 +336,8 @@ impl System for Simulation {
             return;
         }
         for task in 0..self.tasks() {
-            if self.is_done(task) || self.machine.is_blocked(self.on_machine(task)) {
+            let on = self.on_machine(task);
+            if self.is_done(task) || self.machine.is_blocked(on) || self.machine.waits_for_stores(on) {
                 continue;
             }
             let actor = Actor(task as u16);
@@ -349,6 +356,12 @@ impl System for Simulation {
             let place = self.machine.memory().region(region).place;
             let at = Touch { place, start: offset, size: 4, kind: TouchKind::Lock };
             Some(Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at })
+        }));
+        let draining = (0..self.tasks()).filter(|&task| self.machine.waits_for_stores(self.on_machine(task)));
+        into.extend(draining.map(|task| {
+            let place = self.machine.store_buffer_place(self.on_machine(task));
+            let at = Touch { place, start: 0, size: 1, kind: TouchKind::Acquire };
+            Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at }
         }));
     }
 
@@ -369,7 +382,9 @@ impl System for Simulation {
         let waiting: Vec<_> = (0..self.tasks()).filter(|&task| !self.is_done(task)).collect();
         let mut outcome = None;
         if findings.is_empty() && !waiting.is_empty() {
-            findings.push(Finding::Deadlock(waiting.iter().map(|&task| self.machine.moment(self.on_machine(task))).collect()));
+            findings.push(Finding::Deadlock(
+                waiting.iter().map(|&task| self.machine.moment(self.on_machine(task))).collect(),
+            ));
         }
         if findings.is_empty() {
             if self.start.leaks {
@@ -411,7 +426,12 @@ impl System for Simulation {
     }
 
     fn fingerprint(&self) -> Option<u128> {
-        Some(self.machine.fingerprint(&(&self.returns, self.progress.iter().map(|one| (one.job, one.repeat)).collect::<Vec<_>>())))
+        Some(
+            self.machine.fingerprint(&(
+                &self.returns,
+                self.progress.iter().map(|one| (one.job, one.repeat)).collect::<Vec<_>>(),
+            )),
+        )
     }
 
     fn actor_name(&self, actor: Actor) -> String {
