@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::clock::{Clocks, join};
 use super::places::{NONE, Places};
+use super::policy::Step;
 use super::system::{Actor, Choice, Touch, TouchKind};
 
 /// A step of the run.
@@ -20,6 +21,8 @@ pub struct Event {
     pub previous: Option<u32>,
     /// The run ended with it: it conflicts with every other step.
     pub ends_run: bool,
+    /// It touches the same wherever it comes.
+    pub fixed: bool,
     touch_end: u32,
 }
 
@@ -104,7 +107,8 @@ impl Causality {
     }
 
     /// Appends a step.
-    pub fn push(&mut self, choice: Choice, touches: &[Touch], ends_run: bool) {
+    pub fn push(&mut self, step: &Step<'_>) {
+        let Step { choice, touches, fixed, ends_run } = *step;
         let actor = choice.actor.0 as usize;
         let number = self.events.len() as u32;
         let previous = self.last[actor];
@@ -125,7 +129,7 @@ impl Causality {
             self.places.push(number, *touch);
         }
         self.touches.extend_from_slice(touches);
-        self.events.push(Event { choice, index, previous, ends_run, touch_end: self.touches.len() as u32 });
+        self.events.push(Event { choice, index, previous, ends_run, fixed, touch_end: self.touches.len() as u32 });
         self.last[actor] = Some(number);
     }
 

@@ -1,6 +1,6 @@
 //! One run after another: a policy decides, a system acts, and what comes of it is heard.
 
-use super::policy::{Abandon, Next, Point, Policy, RunEnd};
+use super::policy::{Abandon, Next, Point, Policy, RunEnd, Step};
 use super::race::RaceDetector;
 use super::system::{Choice, System, Waiting};
 
@@ -130,7 +130,8 @@ impl<S: System> Driver<S> {
             if let Some(races) = &mut self.races {
                 races.step(choice.actor, touches);
             }
-            policy.performed(choice, touches, failure.is_some());
+            let fixed = self.system.is_fixed();
+            policy.performed(&Step { choice, touches, fixed, ends_run: failure.is_some() });
             if failure.is_some() {
                 return Ok(RunEnd::Over);
             }

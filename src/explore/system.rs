@@ -114,6 +114,8 @@ pub struct Waiting {
     pub choice: Choice,
     /// What it waits at: what a step that lets it go on, or that holds it up, touches in conflict with this.
     pub at: Touch,
+    /// This is all that it would touch, and all that can hold it up.
+    pub fixed: bool,
 }
 
 /// What a run came to.
@@ -151,6 +153,15 @@ pub trait System {
 
     /// What the last step touched.
     fn touches(&self) -> &[Touch];
+
+    /// Would the last step have been possible, and touched the same, whatever other actors had done before it, as long as its own actor had
+    /// done and seen the same? A step that only a [`TouchKind::Lock`] can hold up is possible enough.
+    ///
+    /// Reduction can then tell beforehand what a step commutes with, and begins no run in vain. A step that another's doing may turn into a
+    /// failure can still be fixed: of the runs that end by that failure, some that differ in steps without bearing on it may then be left out.
+    fn is_fixed(&self) -> bool {
+        false
+    }
 
     /// The run's end: judged when no choices are left, or after `perform` has failed.
     fn ending(&mut self) -> Ending<Self::Finding>;

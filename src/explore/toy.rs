@@ -73,6 +73,8 @@ pub struct Toy {
     holders: Vec<Option<u16>>,
     actors: Vec<State>,
     touches: Vec<Touch>,
+    fixed: bool,
+    fixed_failures: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +93,16 @@ impl Toy {
             variables: vec![0; variables],
             holders: vec![None; locks],
             touches: Vec::new(),
+            fixed: true,
+            fixed_failures: false,
         }
+    }
+
+    /// The same, with [`Op::Fail`] said to touch the same wherever it comes.
+    #[must_use]
+    pub fn with_fixed_failures(mut self) -> Toy {
+        self.fixed_failures = true;
+        self
     }
 
     /// What each actor runs.
@@ -149,6 +160,7 @@ impl Toy {
                 register = self.get(variable);
             }
             Op::Acquire(variable) | Op::Await(variable, _) => {
+                self.fixed = matches!(op, Op::Acquire(_));
                 self.touch(variable, TouchKind::Acquire);
                 register = self.get(variable);
             }
@@ -182,11 +194,13 @@ impl Toy {
             Op::SkipUnless(value) => skip = usize::from(register != value),
             Op::Fail(variable, value) => {
                 self.touch(variable, TouchKind::Acquire);
+                self.fixed = self.fixed_failures;
                 if self.get(variable) == value {
                     return true;
                 }
             }
             Op::Scatter(variable) => {
+                self.fixed = false;
                 self.touch(variable, TouchKind::Acquire);
                 let count = self.variables.len().max(1);
                 let target = (usize::from(variable) + 1 + usize::from(self.get(variable))) % count;
@@ -237,13 +251,18 @@ impl System for Toy {
     fn waiting(&self, into: &mut Vec<Waiting>) {
         for actor in 0..self.actors.len() {
             if let Some(at) = self.op(actor).and_then(|op| self.waits(op)) {
-                into.push(Waiting { choice: Choice { actor: Actor(actor as u16), branch: 0 }, at });
+                into.push(Waiting {
+                    choice: Choice { actor: Actor(actor as u16), branch: 0 },
+                    at,
+                    fixed: at.kind == TouchKind::Lock,
+                });
             }
         }
     }
 
     fn perform(&mut self, choice: Choice) -> Result<(), ToyFinding> {
         self.touches.clear();
+        self.fixed = true;
         let actor = usize::from(choice.actor.0);
         match self.op(actor) {
             Some(op) if self.execute(actor, op, choice.branch) => {
@@ -255,6 +274,10 @@ impl System for Toy {
 
     fn touches(&self) -> &[Touch] {
         &self.touches
+    }
+
+    fn is_fixed(&self) -> bool {
+        self.fixed
     }
 
     fn ending(&mut self) -> Ending<ToyFinding> {

@@ -6,9 +6,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Abandon, Next, Parts, Point, Policy, RunEnd};
+use super::{Abandon, Next, Parts, Point, Policy, RunEnd, Step};
 use crate::explore::causality::Mixer;
-use crate::explore::system::{Actor, Choice, Touch, Waiting};
+use crate::explore::system::{Actor, Choice, Waiting};
 
 /// What depth-first search leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl<P: Parts> Policy for Dfs<P> {
         Next::Take(self.choices[node.choices.0 + node.next])
     }
 
-    fn performed(&mut self, _choice: Choice, _touches: &[Touch], _ends_run: bool) {}
+    fn performed(&mut self, _step: &Step<'_>) {}
 
     fn end(&mut self, end: RunEnd, _waiting: &[Waiting]) -> bool {
         let short = self.nodes.len() <= self.options.split_depth && !matches!(end, RunEnd::Abandoned(_));

@@ -16,7 +16,7 @@ use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use super::wakeup::{Forest, NONE, Origin, Tree};
-use super::{Abandon, Next, Parts, Point, Policy, RunEnd};
+use super::{Abandon, Next, Parts, Point, Policy, RunEnd, Step};
 use crate::explore::causality::{Causality, Mixer, conflict, hands_over};
 use crate::explore::clock::join;
 use crate::explore::system::{Actor, Choice, Touch, Waiting};
@@ -278,7 +278,9 @@ impl<P: Parts> Dpor<P> {
                 Some(position) => drop(between.remove(position)),
                 None => later = later.filter(|later| later.actor != choice.actor),
             }
-            if behind == NONE || (between.is_empty() && later.is_none()) {
+            // A leaf covers all that begins so. Of one whose last step is not known too much may sleep behind it: say what is to follow.
+            let covers = behind == NONE && touches.is_some();
+            if covers || (between.is_empty() && later.is_none()) {
                 return;
             }
             (parent, tree) = (tree, behind);
@@ -288,11 +290,7 @@ impl<P: Parts> Dpor<P> {
             let event = event as usize;
             (self.run.event(event).choice, Some(self.run.touches(event)))
         });
-        // A step that may turn out to be impossible stands for nothing but itself.
-        let known = match known {
-            Known::Touches(touches) if self.enabled(node).contains(&last) => Some(touches),
-            _ => None,
-        };
+        let known = if let Known::Touches(touches) = known { Some(touches) } else { None };
         for (choice, touches) in steps.chain(later.map(|later| (later, known))) {
             let leaf = self.forest.leaf(choice, touches, origin);
             if parent == NONE {
@@ -313,7 +311,8 @@ impl<P: Parts> Dpor<P> {
     }
 
     /// Notes each race between the step that was just taken, not yet part of the run, and one before.
-    fn note_races(&mut self, choice: Choice, touches: &[Touch], ends_run: bool) {
+    fn note_races(&mut self, step: &Step<'_>) {
+        let Step { choice, touches, ends_run, .. } = *step;
         let end = self.run.len();
         let mut clock = std::mem::take(&mut self.clock);
         let mut races = std::mem::take(&mut self.races);
@@ -345,7 +344,7 @@ impl<P: Parts> Dpor<P> {
         for &(first, second) in &races {
             let event = *self.run.event(second as usize);
             let touches: SmallVec<[Touch; 4]> = SmallVec::from_slice(self.run.touches(second as usize));
-            let known = if event.ends_run || true { Known::Nothing } else { Known::Touches(&touches) };
+            let known = if event.fixed && !event.ends_run { Known::Touches(&touches[..]) } else { Known::Nothing };
             self.insert(first as usize, self.run.len(), event.choice, known);
         }
         self.races = races;
@@ -381,7 +380,9 @@ impl<P: Parts> Dpor<P> {
         let end = self.run.len();
         for entry in 0..self.forgone.len() {
             let (first, choice) = self.forgone[entry];
-            self.insert(first as usize, end, choice, Known::Nothing);
+            if !self.comes_up_again(first as usize, choice, waiting) {
+                self.insert(first as usize, end, choice, Known::Nothing);
+            }
         }
         for wait in waiting {
             let actor = wait.choice.actor;
@@ -398,10 +399,23 @@ impl<P: Parts> Dpor<P> {
                 }
             });
             for &before in &met {
-                self.insert(before as usize, end, wait.choice, Known::Nothing);
+                let known = if wait.fixed { Known::Touches(&touches) } else { Known::Nothing };
+                self.insert(before as usize, end, wait.choice, known);
             }
             self.clock = clock;
             self.met = met;
+        }
+    }
+
+    /// Was a choice that step `first` took away the actor's next step all the same, or does the actor still wait for it?
+    fn comes_up_again(&self, first: usize, choice: Choice, waiting: &[Waiting]) -> bool {
+        if choice.actor == self.run.event(first).choice.actor {
+            return false;
+        }
+        let mut later = (first + 1..self.run.len()).map(|step| self.run.event(step));
+        match later.find(|event| event.choice.actor == choice.actor) {
+            Some(event) => event.choice == choice,
+            None => waiting.iter().any(|wait| wait.choice == choice),
         }
     }
 
@@ -440,33 +454,6 @@ impl<P: Parts> Dpor<P> {
         self.enabled.truncate(enabled as usize);
         self.sleep.truncate(sleep as usize);
         self.sleep_touches.truncate(touches as usize);
-    }
-
-    /// DEBUG
-    pub fn describe(&self) -> String {
-        let mut out = String::new();
-        for n in 0..self.depth {
-            out += &format!(
-                " | {n} sleep {:?} trees",
-                self.asleep(n).iter().map(|a| a.choice.actor.0).collect::<Vec<_>>()
-            );
-            let mut t = self.nodes[n].planned;
-            while t != NONE {
-                out += &self.show(t);
-                t = self.forest.get(t).next;
-            }
-        }
-        out
-    }
-    fn show(&self, t: u32) -> String {
-        let tree = self.forest.get(t);
-        let mut out = format!(" {}{}(", tree.choice.actor.0, if tree.touches.is_none() { "?" } else { "" });
-        let mut b = tree.behind;
-        while b != NONE {
-            out += &self.show(b);
-            b = self.forest.get(b).next;
-        }
-        out + ")"
     }
 
     fn mark_explored(&mut self) {
@@ -565,7 +552,8 @@ impl<P: Parts> Policy for Dpor<P> {
         self.arrive(point)
     }
 
-    fn performed(&mut self, choice: Choice, touches: &[Touch], ends_run: bool) {
+    fn performed(&mut self, step: &Step<'_>) {
+        let choice = step.choice;
         let number = self.run.len();
         for other in self.nodes[number].enabled.0..self.nodes[number].enabled.1 {
             let other = self.enabled[other as usize];
@@ -573,8 +561,8 @@ impl<P: Parts> Policy for Dpor<P> {
                 self.forgone.push((number as u32, other));
             }
         }
-        self.note_races(choice, touches, ends_run);
-        self.run.push(choice, touches, ends_run);
+        self.note_races(step);
+        self.run.push(step);
     }
 
     fn end(&mut self, end: RunEnd, waiting: &[Waiting]) -> bool {

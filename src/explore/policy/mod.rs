@@ -40,6 +40,19 @@ impl Point<'_> {
     }
 }
 
+/// A step that was taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Whose, and which way it went.
+    pub choice: Choice,
+    /// What it touched.
+    pub touches: &'a [Touch],
+    /// It would have touched the same whatever others had done: [`System::is_fixed`](super::system::System::is_fixed).
+    pub fixed: bool,
+    /// The run ended with it.
+    pub ends_run: bool,
+}
+
 /// Why a run is not carried to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abandon {
@@ -83,8 +96,8 @@ pub trait Policy {
     /// Decides a step after the repeated ones.
     fn next(&mut self, point: &Point<'_>) -> Next;
 
-    /// Hears what the step that it took has touched, and whether the run ended with it.
-    fn performed(&mut self, choice: Choice, touches: &[Touch], ends_run: bool);
+    /// Hears what came of the step that it took.
+    fn performed(&mut self, step: &Step<'_>);
 
     /// Hears how the run ended, and who was waiting. The answer: does the run count as part of this search?
     fn end(&mut self, end: RunEnd, waiting: &[Waiting]) -> bool;

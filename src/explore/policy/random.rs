@@ -1,8 +1,8 @@
 //! Each step at random, among the actors that can take one.
 
-use super::{Next, Point, Policy, RunEnd};
+use super::{Next, Point, Policy, RunEnd, Step};
 use crate::explore::random::Random;
-use crate::explore::system::{Choice, Touch, Waiting};
+use crate::explore::system::{Choice, Waiting};
 
 /// A random walk. Run `n` of a seed is the same whatever runs came before it.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Policy for RandomWalk {
         Next::Take(pick(&mut self.random, point.choices))
     }
 
-    fn performed(&mut self, _choice: Choice, _touches: &[Touch], _ends_run: bool) {}
+    fn performed(&mut self, _step: &Step<'_>) {}
 
     fn end(&mut self, _end: RunEnd, _waiting: &[Waiting]) -> bool {
         true

@@ -1,7 +1,7 @@
 //! One run: each actor a step in turn.
 
-use super::{Next, Point, Policy, RunEnd};
-use crate::explore::system::{Choice, Touch, Waiting};
+use super::{Next, Point, Policy, RunEnd, Step};
+use crate::explore::system::Waiting;
 
 /// Each actor so many steps in turn, always the usual branch.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Policy for RoundRobin {
         Next::Take(*choice)
     }
 
-    fn performed(&mut self, _choice: Choice, _touches: &[Touch], _ends_run: bool) {}
+    fn performed(&mut self, _step: &Step<'_>) {}
 
     fn end(&mut self, _end: RunEnd, _waiting: &[Waiting]) -> bool {
         true
