@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 pub mod crosscheck;
 pub mod kernel;
+mod kernel_scenario;
 pub mod output;
 pub mod run;
 pub mod target;

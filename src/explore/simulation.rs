@@ -85,6 +85,8 @@ pub struct Simulation {
     /// The shared instruction of each step so far.
     steps: Vec<Moment>,
     failed: Option<Finding>,
+    /// Would the last step have touched the same whatever other tasks had done?
+    fixed: bool,
     seen: HashMap<u64, Seen, FxBuildHasher>,
     /// Machine states that kept what must always hold.
     kept: HashMap<u64, Option<Finding>, FxBuildHasher>,
@@ -235,6 +237,7 @@ impl Simulation {
 
     fn step(&mut self, choice: Choice) -> Result<(), Finding> {
         self.touches.clear();
+        self.fixed = false;
         if let Some(cpu) = self.buffer(choice.actor) {
             self.steps.push(self.machine.oldest_store(cpu));
             self.machine.flush_one(cpu);
@@ -242,6 +245,7 @@ impl Simulation {
             return self.check_always();
         }
         let task = usize::from(choice.actor.0);
+        self.fixed = !self.machine.has_store_buffers() && self.machine.next_is_plain(self.on_machine(task));
         let done = if self.machine.is_running(self.on_machine(task)) {
             self.steps.push(self.machine.moment(self.on_machine(task)));
             self.execute(task, choice.branch)
@@ -355,13 +359,13 @@ impl System for Simulation {
             let (region, offset) = self.machine.waits_at(self.on_machine(task))?;
             let place = self.machine.memory().region(region).place;
             let at = Touch { place, start: offset, size: 4, kind: TouchKind::Lock };
-            Some(Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at })
+            Some(Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at, fixed: false })
         }));
         let draining = (0..self.tasks()).filter(|&task| self.machine.waits_for_stores(self.on_machine(task)));
         into.extend(draining.map(|task| {
             let place = self.machine.store_buffer_place(self.on_machine(task));
             let at = Touch { place, start: 0, size: 1, kind: TouchKind::Acquire };
-            Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at }
+            Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at, fixed: false }
         }));
     }
 
@@ -375,6 +379,10 @@ impl System for Simulation {
 
     fn touches(&self) -> &[Touch] {
         &self.touches
+    }
+
+    fn is_fixed(&self) -> bool {
+        self.fixed
     }
 
     fn ending(&mut self) -> Ending<Finding> {

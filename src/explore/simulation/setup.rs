@@ -106,6 +106,7 @@ impl Simulation {
             touches: Vec::new(),
             steps: Vec::new(),
             failed: None::<Finding>,
+            fixed: false,
             seen: HashMap::default(),
             kept: HashMap::default(),
         })
