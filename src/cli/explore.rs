@@ -201,4 +201,3 @@ fn shown(
     all.extend(result.cut.iter().map(|seen| ("cut".to_owned(), show(&seen.choices, None))));
     all
 }
-

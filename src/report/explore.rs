@@ -105,9 +105,7 @@ impl Shown {
                 let left_out = self.steps.len() - 2 * SHOWN_STEPS;
                 let _ = writeln!(text, "      ... {left_out} steps ...");
             }
-            if self.steps.len() > 2 * SHOWN_STEPS
-                && (SHOWN_STEPS..self.steps.len() - SHOWN_STEPS).contains(&number)
-            {
+            if self.steps.len() > 2 * SHOWN_STEPS && (SHOWN_STEPS..self.steps.len() - SHOWN_STEPS).contains(&number) {
                 last = None;
                 continue;
             }
@@ -240,7 +238,13 @@ impl ExploreReport<'_> {
                 None => writeln!(text, "{}", found.finding.kind()),
             }
             .unwrap_or_default();
-            let _ = writeln!(text, "  in {} of {} runs; this one: {}", found.runs, self.result.coverage.explored, shown.size());
+            let _ = writeln!(
+                text,
+                "  in {} of {} runs; this one: {}",
+                found.runs,
+                self.result.coverage.explored,
+                shown.size()
+            );
             text.push_str(&shown.lanes());
             let _ = writeln!(text, "  replay it: kptrsim replay {}", shown.schedule);
         }
