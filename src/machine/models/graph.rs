@@ -34,19 +34,20 @@ fn root(call: &mut Call<'_>, address: u64, kind: AccessKind) -> Result<Field, Bo
 /// kernel drops the reference and refuses.
 fn node_to_link(call: &mut Call<'_>, node: u64) -> Result<Option<RegionId>, Box<Trap>> {
     let spot = call.touch(node, ROOT_SIZE, AccessKind::Write)?;
-    if !call.machine.ledger.holds(call.cpu, spot.region) {
+    if !call.machine.ledger.holds(call.task, spot.region) {
         return Err(call.machine.not_owned(spot.region));
     }
     if call.machine.ledger.linked.contains_key(&node) {
-        call.machine.release(spot.region, Holder::Cpu(call.cpu), call.at)?;
+        call.machine.release(spot.region, call.holder(), call.at)?;
         return Ok(None);
     }
     Ok(Some(spot.region))
 }
 
 fn link(call: &mut Call<'_>, root: Field, node: u64, object: RegionId, index: usize) {
+    let program = call.holder();
     let ledger = &mut call.machine.ledger;
-    ledger.transfer(object, Holder::Cpu(call.cpu), Holder::Graph { root, node });
+    ledger.transfer(object, program, Holder::Graph { root, node });
     let graph = ledger.graphs.entry(root).or_default();
     graph.nodes.insert(index.min(graph.nodes.len()), node);
     ledger.linked.insert(node, root);
@@ -54,11 +55,12 @@ fn link(call: &mut Call<'_>, root: Field, node: u64, object: RegionId, index: us
 }
 
 fn unlink(call: &mut Call<'_>, root: Field, index: usize) -> Option<u64> {
+    let program = call.holder();
     let ledger = &mut call.machine.ledger;
     let node = ledger.graphs.get_mut(&root)?.nodes.remove(index)?;
     ledger.linked.remove(&node);
     let object = call.machine.memory.at(node)?.region;
-    ledger.transfer(object, Holder::Graph { root, node }, Holder::Cpu(call.cpu));
+    ledger.transfer(object, Holder::Graph { root, node }, program);
     call.machine.report.events.push(Event::Ownership(object));
     Some(node)
 }
