@@ -1,7 +1,7 @@
 //! Process 1's loop: reads requests from the port, runs each in a child, passes the children's replies back.
 //!
-//! As many requests run side by side as there are CPUs, except that a test run has the machine to itself: what it attaches
-//! would otherwise fire for others.
+//! As many requests run side by side as there are CPUs, except that a test run and a scenario have the machine to themselves: what
+//! they attach would otherwise fire for others.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::process::{self, Ending};
 use crate::protocol::{MAX_PAYLOAD, Reply, ReplyBody, Request, RequestBody};
-use crate::{load, run, setup};
+use crate::{load, run, scenario, setup};
 
 /// Longest request line, in bytes.
 const MAX_LINE: usize = 64 << 20;
@@ -75,7 +75,11 @@ pub fn serve(mut port: File) -> io::Result<()> {
 /// The next job, if it may start beside those that run.
 fn take_startable(waiting: &mut VecDeque<Job>, workers: &[Worker], limit: usize) -> Option<Job> {
     let next = waiting.front()?;
-    let alone = matches!(next.request.body, RequestBody::TestRun(_) | RequestBody::PowerOff);
+    let alone = match &next.request.body {
+        RequestBody::TestRun(_) | RequestBody::Scenario(_) | RequestBody::PowerOff => true,
+        RequestBody::TestRuns(runs) => runs.exclusive,
+        RequestBody::Hello | RequestBody::Load(_) => false,
+    };
     let free = match (alone, workers) {
         (_, []) => true,
         (true, _) => false,
@@ -89,6 +93,9 @@ fn start(job: Job) -> io::Result<Worker> {
     let id = job.request.id;
     let (exclusive, seconds) = match &job.request.body {
         RequestBody::TestRun(run) => (true, run.timeout_seconds),
+        // Each run has a limit of its own.
+        RequestBody::TestRuns(runs) => (runs.exclusive, 0),
+        RequestBody::Scenario(scenario) => (true, scenario.timeout_seconds),
         RequestBody::Load(load) => (false, load.timeout_seconds),
         RequestBody::Hello | RequestBody::PowerOff => (false, 0),
     };
@@ -97,6 +104,8 @@ fn start(job: Job) -> io::Result<Worker> {
         match &job.request.body {
             RequestBody::Load(request) => load::load(request, &job.payload, &mut sink),
             RequestBody::TestRun(request) => run::test_run(request, &job.payload, &mut sink),
+            RequestBody::TestRuns(request) => run::test_runs(request, &job.payload, &mut sink),
+            RequestBody::Scenario(request) => scenario::scenario(request, &job.payload, &mut sink),
             RequestBody::Hello | RequestBody::PowerOff => {}
         }
     })?;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::protocol::{Hello, Reply, ReplyBody, Request, RequestBody, TestRunRequest, TestRunResult};
+use super::protocol::{
+    Hello, Reply, ReplyBody, Request, RequestBody, ScenarioRequest, ScenarioResult, TestRunRequest, TestRunResult,
+};
 use super::qemu::{Accelerator, Event, Qemu};
 use super::{CrosscheckError, KernelImage, initramfs};
 
@@ -27,13 +29,22 @@ pub struct BootOptions {
     pub accelerator: Option<Accelerator>,
     /// How long the boot may take.
     pub boot_timeout: Duration,
+    /// Whether the kernel lays itself out at other addresses with each boot.
+    pub random_addresses: bool,
 }
 
 impl BootOptions {
     /// Four CPUs, 2 GiB, two minutes to boot.
     #[must_use]
     pub fn new(guest: PathBuf) -> BootOptions {
-        BootOptions { guest, cpus: 4, memory_mib: 2048, accelerator: None, boot_timeout: Duration::from_secs(120) }
+        BootOptions {
+            guest,
+            cpus: 4,
+            memory_mib: 2048,
+            accelerator: None,
+            boot_timeout: Duration::from_secs(120),
+            random_addresses: false,
+        }
     }
 }
 
@@ -79,7 +90,14 @@ impl Vm {
         let archive = files.path().join("initramfs");
         let packed = initramfs::pack(&guest, &image.release, config.as_deref()).map_err(here)?;
         fs::write(&archive, packed).map_err(|error| CrosscheckError::io(&archive, error))?;
-        let qemu = Qemu::start(&image.path, &archive, accelerator, options.cpus, options.memory_mib)?;
+        let qemu = Qemu::start(
+            &image.path,
+            &archive,
+            accelerator,
+            options.cpus,
+            options.memory_mib,
+            options.random_addresses,
+        )?;
         let nobody = Hello {
             release: String::new(),
             version: String::new(),
@@ -175,6 +193,24 @@ impl Vm {
         for body in self.request(RequestBody::TestRun(request), object, timeout)? {
             match body {
                 ReplyBody::TestRun(result) => return Ok(result),
+                ReplyBody::Failed { message } => return Err(CrosscheckError::Refused { message }),
+                _ => {}
+            }
+        }
+        Err(CrosscheckError::Refused { message: "no result came".into() })
+    }
+
+    /// Runs programs of one object concurrently, many times over.
+    ///
+    /// What goes wrong with the programs is the result's `error`, not an error here.
+    ///
+    /// # Errors
+    /// When the guest refuses, dies, or does not answer within the request's time and half a minute.
+    pub fn scenario(&mut self, object: &[u8], request: ScenarioRequest) -> Result<ScenarioResult, CrosscheckError> {
+        let timeout = Duration::from_secs(u64::from(request.timeout_seconds) + 30);
+        for body in self.request(RequestBody::Scenario(request), object, timeout)? {
+            match body {
+                ReplyBody::Scenario(result) => return Ok(result),
                 ReplyBody::Failed { message } => return Err(CrosscheckError::Refused { message }),
                 _ => {}
             }

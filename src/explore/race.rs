@@ -97,11 +97,11 @@ impl RaceDetector {
 
     /// Learns what those knew who released here.
     fn acquire(&mut self, touch: &Touch) {
-        use TouchKind::{Acquire, Atomic, Dereference, Lock, Read, Release, Unlock, Write};
+        use TouchKind::{Acquire, Atomic, Change, Dereference, Lock, Observe, Read, Release, Unlock, Write};
         let latest_only = match touch.kind {
             Atomic | Acquire | Lock | Unlock => false,
             Dereference => true,
-            Read | Write | Release => return,
+            Read | Write | Release | Observe | Change => return,
         };
         let mut cursor = self.places.newest(touch.place);
         while cursor != NONE {
@@ -116,7 +116,7 @@ impl RaceDetector {
             let knows_all = match record.touch.kind {
                 Atomic | Lock | Unlock => true,
                 Release | Write => latest_only,
-                Read | Dereference | Acquire => false,
+                Read | Dereference | Acquire | Observe | Change => false,
             };
             if knows_all && covers(&record.touch, touch) {
                 return;
@@ -154,7 +154,11 @@ impl RaceDetector {
 }
 
 fn races(first: TouchKind, second: TouchKind) -> bool {
-    (first.is_plain() || second.is_plain()) && (first.writes() || second.writes())
+    let touches_bytes = |kind| !matches!(kind, TouchKind::Observe | TouchKind::Change);
+    touches_bytes(first)
+        && touches_bytes(second)
+        && (first.is_plain() || second.is_plain())
+        && (first.writes() || second.writes())
 }
 
 fn covers(outer: &Touch, inner: &Touch) -> bool {

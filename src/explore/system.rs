@@ -35,6 +35,10 @@ pub enum TouchKind {
     Acquire,
     /// Orders what came before it ahead of every later `Acquire` or `Atomic` of the place; commutes with others of its kind.
     Release,
+    /// Depends on every `Change`, `Write` and `Atomic` of the place, orders nothing and races with nothing: is it alive, has a section begun?
+    Observe,
+    /// Conflicts with everything but its own kind, orders nothing and races with nothing: the end of a life, a free.
+    Change,
     /// Takes what only one can hold; ordered as `Atomic`. While it is held, another's step that would take it is no choice.
     Lock,
     /// Gives back what `Lock` took; ordered as `Atomic`.
@@ -45,8 +49,14 @@ impl TouchKind {
     /// Does the order of two touches of one place matter to what either does?
     #[must_use]
     pub fn conflicts(self, other: TouchKind) -> bool {
-        use TouchKind::{Acquire, Dereference, Read, Release};
-        !matches!((self, other), (Read | Dereference, Read | Dereference) | (Acquire, Acquire) | (Release, Release))
+        use TouchKind::{Acquire, Change, Dereference, Observe, Read, Release};
+        !matches!(
+            (self, other),
+            (Read | Dereference | Observe, Read | Dereference | Observe)
+                | (Acquire | Observe, Acquire | Observe)
+                | (Release | Observe, Release | Observe)
+                | (Change, Change)
+        )
     }
 
     /// Does it conflict with touches of every kind?
@@ -58,7 +68,7 @@ impl TouchKind {
     /// Can it change what others see?
     #[must_use]
     pub fn writes(self) -> bool {
-        !matches!(self, TouchKind::Read | TouchKind::Dereference | TouchKind::Acquire)
+        !matches!(self, TouchKind::Read | TouchKind::Dereference | TouchKind::Acquire | TouchKind::Observe)
     }
 
     /// Is it a plain access, which races with any unordered conflicting one?

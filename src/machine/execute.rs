@@ -4,11 +4,11 @@ use crate::isa::{AtomicOp, Size, Width};
 
 use super::alu;
 use super::code::{Broken, Code, Op};
-use super::cpu::Execution;
 use super::event::{Access, AccessKind, StepReport};
 use super::fault::{Attempt, FaultKind, Trap};
 use super::memory::{Memory, Spot};
 use super::rcu::ReadSide;
+use super::task::Execution;
 
 /// What is to be done after an instruction that is not done by its own registers and memory.
 #[derive(Clone, Copy, Debug)]

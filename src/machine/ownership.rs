@@ -1,16 +1,16 @@
 //! Who holds each reference: the ledger, and what happens when the last one goes.
 //!
-//! A reference is born with `bpf_obj_new` and its like, or with an acquiring kfunc. It is held by the program on a
-//! CPU, by a kptr field, or by a list or tree, and `bpf_kptr_xchg` and the graph kfuncs move it between them. The
+//! A reference is born with `bpf_obj_new` and its like, or with an acquiring kfunc. It is held by the program that a
+//! task runs, by a kptr field, or by a list or tree, and `bpf_kptr_xchg` and the graph kfuncs move it between them. The
 //! memory of an object is freed when its last reference is given back.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use smallvec::SmallVec;
 
-use super::event::Event;
+use super::event::{Access, AccessKind, Event, places};
 use super::fault::{FaultKind, Trap};
-use super::rcu::GracePeriod;
+use super::rcu::{Deferred, GracePeriod};
 use super::region::{Life, RegionKind};
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
@@ -21,8 +21,8 @@ pub type Field = (RegionId, u32);
 /// Who holds a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// The program that runs on that CPU.
-    Cpu(u32),
+    /// The program that the task runs.
+    Task(u32),
     /// The kptr field at that place.
     Field(Field),
     /// The list or tree whose root is at that place; the node is the address by which it is linked.
@@ -57,7 +57,7 @@ pub struct Ledger {
     references: BTreeMap<RegionId, SmallVec<[Reference; 1]>>,
     /// What each kptr field holds.
     fields: BTreeMap<Field, RegionId>,
-    /// What the program on each CPU holds, oldest first.
+    /// What each task's program holds, oldest first.
     held: Vec<Vec<RegionId>>,
     pub(super) graphs: BTreeMap<Field, Graph>,
     /// Which root each linked node belongs to.
@@ -65,10 +65,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Nothing held on that many CPUs.
+    /// Nothing held by that many tasks.
     #[must_use]
-    pub fn new(cpus: u32) -> Ledger {
-        Ledger { held: vec![Vec::new(); cpus as usize], ..Ledger::default() }
+    pub fn new(tasks: u32) -> Ledger {
+        Ledger { held: vec![Vec::new(); tasks as usize], ..Ledger::default() }
+    }
+
+    /// Room for one more task.
+    pub(super) fn add_task(&mut self) {
+        self.held.push(Vec::new());
     }
 
     /// Every region with its references, in the order of allocation.
@@ -82,22 +87,22 @@ impl Ledger {
         self.fields.get(&field).copied()
     }
 
-    /// What the program on a CPU holds, oldest first.
+    /// What a task's program holds, oldest first.
     #[must_use]
-    pub fn held_by(&self, cpu: u32) -> &[RegionId] {
-        self.held.get(cpu as usize).map_or(&[], Vec::as_slice)
+    pub fn held_by(&self, task: u32) -> &[RegionId] {
+        self.held.get(task as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// Does the program on that CPU hold a reference to the region?
+    /// Does that task's program hold a reference to the region?
     #[must_use]
-    pub fn holds(&self, cpu: u32, region: RegionId) -> bool {
-        self.held_by(cpu).contains(&region)
+    pub fn holds(&self, task: u32, region: RegionId) -> bool {
+        self.held_by(task).contains(&region)
     }
 
-    /// A new reference, held by the program on a CPU.
-    pub fn acquire(&mut self, cpu: u32, region: RegionId, acquired: Moment) {
-        self.references.entry(region).or_default().push(Reference { holder: Holder::Cpu(cpu), acquired });
-        self.note(Holder::Cpu(cpu), region);
+    /// A new reference, held by a task's program.
+    pub fn acquire(&mut self, task: u32, region: RegionId, acquired: Moment) {
+        self.references.entry(region).or_default().push(Reference { holder: Holder::Task(task), acquired });
+        self.note(Holder::Task(task), region);
     }
 
     /// Where a holder's reference was acquired; `None` if it holds none.
@@ -140,8 +145,8 @@ impl Ledger {
 
     fn note(&mut self, holder: Holder, region: RegionId) {
         match holder {
-            Holder::Cpu(cpu) => {
-                if let Some(held) = self.held.get_mut(cpu as usize) {
+            Holder::Task(task) => {
+                if let Some(held) = self.held.get_mut(task as usize) {
                     held.push(region);
                 }
             }
@@ -154,8 +159,8 @@ impl Ledger {
 
     fn forget(&mut self, holder: Holder, region: RegionId) {
         match holder {
-            Holder::Cpu(cpu) => {
-                if let Some(held) = self.held.get_mut(cpu as usize)
+            Holder::Task(task) => {
+                if let Some(held) = self.held.get_mut(task as usize)
                     && let Some(index) = held.iter().rposition(|&other| other == region)
                 {
                     held.remove(index);
@@ -181,6 +186,7 @@ fn describe(kind: &RegionKind) -> &'static str {
     match kind {
         RegionKind::PerCpuObject { .. } => "per-CPU object",
         RegionKind::Object { .. } => "object",
+        RegionKind::Record { .. } => "record",
         _ => "reference",
     }
 }
@@ -193,9 +199,10 @@ impl Machine {
     pub(super) fn release(&mut self, region: RegionId, from: Holder, at: Moment) -> Result<(), Box<Trap>> {
         let left = self.ledger.remove(region, from).ok_or_else(|| self.not_owned(region))?;
         self.report.events.push(Event::Ownership(region));
-        let object =
-            matches!(self.memory.region(region).kind, RegionKind::Object { .. } | RegionKind::PerCpuObject { .. });
-        if left == 0 && object {
+        self.report.order(places::references(self.memory.region(region).place), AccessKind::Atomic);
+        let kind = &self.memory.region(region).kind;
+        let object = matches!(kind, RegionKind::Object { .. } | RegionKind::PerCpuObject { .. });
+        if left == 0 && (object || matches!(kind, RegionKind::KernelObject { .. })) {
             self.drop_contents(region, at)?;
             self.free_after_grace_period(region, GracePeriod::Rcu, at);
         }
@@ -249,13 +256,19 @@ impl Machine {
 
     /// Frees a region, and the copies of a per-CPU object, once a grace period has ended.
     pub(super) fn free_after_grace_period(&mut self, region: RegionId, kind: GracePeriod, at: Moment) {
-        if matches!(self.memory.region(region).kind, RegionKind::KernelObject { .. }) {
+        // The kernel itself holds what was there from the start.
+        let described = self.memory.region(region);
+        if matches!(described.kind, RegionKind::KernelObject { .. }) && described.allocated.is_none() {
             return;
         }
         let waiting = self.rcu.defer(region, kind, at);
+        self.report.order(places::RCU, AccessKind::Change);
+        self.report.order(places::cache(at.cpu), AccessKind::Atomic);
         for part in self.parts(region) {
             self.memory.retire(part, waiting, at);
             self.report.events.push(Event::Freed(part));
+            let size = self.memory.len(part).max(1);
+            self.report.accesses.push(Access { region: part, offset: 0, size, kind: AccessKind::Change });
         }
     }
 
@@ -272,6 +285,11 @@ impl Machine {
     /// were freed by it, oldest first.
     pub fn end_grace_period(&mut self) -> Vec<RegionId> {
         let ripe = self.rcu.take_ripe();
+        self.reclaim_all(ripe)
+    }
+
+    /// Frees what has waited long enough.
+    pub(super) fn reclaim_all(&mut self, ripe: Vec<Deferred>) -> Vec<RegionId> {
         let mut freed = Vec::with_capacity(ripe.len());
         for deferred in ripe {
             for part in self.parts(deferred.region) {

@@ -1,4 +1,4 @@
-//! RCU: read-side sections per CPU, frees that wait, and the end of a grace period.
+//! RCU: read-side sections per task, frees that wait, and the end of a grace period.
 //!
 //! The rules as of Linux 6.12. A program that may not sleep runs inside `rcu_read_lock` as a whole
 //! (`__bpf_prog_enter`); one that may sleep runs inside `rcu_read_lock_trace` (`__bpf_prog_enter_sleepable`) and takes
@@ -32,7 +32,7 @@ pub struct Waiting {
     pub since: u64,
 }
 
-/// One CPU's read-side sections.
+/// One task's read-side sections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadSide {
     depth: u32,
@@ -42,13 +42,13 @@ pub struct ReadSide {
 }
 
 impl ReadSide {
-    /// Is the CPU inside a plain RCU section?
+    /// Is the task inside a plain RCU section?
     #[must_use]
     pub fn in_rcu(&self) -> bool {
         self.depth > 0
     }
 
-    /// Is the CPU inside an RCU-tasks-trace section?
+    /// Is the task inside an RCU-tasks-trace section?
     #[must_use]
     pub fn in_trace(&self) -> bool {
         self.trace
@@ -60,7 +60,7 @@ impl ReadSide {
         self.depth
     }
 
-    /// Does this CPU's section keep memory alive that waits so?
+    /// Does this task's section keep memory alive that waits so?
     #[must_use]
     pub fn protects(&self, waiting: Waiting) -> bool {
         let plain = self.depth > 0 && self.entered < waiting.since;
@@ -80,7 +80,7 @@ pub struct Deferred {
     pub at: Moment,
 }
 
-/// All CPUs' sections and the frees that wait.
+/// All tasks' sections and the frees that wait.
 #[derive(Clone, Debug)]
 pub struct Rcu {
     clock: u64,
@@ -91,21 +91,26 @@ pub struct Rcu {
 impl Rcu {
     /// No reader, nothing waiting.
     #[must_use]
-    pub fn new(cpus: u32) -> Rcu {
-        Rcu { clock: 1, readers: vec![ReadSide::default(); cpus as usize], deferred: Vec::new() }
+    pub fn new(tasks: u32) -> Rcu {
+        Rcu { clock: 1, readers: vec![ReadSide::default(); tasks as usize], deferred: Vec::new() }
     }
 
-    /// The sections of a CPU; none for a CPU that does not exist.
+    /// Room for one more task.
+    pub(super) fn add_task(&mut self) {
+        self.readers.push(ReadSide::default());
+    }
+
+    /// The sections of a task; none for one that does not exist.
     #[must_use]
-    pub fn reader(&self, cpu: u32) -> ReadSide {
-        self.readers.get(cpu as usize).copied().unwrap_or_default()
+    pub fn reader(&self, task: u32) -> ReadSide {
+        self.readers.get(task as usize).copied().unwrap_or_default()
     }
 
     /// Enters a plain section; sections nest, and the outermost one counts.
-    pub fn lock(&mut self, cpu: u32) {
+    pub fn lock(&mut self, task: u32) {
         self.clock += 1;
         let clock = self.clock;
-        if let Some(reader) = self.readers.get_mut(cpu as usize) {
+        if let Some(reader) = self.readers.get_mut(task as usize) {
             if reader.depth == 0 {
                 reader.entered = clock;
             }
@@ -114,8 +119,8 @@ impl Rcu {
     }
 
     /// Leaves a plain section; `false` if there was none.
-    pub fn unlock(&mut self, cpu: u32) -> bool {
-        match self.readers.get_mut(cpu as usize) {
+    pub fn unlock(&mut self, task: u32) -> bool {
+        match self.readers.get_mut(task as usize) {
             Some(reader) if reader.depth > 0 => {
                 reader.depth -= 1;
                 true
@@ -125,18 +130,18 @@ impl Rcu {
     }
 
     /// Enters the section that a program that may sleep runs in.
-    pub fn lock_trace(&mut self, cpu: u32) {
+    pub fn lock_trace(&mut self, task: u32) {
         self.clock += 1;
         let clock = self.clock;
-        if let Some(reader) = self.readers.get_mut(cpu as usize) {
+        if let Some(reader) = self.readers.get_mut(task as usize) {
             reader.trace = true;
             reader.trace_entered = clock;
         }
     }
 
-    /// Leaves every section of a CPU: its program has ended.
-    pub fn leave(&mut self, cpu: u32) {
-        if let Some(reader) = self.readers.get_mut(cpu as usize) {
+    /// Leaves every section of a task: its program has ended.
+    pub fn leave(&mut self, task: u32) {
+        if let Some(reader) = self.readers.get_mut(task as usize) {
             *reader = ReadSide::default();
         }
     }
@@ -161,9 +166,21 @@ impl Rcu {
         !self.readers.iter().any(|reader| reader.protects(deferred.waiting))
     }
 
+    /// The frees that were asked for on that CPU and whose grace period could end now, oldest first.
+    pub(super) fn ripe_of(&self, cpu: u32) -> impl Iterator<Item = &Deferred> {
+        self.deferred.iter().filter(move |deferred| deferred.at.cpu == cpu && self.is_ripe(deferred))
+    }
+
     /// Ends the grace period of every free that could end, and returns them, oldest first.
     pub fn take_ripe(&mut self) -> Vec<Deferred> {
-        let (ripe, rest) = std::mem::take(&mut self.deferred).into_iter().partition(|deferred| self.is_ripe(deferred));
+        self.take(|_| true)
+    }
+
+    /// The same, of those that pass a test.
+    pub(super) fn take(&mut self, wanted: impl Fn(&Deferred) -> bool) -> Vec<Deferred> {
+        let (ripe, rest) = std::mem::take(&mut self.deferred)
+            .into_iter()
+            .partition(|deferred| wanted(deferred) && self.is_ripe(deferred));
         self.deferred = rest;
         ripe
     }

@@ -2,25 +2,30 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::btf::fields::SpecialFields;
 use crate::btf::{Btf, TypeId};
 use crate::object::Object;
 
 use super::code::{self, LoadedProgram};
-use super::cpu::{Cpu, Execution, Then};
-use super::event::{Event, Outcome, StepReport};
+use super::context::{Context, Input, Output, TRACING_CONTEXT};
+use super::event::{AccessKind, Event, Outcome, StepReport, places};
 use super::execute::{Flow, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 use super::maps::MapState;
-use super::memory::{Contents, Memory, UnwrittenRead};
+use super::memory::{Allocator, Contents, Memory, UnwrittenRead};
 use super::models::{Answer, Call};
 use super::ownership::{Field, Holder, Ledger};
 use super::rcu::Rcu;
 use super::region::RegionKind;
+use super::restore::Tracked;
 use super::setup::{MAX_CPUS, MachineOptions, SetupError};
+use super::store_buffer::StoreBuffers;
 use super::story::{Moment, RegionId};
+use super::task::{Execution, Task, Then};
 use super::types;
-use super::world::{TRACING_CONTEXT, World};
+use super::world::World;
 
 /// References that a program still held when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,16 +54,21 @@ pub struct Machine {
     pub(super) options: Arc<MachineOptions>,
     pub(super) memory: Memory,
     pub(super) rcu: Rcu,
-    pub(super) cpus: Vec<Cpu>,
+    pub(super) tasks: Vec<Task>,
     pub(super) programs: Vec<Arc<LoadedProgram>>,
     pub(super) maps: Vec<MapState>,
-    pub(super) ledger: Ledger,
-    pub(super) world: World,
+    pub(super) ledger: Tracked<Ledger>,
+    pub(super) world: Tracked<World>,
     pub(super) report: StepReport,
     pub(super) steps: u64,
     pub(super) printed: Vec<String>,
-    leaks: Vec<Leak>,
-    unwritten: Vec<UnwrittenNote>,
+    pub(super) leaks: Vec<Leak>,
+    pub(super) unwritten: Vec<UnwrittenNote>,
+    /// How the next step goes where it can go in several ways.
+    pub(super) branch: u16,
+    pub(super) store_buffers: StoreBuffers,
+    /// Offsets of kptrs in the object's types, once an explorer asks.
+    pub(super) kptrs: Arc<FxHashMap<TypeId, Vec<u32>>>,
 }
 
 /// `BPF_PROG_TYPE_STRUCT_OPS`.
@@ -79,16 +89,19 @@ impl Machine {
         let mut machine = Machine {
             memory: Memory::new(options.max_memory),
             rcu: Rcu::new(cpus),
-            cpus: vec![Cpu::default(); cpus as usize],
+            tasks: (0..cpus).map(Task::new).collect(),
             programs: Vec::new(),
             maps: Vec::new(),
-            ledger: Ledger::new(cpus),
-            world: World::new(options.seed, cpus),
+            ledger: Tracked::new(Ledger::new(cpus)),
+            world: Tracked::new(World::new(options.seed, cpus)),
             report: StepReport::new(),
             steps: 0,
             printed: Vec::new(),
             leaks: Vec::new(),
             unwritten: Vec::new(),
+            branch: 0,
+            store_buffers: StoreBuffers::default(),
+            kptrs: Arc::default(),
             object: Arc::clone(&object),
             options: Arc::new(options),
         };
@@ -133,14 +146,40 @@ impl Machine {
         Ok(index)
     }
 
-    /// Starts a loaded program on a CPU that is idle.
+    /// Adds a task on a CPU and returns its number. Tasks 0 to N - 1 are there from the start, one on each of N CPUs.
     ///
     /// # Errors
-    /// [`SetupError`] if there is no such CPU or it is busy, and if memory for its stack is short.
-    pub fn start(&mut self, program: u32, cpu: u32) -> Result<(), SetupError> {
+    /// [`SetupError::NoSuchCpu`].
+    pub fn add_task(&mut self, cpu: u32) -> Result<u32, SetupError> {
+        let cpus = self.cpu_count();
+        if cpu >= cpus {
+            return Err(SetupError::NoSuchCpu { cpu, cpus });
+        }
+        self.tasks.push(Task::new(cpu));
+        self.rcu.add_task();
+        self.ledger.add_task();
+        Ok(self.tasks.len() as u32 - 1)
+    }
+
+    /// Starts a loaded program in a task that is idle. Task N is the one that each CPU N has from the start.
+    ///
+    /// # Errors
+    /// [`SetupError`] if there is no such task or it is busy, and if memory for its stack is short.
+    pub fn start(&mut self, program: u32, task: u32) -> Result<(), SetupError> {
+        self.start_with(program, task, &Input::default())
+    }
+
+    /// The same with a packet or context of one's own.
+    ///
+    /// # Errors
+    /// As [`Machine::start`], and if the kernel refuses such an input or it is not modelled.
+    pub fn start_with(&mut self, program: u32, task: u32, input: &Input) -> Result<(), SetupError> {
         let cpus = self.cpu_count();
         let too_big = |_| SetupError::Memory(self.object.name.clone());
-        let Some(state) = self.cpus.get_mut(cpu as usize) else { return Err(SetupError::NoSuchCpu { cpu, cpus }) };
+        let Some(state) = self.tasks.get_mut(task as usize) else {
+            return Err(SetupError::NoSuchCpu { cpu: task, cpus });
+        };
+        let cpu = state.cpu;
         if state.execution.is_some() {
             return Err(SetupError::Busy(cpu));
         }
@@ -151,67 +190,90 @@ impl Machine {
                 available: format!("{} loaded ones", self.programs.len()),
             });
         };
+        self.report.clear();
+        self.memory.allocator = Allocator::task(task, cpu);
+        if let Some(old) = self.world.contexts.remove(&task) {
+            old.release(&mut self.memory, self.steps);
+        }
+        let types = self.options.kernel_types.as_deref().or(self.object.btf.as_deref());
         let section = &loaded.source.section;
-        let (sleepable, program_type) = (section.sleepable, section.program_type);
+        let context = Context::prepare(&mut self.memory, &self.options, types, section, input)
+            .map_err(|refusal| refusal.into_setup_error(&self.object.name))?;
+        let (address, sleepable) = (context.address, section.sleepable);
+        self.world.contexts.insert(task, context);
         state.execution = Some(Execution::new(Arc::clone(loaded)));
-        state.push(cpu, &mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
-        let context = self.world.context(&mut self.memory, &self.options, cpu, program_type).map_err(too_big)?;
+        state.push(&mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
         if let Some(execution) = &mut state.execution {
-            execution.registers[1] = context;
+            execution.registers[1] = address;
             execution.known |= 1 << 1;
         }
+        self.report.order(places::RCU, AccessKind::Observe);
         if sleepable {
-            self.rcu.lock_trace(cpu);
+            self.rcu.lock_trace(task);
         } else {
-            self.rcu.lock(cpu);
+            self.rcu.lock(task);
         }
         Ok(())
     }
 
-    /// Runs the program on a CPU until it ends.
+    /// What a task's last program left of its input; `None` before its first.
+    #[must_use]
+    pub fn output(&self, task: u32) -> Option<Output> {
+        self.world.contexts.get(&task).map(|context| context.output(&self.memory))
+    }
+
+    /// Runs a task's program until it ends.
     ///
-    /// A lock that another CPU holds is never given back in such a run, so that waiting for one is a deadlock.
-    pub fn run(&mut self, cpu: u32) -> End {
+    /// A lock that another task holds is never given back in such a run, so that waiting for one is a deadlock.
+    pub fn run(&mut self, task: u32) -> End {
         loop {
-            match self.step(cpu) {
+            match self.step(task) {
                 Ok(Outcome::Ran) => {}
                 Ok(Outcome::Returned(value)) => return End::Returned(value),
-                Ok(Outcome::Blocked) => return self.fail(cpu, *Trap::fault(FaultKind::Deadlock)),
+                Ok(Outcome::Blocked) => return self.fail(task, *Trap::fault(FaultKind::Deadlock)),
                 Err(end) => return *end,
             }
         }
     }
 
-    /// Executes one instruction of one CPU. What it touched is in [`Machine::report`] until the next step.
+    /// Executes one instruction of one task. What it touched is in [`Machine::report`] until the next step.
     ///
     /// # Errors
-    /// The [`End`] of the run, when the program cannot go on; the CPU is idle then. A CPU without a program, or one
-    /// that does not exist, has returned zero.
+    /// The [`End`] of the run, when the program cannot go on; the task is idle then. A task without a program, or
+    /// one that does not exist, has returned zero.
     #[inline]
-    pub fn step(&mut self, cpu: u32) -> Result<Outcome, Box<End>> {
+    pub fn step(&mut self, task: u32) -> Result<Outcome, Box<End>> {
         self.report.clear();
-        let reader = self.rcu.reader(cpu);
-        let Some(execution) = self.cpus.get_mut(cpu as usize).and_then(|state| state.execution.as_mut()) else {
-            return Ok(Outcome::Returned(0));
-        };
+        let reader = self.rcu.reader(task);
+        let Some(state) = self.tasks.get_mut(task as usize) else { return Ok(Outcome::Returned(0)) };
+        let cpu = state.cpu;
+        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         if self.steps >= self.options.max_insns {
             let limit = Limit::Instructions(self.options.max_insns);
-            return Err(Box::new(self.fail(cpu, Trap::Limit(limit))));
+            return Err(Box::new(self.fail(task, Trap::Limit(limit))));
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
         self.steps += 1;
+        if self.has_store_buffers()
+            && let Some(outcome) = self.step_buffered(task)
+        {
+            return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+        }
+        let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
+            return Ok(Outcome::Returned(0));
+        };
         let flow = execute(execution, &mut self.memory, &reader, &mut self.report);
         if self.memory.unwritten_read.is_some() {
             self.note_unwritten();
         }
         let outcome = match flow {
             Ok(Flow::Next) => return Ok(Outcome::Ran),
-            Ok(Flow::CallLocal(target)) => self.call_local(cpu, target),
-            Ok(Flow::Call(site)) => self.call(cpu, site),
-            Ok(Flow::Exit) => self.exit(cpu),
-            Err(trap) => Err(trap),
+            Ok(Flow::CallLocal(target)) => self.call_local(task, target),
+            Ok(Flow::Call(site)) => self.call(task, site),
+            Ok(Flow::Exit) => self.exit(task),
+            Err(trap) => self.context_access(task, trap),
         };
-        outcome.map_err(|trap| Box::new(self.fail(cpu, *trap)))
+        outcome.map_err(|trap| Box::new(self.fail(task, *trap)))
     }
 
     #[cold]
@@ -226,15 +288,18 @@ impl Machine {
         }
     }
 
-    fn call_local(&mut self, cpu: u32, target: u32) -> Result<Outcome, Box<Trap>> {
-        let state = &mut self.cpus[cpu as usize];
+    fn call_local(&mut self, task: u32, target: u32) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.tasks[task as usize];
+        self.memory.allocator = Allocator::task(task, state.cpu);
         let return_to = state.execution.as_ref().map_or(0, |execution| execution.pc + 1);
-        state.push(cpu, &mut self.memory, target, return_to, Then::Return)?;
+        state.push(&mut self.memory, target, return_to, Then::Return)?;
         Ok(Outcome::Ran)
     }
 
-    fn call(&mut self, cpu: u32, site: usize) -> Result<Outcome, Box<Trap>> {
-        let Some(execution) = &self.cpus[cpu as usize].execution else { return Ok(Outcome::Returned(0)) };
+    fn call(&mut self, task: u32, site: usize) -> Result<Outcome, Box<Trap>> {
+        let Task { cpu, execution: Some(execution), .. } = &self.tasks[task as usize] else {
+            return Ok(Outcome::Returned(0));
+        };
         let Some(site) = execution.program.calls.get(site) else { return Err(Trap::fault(FaultKind::RanOff)) };
         let Some(model) = site.model else {
             let what = if site.kfunc { "kfunc" } else { "helper" };
@@ -242,17 +307,19 @@ impl Machine {
         };
         let mut args = [0; 5];
         args.copy_from_slice(&execution.registers[1..6]);
+        let cpu = *cpu;
+        self.memory.allocator = Allocator::task(task, cpu);
         let at = self.report.at;
-        let answer = (model.run)(&mut Call { machine: self, name: model.name, cpu, args, at })?;
+        let answer = (model.run)(&mut Call { machine: self, name: model.name, task, cpu, args, at })?;
         if self.memory.unwritten_read.is_some() {
             self.note_unwritten();
         }
-        self.answer(cpu, answer)
+        self.answer(task, answer)
     }
 
     /// Carries out what a model answered.
-    fn answer(&mut self, cpu: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
-        let state = &mut self.cpus[cpu as usize];
+    fn answer(&mut self, task: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         match answer {
             Answer::Value(value) => {
@@ -264,6 +331,12 @@ impl Machine {
                 execution.pc += 1;
             }
             Answer::Blocked => return Ok(Outcome::Blocked),
+            Answer::TailCall { place, context } => {
+                if !self.tail_call(task, place, context)? {
+                    return self.answer(task, Answer::Nothing);
+                }
+            }
+            Answer::Throw { cookie } => return self.throw(task, cookie),
             Answer::CallBack { function, args, then } => {
                 let Some(target) = execution.program.function_slot(function) else {
                     return Err(Trap::argument("callback", "the address is no function of the program"));
@@ -272,14 +345,14 @@ impl Machine {
                 let return_to = execution.pc;
                 execution.registers[1..6].copy_from_slice(&args);
                 execution.known |= 0b11_1110;
-                state.push(cpu, &mut self.memory, target, return_to, Then::Resume(then))?;
+                state.push(&mut self.memory, target, return_to, Then::Resume(then))?;
             }
         }
         Ok(Outcome::Ran)
     }
 
-    fn exit(&mut self, cpu: u32) -> Result<Outcome, Box<Trap>> {
-        let state = &mut self.cpus[cpu as usize];
+    pub(super) fn exit(&mut self, task: u32) -> Result<Outcome, Box<Trap>> {
+        let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         let value = (execution.known & 1 != 0).then_some(execution.registers[0]);
         let innermost = execution.frames.last().map(|frame| &frame.then);
@@ -292,60 +365,73 @@ impl Machine {
         if execution.frames.len() == 1 {
             check_balance(execution)?;
         }
-        let mut stacks = [RegionId(0); super::cpu::MAX_FRAMES];
-        let known = state.stacks().len().min(stacks.len());
-        stacks[..known].copy_from_slice(&state.stacks()[..known]);
-        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
-        let Some(frame) = execution.pop(&mut self.memory, &stacks[..known]) else {
-            return Err(Trap::fault(FaultKind::RanOff));
-        };
+        let Some(frame) = state.pop(&mut self.memory) else { return Err(Trap::fault(FaultKind::RanOff)) };
         match frame.then {
             Then::Return => {
-                execution.finish_call(value);
+                if let Some(execution) = &mut state.execution {
+                    execution.finish_call(value);
+                }
                 Ok(Outcome::Ran)
             }
             Then::Resume(continuation) => {
-                let (at, args) = (self.report.at, [0; 5]);
+                let (at, args, cpu) = (self.report.at, [0; 5], state.cpu);
                 let answer =
-                    continuation.resume(&mut Call { machine: self, name: "callback", cpu, args, at }, result)?;
-                self.answer(cpu, answer)
+                    continuation.resume(&mut Call { machine: self, name: "callback", task, cpu, args, at }, result)?;
+                self.answer(task, answer)
             }
             Then::Finish => {
-                self.stop(cpu, true);
+                self.stop(task, true);
                 Ok(Outcome::Returned(result))
             }
         }
     }
 
-    /// Makes a CPU idle: its sections end, and what its program still held is lost. That is a leak if the program
+    /// A task enters a section that holds grace periods back.
+    pub(super) fn enter_rcu(&mut self, task: u32) {
+        self.report.order(places::RCU, AccessKind::Observe);
+        self.rcu.lock(task);
+    }
+
+    /// A task leaves such a section.
+    pub(super) fn leave_rcu(&mut self, task: u32) {
+        if self.rcu.reader(task).depth() == 1 {
+            self.report.order(places::READERS, AccessKind::Release);
+        }
+        self.rcu.unlock(task);
+    }
+
+    /// Makes a task idle: its sections end, and what its program still held is lost. That is a leak if the program
     /// came to its end.
-    fn stop(&mut self, cpu: u32, ended: bool) {
-        for region in self.ledger.held_by(cpu).to_vec() {
-            let acquired = self.ledger.acquired_at(region, Holder::Cpu(cpu)).unwrap_or(self.report.at);
-            self.ledger.transfer(region, Holder::Cpu(cpu), Holder::Lost);
+    fn stop(&mut self, task: u32, ended: bool) {
+        let cpu = self.cpu_of(task);
+        for region in self.ledger.held_by(task).to_vec() {
+            let acquired = self.ledger.acquired_at(region, Holder::Task(task)).unwrap_or(self.report.at);
+            self.ledger.transfer(region, Holder::Task(task), Holder::Lost);
             if ended {
                 self.leaks.push(Leak { region, acquired, cpu });
             }
         }
-        let stacks = self.cpus[cpu as usize].stacks().to_vec();
+        let stacks = self.tasks[task as usize].stacks().to_vec();
         for stack in stacks {
             self.memory.close_frame(stack);
         }
-        self.world.locks.retain(|_, &mut holder| holder != cpu);
-        self.rcu.leave(cpu);
-        self.cpus[cpu as usize].execution = None;
+        self.world.locks.retain(|_, &mut holder| holder != task);
+        self.report.order(places::READERS, AccessKind::Release);
+        self.rcu.leave(task);
+        self.tasks[task as usize].execution = None;
     }
 
-    /// Turns a trap into the end of the run, with where and when, and makes the CPU idle.
+    /// Turns a trap into the end of the run, with where and when, and makes the task idle.
     #[cold]
-    fn fail(&mut self, cpu: u32, trap: Trap) -> End {
-        let state = self.cpus.get(cpu as usize).and_then(|state| state.execution.as_ref());
+    fn fail(&mut self, task: u32, trap: Trap) -> End {
+        let cpu = self.cpu_of(task);
+        let state = self.tasks.get(task as usize).and_then(|state| state.execution.as_ref());
         let callers = state.map_or(Vec::new(), Execution::callers);
         let mut at = self.report.at;
         if let (Trap::Limit(_), Some(execution)) = (&trap, state) {
             at = Moment { place: execution.place(), cpu, step: self.steps };
         }
-        self.stop(cpu, false);
+        self.stop(task, false);
         match trap {
             Trap::Fault { kind, access, region } => {
                 let story = region.map(|id| self.story(id));
@@ -414,13 +500,19 @@ impl Machine {
     /// Number of CPUs.
     #[must_use]
     pub fn cpu_count(&self) -> u32 {
-        self.cpus.len() as u32
+        self.options.cpus
     }
 
-    /// Is a program running on that CPU?
+    /// The CPU that a task is on; 0 for one that does not exist.
     #[must_use]
-    pub fn is_running(&self, cpu: u32) -> bool {
-        self.cpus.get(cpu as usize).is_some_and(|state| state.execution.is_some())
+    pub fn cpu_of(&self, task: u32) -> u32 {
+        self.tasks.get(task as usize).map_or(0, |task| task.cpu)
+    }
+
+    /// Does that task run a program?
+    #[must_use]
+    pub fn is_running(&self, task: u32) -> bool {
+        self.tasks.get(task as usize).is_some_and(|state| state.execution.is_some())
     }
 
     /// Programs that were loaded, by index.
@@ -533,7 +625,7 @@ impl Machine {
     }
 }
 
-fn check_balance(execution: &Execution) -> Result<(), Box<Trap>> {
+pub(super) fn check_balance(execution: &Execution) -> Result<(), Box<Trap>> {
     let open = if execution.lock.is_some() {
         "the program ends with a bpf_spin_lock held"
     } else if execution.rcu_sections > 0 {

@@ -114,12 +114,15 @@ impl<'m> Words<'m> {
         match &self.machine.memory().region(id).kind {
             RegionKind::Stack { cpu, frame: 0 } => format!("the program's stack on CPU {cpu}"),
             RegionKind::Stack { cpu, frame } => format!("the stack of call {frame} on CPU {cpu}"),
-            RegionKind::Context => "the program's context".to_owned(),
+            RegionKind::Context | RegionKind::SyscallContext => "the program's context".to_owned(),
+            RegionKind::Packet => "the packet".to_owned(),
+            RegionKind::FlowKeys => "the flow dissector's keys".to_owned(),
             RegionKind::MapValue { map, element, cpu } => {
                 let value = self.element(*map, *element, id);
                 cpu.map_or(value.clone(), |cpu| format!("{value}, copy of CPU {cpu}"))
             }
             RegionKind::MapKey { map } => format!("a key of map {}", self.map_name(*map)),
+            RegionKind::Record { map } => format!("a record of ring buffer {}", self.map_name(*map)),
             RegionKind::Map { map } => format!("map {} itself", self.map_name(*map)),
             RegionKind::Object { type_id } => format!("object of {}", self.type_name(*type_id)),
             RegionKind::PerCpuObject { type_id } => format!("per-CPU object of {}", self.type_name(*type_id)),
@@ -205,7 +208,7 @@ impl<'m> Words<'m> {
     #[must_use]
     pub fn holder(&self, holder: Holder) -> String {
         match holder {
-            Holder::Cpu(cpu) => format!("the program on CPU {cpu}"),
+            Holder::Task(task) => format!("the program on CPU {}", self.machine.cpu_of(task)),
             Holder::Field(field) => self.field(field),
             Holder::Graph { root, .. } => format!("the list or tree {}", self.field(root)),
             Holder::Lost => "nobody".to_owned(),

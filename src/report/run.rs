@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::btf::{Type, TypeId};
 use crate::machine::ownership::{Holder, Reference};
-use crate::machine::{Attempt, End, Fault, Machine, MapFamily, Moment, RegionId, RegionKind, Unsupported};
+use crate::machine::{Attempt, End, Fault, Machine, Moment, RegionId, RegionKind, Unsupported};
 
 use super::place::Words;
 use super::value::{Values, hex, plain};
@@ -169,7 +169,7 @@ impl<'m> RunReport<'m> {
     fn maps(&self) -> Map<String, Value> {
         let mut maps = Map::new();
         for (index, (map, state)) in self.machine.object().maps.iter().zip(self.machine.maps()).enumerate() {
-            if map.globals.is_some() || state.family == MapFamily::Other {
+            if map.globals.is_some() || !state.family.has_values() {
                 continue;
             }
             let value_type = map.definition.value_type;
@@ -244,7 +244,7 @@ impl<'m> RunReport<'m> {
         let is_held = |region: RegionId, reference: &Reference| match reference.holder {
             Holder::Lost => false,
             Holder::Field(field) => !overwritten.iter().any(|&(lost, at, _)| (lost, at) == (region, field)),
-            Holder::Cpu(_) | Holder::Graph { .. } => true,
+            Holder::Task(_) | Holder::Graph { .. } => true,
         };
         let all = self.machine.ledger().iter().flat_map(|(region, all)| all.iter().map(move |one| (region, one)));
         all.filter(|&(region, reference)| is_held(region, reference)).collect()
@@ -405,6 +405,25 @@ impl<'m> RunReport<'m> {
         }
         lines
     }
+}
+
+/// How a run ended, for people: what, where, and the memory's story.
+#[must_use]
+pub fn end_text(machine: &Machine, end: &End) -> String {
+    let report = RunReport::new(machine, &[]);
+    match end {
+        End::Returned(value) => format!("returned {}", *value as u32 as i32),
+        End::Fault(fault) => format!("{}\n{}", fault.kind, report.fault_text(fault)),
+        End::Unsupported(unsupported) => format!("{}\n{}", unsupported.what, report.unsupported_text(unsupported)),
+        End::Limit(limit, at) => format!("{limit}\n  at {}", report.words.source(at.place)),
+    }
+}
+
+/// The same for machines.
+#[must_use]
+pub fn end_json(machine: &Machine, end: &End) -> Value {
+    let report = RunReport::new(machine, &[]);
+    report.run_json(&ProgramRun { name: String::new(), cpu: 0, end: end.clone() })
 }
 
 /// One line for each run of CPUs whose copies are equal.

@@ -1,17 +1,21 @@
 //! The call that a model serves: its arguments, and the machine as a model may use it.
 
-use crate::machine::cpu::Execution;
-use crate::machine::event::{Access, AccessKind, Event};
+use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Spot;
+use crate::machine::ownership::Holder;
 use crate::machine::region::RegionKind;
 use crate::machine::stepper::Machine;
 use crate::machine::story::{Moment, RegionId};
+use crate::machine::task::Execution;
 
 /// One call of a helper or kfunc.
 pub(in crate::machine) struct Call<'m> {
     pub machine: &'m mut Machine,
     pub name: &'static str,
+    /// The task that makes the call.
+    pub task: u32,
+    /// The CPU that it is on.
     pub cpu: u32,
     pub args: [u64; 5],
     pub at: Moment,
@@ -33,16 +37,31 @@ impl Call<'_> {
 
     /// The program that made the call.
     pub fn execution(&mut self) -> Result<&mut Execution, Box<Trap>> {
-        let execution = self.machine.cpus.get_mut(self.cpu as usize).and_then(|cpu| cpu.execution.as_mut());
+        let execution = self.machine.tasks.get_mut(self.task as usize).and_then(|task| task.execution.as_mut());
         execution.ok_or_else(|| Trap::fault(FaultKind::RanOff))
     }
 
     /// Checks an access and reports it.
     pub fn touch(&mut self, address: u64, size: u32, kind: AccessKind) -> Result<Spot, Box<Trap>> {
-        let reader = self.machine.rcu.reader(self.cpu);
-        let spot = self.machine.memory.check(address, size, kind != AccessKind::Read, &reader)?;
+        let reader = self.machine.rcu.reader(self.task);
+        let spot = self.machine.memory.check(address, size, kind.writes(), &reader)?;
         self.machine.report.accesses.push(Access { region: spot.region, offset: spot.offset, size, kind });
         Ok(spot)
+    }
+
+    /// Checks an access that the kernel makes to memory which programs may only read, and reports it.
+    pub fn touch_kernel(&mut self, address: u64, size: u32, kind: AccessKind) -> Result<Spot, Box<Trap>> {
+        let reader = self.machine.rcu.reader(self.task);
+        let spot = self.machine.memory.check(address, size, false, &reader)?;
+        self.machine.report.accesses.push(Access { region: spot.region, offset: spot.offset, size, kind });
+        Ok(spot)
+    }
+
+    /// Writes bytes to memory which programs may only read.
+    pub fn write_kernel(&mut self, address: u64, bytes: &[u8]) -> Result<(), Box<Trap>> {
+        let spot = self.touch_kernel(address, bytes.len() as u32, AccessKind::Write)?;
+        self.machine.memory.poke(spot.region, spot.offset, bytes);
+        Ok(())
     }
 
     /// Reads bytes of the program's memory.
@@ -89,9 +108,16 @@ impl Call<'_> {
         }
     }
 
+    /// The program that makes the call, as a holder of references.
+    pub fn holder(&self) -> Holder {
+        Holder::Task(self.task)
+    }
+
     /// A new reference for the program that calls.
     pub fn acquire(&mut self, region: RegionId) {
-        self.machine.ledger.acquire(self.cpu, region, self.at);
+        self.machine.ledger.acquire(self.task, region, self.at);
+        let place = self.machine.memory.region(region).place;
+        self.machine.report.order(places::references(place), AccessKind::Atomic);
         self.machine.report.events.push(Event::Ownership(region));
     }
 

@@ -2,34 +2,42 @@
 
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::stepper::Machine;
 
 use super::{Answer, Call, Model, Modelled, helper};
 
-pub(super) static MODELS: &[Model] = &[helper("bpf_spin_lock", 1, lock), helper("bpf_spin_unlock", 1, unlock)];
+pub(super) static MODELS: &[Model] =
+    &[helper("bpf_spin_lock", 1, lock).waiting(is_taken), helper("bpf_spin_unlock", 1, unlock).fixed()];
+
+/// Does another task hold the lock?
+fn is_taken(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
+    let place = machine.memory.at(args[0]).map(|spot| (spot.region, spot.offset));
+    place.and_then(|place| machine.world.locks.get(&place)).is_some_and(|&holder| holder != task)
+}
 
 fn lock(call: &mut Call<'_>) -> Modelled {
-    let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
+    let spot = call.touch(call.args[0], 4, AccessKind::Lock)?;
     let place = (spot.region, spot.offset);
     match call.machine.world.locks.get(&place) {
-        Some(&holder) if holder == call.cpu => return Err(Trap::about(FaultKind::Deadlock, spot.region)),
+        Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, spot.region)),
         Some(_) => return Ok(Answer::Blocked),
         None => {}
     }
-    let cpu = call.cpu;
+    let task = call.task;
     let execution = call.execution()?;
     if execution.lock.is_some() {
         return Err(Trap::about(FaultKind::Unbalanced("a second bpf_spin_lock while one is held"), spot.region));
     }
     execution.lock = Some(place);
-    call.machine.world.locks.insert(place, cpu);
+    call.machine.world.locks.insert(place, task);
     call.machine.memory.poke(spot.region, spot.offset, &1u32.to_le_bytes());
-    call.machine.rcu.lock(cpu);
+    call.machine.enter_rcu(task);
     call.machine.report.events.push(Event::Lock { region: spot.region, offset: spot.offset });
     Ok(Answer::Nothing)
 }
 
 fn unlock(call: &mut Call<'_>) -> Modelled {
-    let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
+    let spot = call.touch(call.args[0], 4, AccessKind::Unlock)?;
     let place = (spot.region, spot.offset);
     let execution = call.execution()?;
     if execution.lock != Some(place) {
@@ -38,7 +46,7 @@ fn unlock(call: &mut Call<'_>) -> Modelled {
     execution.lock = None;
     call.machine.world.locks.remove(&place);
     call.machine.memory.poke(spot.region, spot.offset, &0u32.to_le_bytes());
-    call.machine.rcu.unlock(call.cpu);
+    call.machine.leave_rcu(call.task);
     call.machine.report.events.push(Event::Unlock { region: spot.region, offset: spot.offset });
     Ok(Answer::Nothing)
 }

@@ -3,16 +3,16 @@
 use crate::btf::fields::FieldKind;
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::memory::Contents;
 use crate::machine::ownership::{Field, Holder};
 use crate::machine::region::RegionKind;
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_obj_new_impl", 1, new),
-    kfunc("bpf_obj_drop_impl", 1, drop_object),
+    kfunc("bpf_obj_new_impl", 1, new).allocating(false).relaxed(),
+    kfunc("bpf_obj_drop_impl", 1, drop_object).relaxed().fixed_if(holds_nothing),
     kfunc("bpf_refcount_acquire_impl", 1, refcount_acquire),
 ];
 
@@ -25,7 +25,8 @@ fn new(call: &mut Call<'_>) -> Modelled {
         // The allocator has no bucket of that size.
         return Ok(Answer::Value(0));
     }
-    let region = call.machine.allocate(RegionKind::Object { type_id }, size, Contents::Recycled, call.at)?;
+    let Some(contents) = call.machine.take_unit(call.cpu, false, size) else { return Ok(Answer::Value(0)) };
+    let region = call.machine.allocate(RegionKind::Object { type_id }, size, contents, call.at)?;
     // Special fields are initialised whatever the memory held before (`bpf_obj_init`).
     let specials = crate::machine::types::special_fields(call.machine.object.btf.as_deref(), type_id);
     for field in specials.fields {
@@ -33,6 +34,14 @@ fn new(call: &mut Call<'_>) -> Modelled {
     }
     call.acquire(region);
     Ok(Answer::Value(call.machine.memory.base(region)))
+}
+
+/// Is it an object that can neither hold others nor have several references?
+fn holds_nothing(machine: &Machine, args: &[u64; 5]) -> bool {
+    let region = machine.memory.at(args[0]).map(|spot| spot.region);
+    region.and_then(|region| machine.special_fields(region)).is_some_and(|fields| {
+        fields.fields.iter().all(|field| matches!(field.kind, FieldKind::ListNode | FieldKind::RbNode))
+    })
 }
 
 fn drop_object(call: &mut Call<'_>) -> Modelled {
@@ -43,7 +52,7 @@ fn drop_object(call: &mut Call<'_>) -> Modelled {
             region,
         ));
     }
-    call.machine.release(region, Holder::Cpu(call.cpu), call.at)?;
+    call.machine.release(region, call.holder(), call.at)?;
     Ok(Answer::Nothing)
 }
 
@@ -52,7 +61,7 @@ fn refcount_acquire(call: &mut Call<'_>) -> Modelled {
     let region = call.region(pointer)?;
     if call.machine.ledger.count(region) == 0 {
         // The count is zero already: the object waits for a grace period.
-        let reader = call.machine.rcu.reader(call.cpu);
+        let reader = call.machine.rcu.reader(call.task);
         call.machine.memory.check(pointer, 1, false, &reader)?;
         return Ok(Answer::Value(0));
     }
@@ -71,7 +80,7 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
     let place = (spot.region, spot.offset);
     let given = if new == 0 { None } else { Some(call.region(new)?) };
     if let Some(given) = given
-        && !call.machine.ledger.holds(call.cpu, given)
+        && !call.machine.ledger.holds(call.task, given)
     {
         return Err(call.machine.not_owned(given));
     }
@@ -82,14 +91,15 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
         ));
     }
     let old = call.machine.memory.number::<8>(spot);
+    let program = call.holder();
     if let Some(held) = call.machine.ledger.in_field(place)
         && call.machine.memory.at(old).is_some_and(|at| at.region == held)
     {
-        call.machine.ledger.transfer(held, Holder::Field(place), Holder::Cpu(call.cpu));
+        call.machine.ledger.transfer(held, Holder::Field(place), program);
         call.machine.report.events.push(Event::Ownership(held));
     }
     if let Some(given) = given {
-        call.machine.ledger.transfer(given, Holder::Cpu(call.cpu), Holder::Field(place));
+        call.machine.ledger.transfer(given, program, Holder::Field(place));
         call.machine.report.events.push(Event::Ownership(given));
     }
     call.machine.memory.set_number::<8>(spot, new);
