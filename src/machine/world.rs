@@ -57,6 +57,7 @@ impl Context {
 pub struct World {
     task: Option<RegionId>,
     cgroup: Option<RegionId>,
+    root_cgroup: Option<RegionId>,
     contexts: BTreeMap<(u32, Context), RegionId>,
     variables: BTreeMap<String, RegionId>,
     random: Vec<u64>,
@@ -80,6 +81,7 @@ impl World {
         World {
             task: None,
             cgroup: None,
+            root_cgroup: None,
             contexts: BTreeMap::new(),
             variables: BTreeMap::new(),
             random: (0..cpus).map(state).collect(),
@@ -189,6 +191,19 @@ impl World {
         cgroup.set("level", &1u32.to_le_bytes(), memory);
         self.cgroup = Some(cgroup.region);
         Ok(cgroup.region)
+    }
+}
+
+impl World {
+    /// The root of all cgroups: `level` 0. Its id is not modelled.
+    pub(super) fn root_cgroup(&mut self, memory: &mut Memory, btf: Option<&Btf>) -> Result<RegionId, Box<Trap>> {
+        if let Some(root) = self.root_cgroup {
+            return Ok(root);
+        }
+        let mut root = KernelStruct::new(memory, btf, "cgroup")?;
+        root.set("level", &0u32.to_le_bytes(), memory);
+        self.root_cgroup = Some(root.region);
+        Ok(root.region)
     }
 }
 

@@ -10,17 +10,22 @@ mod cpumask;
 mod dynptr;
 mod graph;
 mod iter;
+mod iter_bits;
 mod local_storage;
 mod lock;
 mod map;
 mod misc;
 mod obj;
 mod percpu;
+mod perf;
 mod print;
+mod probe;
 mod queue;
 mod rcu;
 mod ring;
 mod task;
+mod text;
+mod traced;
 
 use super::fault::Trap;
 use super::stepper::Machine;
@@ -116,23 +121,28 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared }
 }
 
-static FAMILIES: [&[Model]; 16] = [
+static FAMILIES: [&[Model]; 21] = [
     control::MODELS,
     cpumask::MODELS,
     dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
+    iter_bits::MODELS,
     local_storage::MODELS,
     lock::MODELS,
     map::MODELS,
     misc::MODELS,
     obj::MODELS,
     percpu::MODELS,
+    perf::MODELS,
     print::MODELS,
+    probe::MODELS,
     queue::MODELS,
     rcu::MODELS,
     ring::MODELS,
     task::MODELS,
+    text::MODELS,
+    traced::MODELS,
 ];
 
 /// All models.
