@@ -35,6 +35,8 @@ pub enum RequestBody {
     Load(LoadRequest),
     /// Load programs of the object in the payload together and run them. Answered by one [`ReplyBody::TestRun`].
     TestRun(TestRunRequest),
+    /// Several such runs, each of the object loaded anew. Answered by one [`ReplyBody::TestRun`] for each, in order.
+    TestRuns(TestRunsRequest),
     /// Switch the machine off.
     PowerOff,
 }
@@ -67,6 +69,15 @@ pub struct TestRunRequest {
     pub steps: Vec<RunStep>,
     /// Seconds for all of it.
     pub timeout_seconds: u32,
+}
+
+/// Runs of one object that know nothing of each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestRunsRequest {
+    /// Each in a process of its own, which ends after its `timeout_seconds`.
+    pub runs: Vec<TestRunRequest>,
+    /// Whether other requests have to wait meanwhile: attached programs would run for them too.
+    pub exclusive: bool,
 }
 
 /// A value for a global variable.
@@ -256,6 +267,12 @@ pub struct StepResult {
     pub errno: i32,
     /// What `BPF_PROG_TEST_RUN` returned. For `fentry` and `fexit` the kernel always says 0.
     pub retval: u32,
+    /// The packet afterwards (for a flow dissector the keys that it found), as hexadecimal digits, where the kernel gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_out: Option<String>,
+    /// The context afterwards, as hexadecimal digits, where the kernel gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctx_out: Option<String>,
     /// Which call failed.
     pub error: Option<String>,
 }

@@ -9,8 +9,10 @@ use libbpf_sys as sys;
 use crate::libbpf::{self, Object, Program};
 use crate::load::reason_of;
 use crate::maps;
+use crate::process;
 use crate::protocol::{
-    GlobalSetting, GlobalValue, ReplyBody, RunStep, StepResult, TestRunRequest, TestRunResult, Trigger, from_hex,
+    GlobalSetting, GlobalValue, ReplyBody, RunStep, StepResult, TestRunRequest, TestRunResult, TestRunsRequest,
+    Trigger, from_hex, to_hex,
 };
 use crate::serve::Sink;
 
@@ -19,6 +21,22 @@ pub const CGROUP: &str = "/sys/fs/cgroup/kptrsim";
 
 /// Bytes of the packet for a program that takes one, when the request has none: an Ethernet frame's least size.
 const DEFAULT_PACKET: usize = 64;
+
+/// Bytes that are kept of a packet or context that comes back.
+const MAX_OUT: usize = 64 << 10;
+
+/// Carries out runs one after the other, each in a child, and sends a result for each, whatever becomes of the child.
+pub fn test_runs(request: &TestRunsRequest, bytes: &[u8], sink: &mut Sink) {
+    for run in &request.runs {
+        let complaint = match process::spawn(run.timeout_seconds, || test_run(run, bytes, sink)) {
+            Ok(child) => process::wait_for(child).complaint(run.timeout_seconds),
+            Err(error) => Some(format!("cannot start a process: {error}")),
+        };
+        if complaint.is_some() {
+            sink.send(ReplyBody::TestRun(TestRunResult { steps: Vec::new(), maps: Vec::new(), error: complaint }));
+        }
+    }
+}
 
 /// Carries out a run and sends its result.
 pub fn test_run(request: &TestRunRequest, bytes: &[u8], sink: &mut Sink) {
@@ -132,7 +150,15 @@ fn trigger_for(program: &Program) -> Trigger {
 
 fn run_step(program: &Program, step: &RunStep) -> Result<StepResult, String> {
     let trigger = if step.trigger == Trigger::Auto { trigger_for(program) } else { step.trigger };
-    let mut result = StepResult { program: step.program.clone(), trigger, errno: 0, retval: 0, error: None };
+    let mut result = StepResult {
+        program: step.program.clone(),
+        trigger,
+        errno: 0,
+        retval: 0,
+        data_out: None,
+        ctx_out: None,
+        error: None,
+    };
     pin_to(step.cpu).map_err(|error| format!("cannot run on CPU {:?}: {error}", step.cpu))?;
     let mut link = std::ptr::null_mut();
     if trigger != Trigger::TestRun {
@@ -164,42 +190,80 @@ fn prog_test_run(program: &Program, step: &RunStep, result: &mut StepResult) -> 
         Some(digits) => from_hex(digits).map(Some).ok_or_else(|| format!("'{digits}' is not hexadecimal")),
         None => Ok(None),
     };
-    let context = decode(&step.ctx_in)?;
-    let packet = decode(&step.data_in)?.or_else(|| takes_packet(program).then(|| vec![0; DEFAULT_PACKET]));
+    let gives = gives(program);
+    let mut context = decode(&step.ctx_in)?;
+    let packet = decode(&step.data_in)?.or_else(|| gives.packet.then(|| vec![0; DEFAULT_PACKET]));
+    let mut packet_out = vec![0; if gives.packet_back { MAX_OUT } else { 0 }];
+    let mut context_out = vec![0; if gives.context_back { MAX_OUT } else { 0 }];
     let mut options =
         sys::bpf_test_run_opts { sz: size_of::<sys::bpf_test_run_opts>() as sys::size_t, ..Default::default() };
     if let Some(packet) = &packet {
         options.data_in = packet.as_ptr().cast::<c_void>();
         options.data_size_in = u32::try_from(packet.len()).map_err(|_| "packet too large")?;
     }
-    if let Some(context) = &context {
-        options.ctx_in = context.as_ptr().cast::<c_void>();
+    if let Some(context) = &mut context {
+        options.ctx_in = context.as_mut_ptr().cast::<c_void>();
         options.ctx_size_in = u32::try_from(context.len()).map_err(|_| "context too large")?;
     }
+    if gives.packet_back {
+        options.data_out = packet_out.as_mut_ptr().cast::<c_void>();
+        options.data_size_out = MAX_OUT as u32;
+    }
+    // A context to fill makes the kernel behave as if one had been given.
+    if gives.context_back && context.is_some() {
+        options.ctx_out = context_out.as_mut_ptr().cast::<c_void>();
+        options.ctx_size_out = MAX_OUT as u32;
+    }
     options.repeat = if packet.is_some() { i32::try_from(step.repeat).unwrap_or(i32::MAX) } else { 0 };
-    // SAFETY: the program is loaded; both buffers outlive the call and are as long as said.
+    // SAFETY: the program is loaded; all buffers outlive the call and are as long as said.
     let status = unsafe { sys::bpf_prog_test_run_opts(sys::bpf_program__fd(program.raw()), &raw mut options) };
     result.retval = options.retval;
-    Ok(if status == 0 { Ok(()) } else { Err(status.abs()) })
+    if status != 0 {
+        return Ok(Err(status.abs()));
+    }
+    let cut = |bytes: &[u8], size: u32| to_hex(&bytes[..bytes.len().min(size as usize)]);
+    result.data_out = gives.packet_back.then(|| cut(&packet_out, options.data_size_out));
+    result.ctx_out = match (context, gives.context_back, gives.context_in_place) {
+        (Some(_), true, _) => Some(cut(&context_out, options.ctx_size_out)),
+        (Some(context), false, true) => Some(to_hex(&context)),
+        _ => None,
+    };
+    Ok(Ok(()))
 }
 
-fn takes_packet(program: &Program) -> bool {
+/// What `BPF_PROG_TEST_RUN` takes and brings back for a program type (`net/bpf/test_run.c`, Linux 6.12).
+#[derive(Clone, Copy, Default)]
+struct Gives {
+    /// It takes a packet.
+    packet: bool,
+    /// It brings one back.
+    packet_back: bool,
+    /// It brings the context back in a buffer of its own.
+    context_back: bool,
+    /// It brings the context back where it was given.
+    context_in_place: bool,
+}
+
+fn gives(program: &Program) -> Gives {
     // SAFETY: the program's object is open.
     let kind = unsafe { sys::bpf_program__type(program.raw()) };
-    matches!(
-        kind,
+    let all = Gives { packet: true, packet_back: true, context_back: true, context_in_place: false };
+    match kind {
         sys::BPF_PROG_TYPE_SOCKET_FILTER
-            | sys::BPF_PROG_TYPE_SCHED_CLS
-            | sys::BPF_PROG_TYPE_SCHED_ACT
-            | sys::BPF_PROG_TYPE_XDP
-            | sys::BPF_PROG_TYPE_CGROUP_SKB
-            | sys::BPF_PROG_TYPE_LWT_IN
-            | sys::BPF_PROG_TYPE_LWT_OUT
-            | sys::BPF_PROG_TYPE_LWT_XMIT
-            | sys::BPF_PROG_TYPE_LWT_SEG6LOCAL
-            | sys::BPF_PROG_TYPE_FLOW_DISSECTOR
-            | sys::BPF_PROG_TYPE_NETFILTER
-    )
+        | sys::BPF_PROG_TYPE_SCHED_CLS
+        | sys::BPF_PROG_TYPE_SCHED_ACT
+        | sys::BPF_PROG_TYPE_XDP
+        | sys::BPF_PROG_TYPE_CGROUP_SKB
+        | sys::BPF_PROG_TYPE_LWT_IN
+        | sys::BPF_PROG_TYPE_LWT_OUT
+        | sys::BPF_PROG_TYPE_LWT_XMIT
+        | sys::BPF_PROG_TYPE_LWT_SEG6LOCAL
+        | sys::BPF_PROG_TYPE_FLOW_DISSECTOR => all,
+        sys::BPF_PROG_TYPE_NETFILTER => Gives { packet: true, ..Gives::default() },
+        sys::BPF_PROG_TYPE_SK_LOOKUP => Gives { context_back: true, ..Gives::default() },
+        sys::BPF_PROG_TYPE_SYSCALL => Gives { context_in_place: true, ..Gives::default() },
+        _ => Gives::default(),
+    }
 }
 
 /// Binds this process to one CPU, or lets it run on any.

@@ -75,7 +75,11 @@ pub fn serve(mut port: File) -> io::Result<()> {
 /// The next job, if it may start beside those that run.
 fn take_startable(waiting: &mut VecDeque<Job>, workers: &[Worker], limit: usize) -> Option<Job> {
     let next = waiting.front()?;
-    let alone = matches!(next.request.body, RequestBody::TestRun(_) | RequestBody::PowerOff);
+    let alone = match &next.request.body {
+        RequestBody::TestRun(_) | RequestBody::PowerOff => true,
+        RequestBody::TestRuns(runs) => runs.exclusive,
+        RequestBody::Hello | RequestBody::Load(_) => false,
+    };
     let free = match (alone, workers) {
         (_, []) => true,
         (true, _) => false,
@@ -89,6 +93,8 @@ fn start(job: Job) -> io::Result<Worker> {
     let id = job.request.id;
     let (exclusive, seconds) = match &job.request.body {
         RequestBody::TestRun(run) => (true, run.timeout_seconds),
+        // Each run has a limit of its own.
+        RequestBody::TestRuns(runs) => (runs.exclusive, 0),
         RequestBody::Load(load) => (false, load.timeout_seconds),
         RequestBody::Hello | RequestBody::PowerOff => (false, 0),
     };
@@ -97,6 +103,7 @@ fn start(job: Job) -> io::Result<Worker> {
         match &job.request.body {
             RequestBody::Load(request) => load::load(request, &job.payload, &mut sink),
             RequestBody::TestRun(request) => run::test_run(request, &job.payload, &mut sink),
+            RequestBody::TestRuns(request) => run::test_runs(request, &job.payload, &mut sink),
             RequestBody::Hello | RequestBody::PowerOff => {}
         }
     })?;

@@ -156,7 +156,15 @@ mod tests {
     }
 
     fn run(retval: u32, trigger: Trigger, maps: Vec<MapDump>) -> TestRunResult {
-        let step = StepResult { program: "prog".into(), trigger, errno: 0, retval, error: None };
+        let step = StepResult {
+            program: "prog".into(),
+            trigger,
+            errno: 0,
+            retval,
+            data_out: None,
+            ctx_out: None,
+            error: None,
+        };
         TestRunResult { steps: vec![step], maps, error: None }
     }
 

@@ -79,6 +79,30 @@ pub struct ObjectOutcome {
     pub failures: Vec<String>,
 }
 
+/// A request about one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// What to call it; not interpreted.
+    pub name: String,
+    /// The ELF file.
+    pub bytes: Vec<u8>,
+    /// What is asked.
+    pub body: RequestBody,
+}
+
+/// What came of a request about one object.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobOutcome {
+    /// The object, by the name it was given.
+    pub name: String,
+    /// The exact kernel build; empty when none answered.
+    pub kernel: String,
+    /// The answers, in the order in which they came. Failures are not among them.
+    pub replies: Vec<ReplyBody>,
+    /// Why answers are missing: libbpf cannot open the object, the kernel panicked, time ran out.
+    pub failures: Vec<String>,
+}
+
 /// What the judge needs of a booted kernel. [`Vm`] is one; tests have others.
 pub trait Machine {
     /// The exact kernel build.
@@ -121,15 +145,15 @@ pub struct Judge<M = Vm> {
 
 /// An object with the machine.
 struct UnderWay {
-    job: LoadJob,
-    outcome: ObjectOutcome,
+    job: Job,
+    outcome: JobOutcome,
     /// It was under way when a machine died, and therefore has this one to itself.
     suspect: bool,
 }
 
 impl UnderWay {
-    fn new(job: LoadJob, suspect: bool) -> UnderWay {
-        let outcome = ObjectOutcome { name: job.name.clone(), ..ObjectOutcome::default() };
+    fn new(job: Job, suspect: bool) -> UnderWay {
+        let outcome = JobOutcome { name: job.name.clone(), ..JobOutcome::default() };
         UnderWay { job, outcome, suspect }
     }
 }
@@ -186,45 +210,64 @@ impl<M: Machine> Judge<M> {
         options: &LoadOptions,
         mut on_outcome: impl FnMut(ObjectOutcome),
     ) -> Result<(), CrosscheckError> {
-        let end = options.overall.map(|time| Instant::now() + time);
+        let jobs = jobs.into_iter().map(|job| load_request(job, options));
+        self.ask(jobs, options.timeout, options.overall, |outcome| on_outcome(outcome.into()))
+    }
+
+    /// Sends requests about objects and hands over what came of each as soon as it is complete, in any order. A request that
+    /// was under way when the guest died is made once more, in a machine that it has to itself.
+    ///
+    /// `timeout` is how long the guest may take for one answer, `overall` for everything.
+    ///
+    /// # Errors
+    /// When no machine can be booted.
+    pub fn ask(
+        &mut self,
+        jobs: impl IntoIterator<Item = Job>,
+        timeout: Duration,
+        overall: Option<Duration>,
+        mut on_outcome: impl FnMut(JobOutcome),
+    ) -> Result<(), CrosscheckError> {
+        let end = overall.map(|time| Instant::now() + time);
         let mut jobs = jobs.into_iter().peekable();
         let mut suspects = VecDeque::new();
         while jobs.peek().is_some() || !suspects.is_empty() {
-            let under_way = match self.load_in_one_machine(&mut jobs, &mut suspects, options, end, &mut on_outcome)? {
-                Finish::All => return Ok(()),
-                Finish::Died { under_way, error } => {
-                    self.machine = None;
-                    if out_of_time(end) {
-                        let unasked = suspects.drain(..).chain(jobs.by_ref());
-                        let unasked = unasked.map(|job| UnderWay::new(job, false));
-                        for mut item in under_way.into_iter().chain(unasked) {
-                            item.outcome.failures.push("the time for everything ran out".into());
-                            on_outcome(item.outcome);
+            let under_way =
+                match self.ask_one_machine(&mut jobs, &mut suspects, timeout + SLACK, end, &mut on_outcome)? {
+                    Finish::All => return Ok(()),
+                    Finish::Died { under_way, error } => {
+                        self.machine = None;
+                        if out_of_time(end) {
+                            let unasked = suspects.drain(..).chain(jobs.by_ref());
+                            let unasked = unasked.map(|job| UnderWay::new(job, false));
+                            for mut item in under_way.into_iter().chain(unasked) {
+                                item.outcome.failures.push("the time for everything ran out".into());
+                                on_outcome(item.outcome);
+                            }
+                            return Ok(());
                         }
-                        return Ok(());
-                    }
-                    match <[UnderWay; 1]>::try_from(under_way) {
-                        Ok([mut culprit]) => {
-                            culprit.outcome.failures.push(error.to_string());
-                            on_outcome(culprit.outcome);
-                            continue;
+                        match <[UnderWay; 1]>::try_from(under_way) {
+                            Ok([mut culprit]) => {
+                                culprit.outcome.failures.push(error.to_string());
+                                on_outcome(culprit.outcome);
+                                continue;
+                            }
+                            Err(several) => several,
                         }
-                        Err(several) => several,
                     }
-                }
-            };
+                };
             suspects.extend(under_way.into_iter().map(|item| item.job));
         }
         Ok(())
     }
 
-    fn load_in_one_machine(
+    fn ask_one_machine(
         &mut self,
-        jobs: &mut impl Iterator<Item = LoadJob>,
-        suspects: &mut VecDeque<LoadJob>,
-        options: &LoadOptions,
+        jobs: &mut impl Iterator<Item = Job>,
+        suspects: &mut VecDeque<Job>,
+        patience: Duration,
         end: Option<Instant>,
-        on_outcome: &mut impl FnMut(ObjectOutcome),
+        on_outcome: &mut impl FnMut(JobOutcome),
     ) -> Result<Finish, CrosscheckError> {
         let side_by_side = self.side_by_side;
         let machine = self.machine()?;
@@ -235,14 +278,15 @@ impl<M: Machine> Judge<M> {
         };
         loop {
             while under_way.len() < side_by_side && !under_way.values().any(|item| item.suspect) {
-                let item = match suspects.pop_front() {
+                let mut item = match suspects.pop_front() {
                     Some(job) => UnderWay::new(job, true),
                     None => match jobs.next() {
                         Some(job) => UnderWay::new(job, false),
                         None => break,
                     },
                 };
-                match machine.submit(load_request(&item.job, options), &item.job.bytes) {
+                item.outcome.kernel.clone_from(&kernel);
+                match machine.submit(item.job.body.clone(), &item.job.bytes) {
                     Ok(id) => under_way.insert(id, item),
                     Err(error) => {
                         under_way.insert(u64::MAX, item);
@@ -253,7 +297,6 @@ impl<M: Machine> Judge<M> {
             if under_way.is_empty() {
                 return Ok(Finish::All);
             }
-            let patience = options.timeout + SLACK;
             let patience = end.map_or(patience, |end| patience.min(end.saturating_duration_since(Instant::now())));
             let reply = match machine.next_reply(patience) {
                 Ok(reply) => reply,
@@ -261,17 +304,13 @@ impl<M: Machine> Judge<M> {
             };
             let Some(item) = under_way.get_mut(&reply.id) else { continue };
             match reply.body {
-                ReplyBody::Program(program) => {
-                    let verdict = KernelVerdict { object: item.job.name.clone(), kernel: kernel.clone(), program };
-                    item.outcome.verdicts.push(verdict);
-                }
                 ReplyBody::Failed { message } => item.outcome.failures.push(message),
                 ReplyBody::Done => {
                     if let Some(item) = under_way.remove(&reply.id) {
                         on_outcome(item.outcome);
                     }
                 }
-                ReplyBody::Hello(_) | ReplyBody::TestRun(_) => {}
+                answer => item.outcome.replies.push(answer),
             }
         }
     }
@@ -289,14 +328,29 @@ fn out_of_time(end: Option<Instant>) -> bool {
     end.is_some_and(|end| Instant::now() >= end)
 }
 
-fn load_request(job: &LoadJob, options: &LoadOptions) -> RequestBody {
-    RequestBody::Load(LoadRequest {
-        programs: job.programs.clone(),
+fn load_request(job: LoadJob, options: &LoadOptions) -> Job {
+    let body = RequestBody::Load(LoadRequest {
+        programs: job.programs,
         log_level: options.log_level,
         want_log: options.want_log,
         want_insns: options.want_insns,
         timeout_seconds: u32::try_from(options.timeout.as_secs()).unwrap_or(u32::MAX).max(1),
-    })
+    });
+    Job { name: job.name, bytes: job.bytes, body }
+}
+
+impl From<JobOutcome> for ObjectOutcome {
+    fn from(outcome: JobOutcome) -> ObjectOutcome {
+        let JobOutcome { name, kernel, replies, failures } = outcome;
+        let verdict = |reply| match reply {
+            ReplyBody::Program(program) => {
+                Some(KernelVerdict { object: name.clone(), kernel: kernel.clone(), program })
+            }
+            _ => None,
+        };
+        let verdicts = replies.into_iter().filter_map(verdict).collect();
+        ObjectOutcome { name, verdicts, failures }
+    }
 }
 
 #[cfg(test)]

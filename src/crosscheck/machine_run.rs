@@ -13,7 +13,9 @@ use super::protocol::{
 };
 use crate::btf::fields::special_fields;
 use crate::btf::{Btf, SectionVariable, Type, TypeId};
-use crate::machine::{End, Machine, MachineOptions, MapFamily, MapState, Moment, RegionId, SetupError};
+use crate::machine::{
+    End, Input, Machine, MachineOptions, MapFamily, MapState, Moment, RegionId, SetupError, function_run,
+};
 use crate::object::{Map, Object, Section};
 
 /// Entries of one map that are listed, as the guest lists them.
@@ -54,9 +56,6 @@ pub enum MachineRunError {
         /// Bytes of the global.
         size: usize,
     },
-    /// A step asks for what only a kernel has.
-    #[error("{0}: a context or packet cannot be given to our machine")]
-    Input(String),
     /// The machine cannot be set up, or a program not be started.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -83,12 +82,11 @@ pub fn machine_run(
     let mut ends = Vec::new();
     let mut result = TestRunResult { steps: Vec::new(), maps: Vec::new(), error: None };
     for (step, program) in request.steps.iter().zip(programs) {
-        let end = run_step(&mut machine, step, program)?;
-        let retval = if let End::Returned(value) = end { value as u32 } else { 0 };
-        result.error = unfinished(&machine, &end).map(|what| format!("{}: {what}", step.program));
-        let trigger = trigger_of(&machine, program);
-        result.steps.push(StepResult { program: step.program.clone(), trigger, errno: 0, retval, error: None });
-        ends.push(end);
+        let done = run_step(&mut machine, step, program)?;
+        result.error = done.end.as_ref().and_then(|end| unfinished(&machine, end));
+        result.error = result.error.map(|what| format!("{}: {what}", step.program));
+        result.steps.push(done.result);
+        ends.extend(done.end);
         if result.error.is_some() {
             break;
         }
@@ -97,22 +95,61 @@ pub fn machine_run(
     Ok(MachineRun { machine, ends, result })
 }
 
+/// What became of one step.
+struct Done {
+    result: StepResult,
+    /// How the last run ended; `None` if the program was not run at all.
+    end: Option<End>,
+}
+
 /// Runs one step, as often as it asks for, and lets a grace period pass after each time.
-fn run_step(machine: &mut Machine, step: &RunStep, program: u32) -> Result<End, MachineRunError> {
-    if step.data_in.is_some() || step.ctx_in.is_some() {
-        return Err(MachineRunError::Input(step.program.clone()));
+fn run_step(machine: &mut Machine, step: &RunStep, program: u32) -> Result<Done, MachineRunError> {
+    let loaded = machine.programs().get(program as usize).map(|program| program.source().section.clone());
+    let Some(section) = loaded else { return Err(MachineRunError::NoGlobal(step.program.clone())) };
+    let trigger = trigger(&section);
+    let mut result = StepResult {
+        program: step.program.clone(),
+        trigger,
+        errno: 0,
+        retval: 0,
+        data_out: None,
+        ctx_out: None,
+        error: None,
+    };
+    let decode = |digits: &Option<String>| match digits {
+        Some(digits) => from_hex(digits).map(Some).ok_or_else(|| MachineRunError::Digits(digits.clone())),
+        None => Ok(None),
+    };
+    let input = Input { packet: decode(&step.data_in)?, context: decode(&step.ctx_in)? };
+    let function = (trigger == Trigger::AttachAndTestRun).then(|| function_run(&section));
+    if let Some(function) = function.filter(|function| !function.calls) {
+        result.retval = function.retval(None);
+        return Ok(Done { result, end: None });
     }
     let cpu = u32::try_from(step.cpu.unwrap_or(0)).unwrap_or(u32::MAX);
     let mut end = End::Returned(0);
     for _ in 0..step.repeat.max(1) {
-        machine.start(program, cpu)?;
+        match machine.start_with(program, cpu, &input) {
+            Err(SetupError::Input(errno)) => {
+                result.errno = errno;
+                result.error = Some("BPF_PROG_TEST_RUN".into());
+                return Ok(Done { result, end: None });
+            }
+            started => started?,
+        }
         end = machine.run(cpu);
         machine.end_grace_period();
         if !matches!(end, End::Returned(_)) {
             break;
         }
     }
-    Ok(end)
+    if let End::Returned(value) = end {
+        result.retval = function.map_or(value as u32, |function| function.retval(Some(value)));
+        let output = machine.output(cpu).unwrap_or_default();
+        result.data_out = output.packet.map(|bytes| to_hex(&bytes));
+        result.ctx_out = output.context.map(|bytes| to_hex(&bytes));
+    }
+    Ok(Done { result, end: Some(end) })
 }
 
 /// How a step ended, if it did not return.
@@ -129,10 +166,6 @@ fn unfinished(machine: &Machine, end: &End) -> Option<String> {
         End::Unsupported(what) => Some(format!("unsupported: {} {}", what.what, place(what.at))),
         End::Limit(limit, at) => Some(format!("{limit} {}", place(*at))),
     }
-}
-
-fn trigger_of(machine: &Machine, program: u32) -> Trigger {
-    machine.programs().get(program as usize).map_or(Trigger::Auto, |program| trigger(&program.source().section))
 }
 
 /// How the guest makes a program of that section run.
@@ -153,14 +186,12 @@ pub fn trigger(section: &Section) -> Trigger {
 
 /// Whether the guest's trigger makes a program of that section run exactly once, as a step of [`machine_run`] does.
 ///
-/// `BPF_PROG_TEST_RUN` of a tracing program calls the functions `bpf_fentry_test1` to `9` and `bpf_modify_return_test` once each
-/// (`bpf_prog_test_run_tracing`, Linux 6.12); otherwise the guest makes one `getpgid` system call.
+/// `BPF_PROG_TEST_RUN` of a tracing program calls some functions once each ([`function_run`]); otherwise the guest makes one
+/// `getpgid` system call.
 #[must_use]
 pub fn runs_once(section: &Section) -> bool {
     match trigger(section) {
-        Trigger::AttachAndTestRun => {
-            section.target.starts_with("bpf_fentry_test") || section.target.starts_with("bpf_modify_return_test")
-        }
+        Trigger::AttachAndTestRun => function_run(section).calls,
         Trigger::AttachAndSyscall => section.target.contains("getpgid"),
         Trigger::Auto | Trigger::TestRun => true,
     }

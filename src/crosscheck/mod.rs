@@ -30,5 +30,5 @@ pub mod vm;
 
 pub use error::CrosscheckError;
 pub use image::{Cache, KernelImage};
-pub use judge::{Judge, KernelVerdict, LoadJob, LoadOptions, Machine, ObjectOutcome};
+pub use judge::{Job, JobOutcome, Judge, KernelVerdict, LoadJob, LoadOptions, Machine, ObjectOutcome};
 pub use vm::{BootOptions, Vm};

@@ -27,13 +27,22 @@ pub struct BootOptions {
     pub accelerator: Option<Accelerator>,
     /// How long the boot may take.
     pub boot_timeout: Duration,
+    /// Whether the kernel lays itself out at other addresses with each boot.
+    pub random_addresses: bool,
 }
 
 impl BootOptions {
     /// Four CPUs, 2 GiB, two minutes to boot.
     #[must_use]
     pub fn new(guest: PathBuf) -> BootOptions {
-        BootOptions { guest, cpus: 4, memory_mib: 2048, accelerator: None, boot_timeout: Duration::from_secs(120) }
+        BootOptions {
+            guest,
+            cpus: 4,
+            memory_mib: 2048,
+            accelerator: None,
+            boot_timeout: Duration::from_secs(120),
+            random_addresses: false,
+        }
     }
 }
 
@@ -79,7 +88,14 @@ impl Vm {
         let archive = files.path().join("initramfs");
         let packed = initramfs::pack(&guest, &image.release, config.as_deref()).map_err(here)?;
         fs::write(&archive, packed).map_err(|error| CrosscheckError::io(&archive, error))?;
-        let qemu = Qemu::start(&image.path, &archive, accelerator, options.cpus, options.memory_mib)?;
+        let qemu = Qemu::start(
+            &image.path,
+            &archive,
+            accelerator,
+            options.cpus,
+            options.memory_mib,
+            options.random_addresses,
+        )?;
         let nobody = Hello {
             release: String::new(),
             version: String::new(),

@@ -13,6 +13,10 @@ pub enum AccessKind {
     Write,
     /// Atomic read-modify-write (also `bpf_kptr_xchg`).
     Atomic,
+    /// Takes a lock.
+    Lock,
+    /// Gives a lock back.
+    Unlock,
     /// Read of a pointer that others may exchange (`rcu_dereference`).
     Dereference,
     /// What comes after it sees what came before each earlier `Release`.
@@ -48,6 +52,16 @@ pub(super) mod places {
         NOT_MEMORY | 1 << 40 | cpu as u64
     }
 
+    /// That a CPU's store buffer has become empty or may be filled.
+    pub const fn store_buffer(cpu: u32) -> u64 {
+        NOT_MEMORY | 3 << 40 | cpu as u64
+    }
+
+    /// One store on its way through a CPU's store buffer.
+    pub const fn pending_store(cpu: u32, nth: u32) -> u64 {
+        NOT_MEMORY | 1 << 59 | (cpu as u64) << 32 | nth as u64
+    }
+
     /// The number of references to what is at `place`.
     pub const fn references(place: u64) -> u64 {
         NOT_MEMORY | 1 << 61 | (place & ((1 << 61) - 1))
@@ -63,6 +77,15 @@ pub(super) mod places {
     /// How many elements a map has, and which.
     pub const fn elements(map: u32) -> u64 {
         NOT_MEMORY | 2 << 40 | map as u64
+    }
+}
+
+impl AccessKind {
+    /// Does it change what is there?
+    #[must_use]
+    pub fn writes(self) -> bool {
+        use AccessKind::{Atomic, Change, Lock, Unlock, Write};
+        matches!(self, Write | Atomic | Lock | Unlock | Change)
     }
 }
 

@@ -212,6 +212,11 @@ impl MapState {
         array.chain(hash).chain(elements.trie.elements()).chain(storage).collect()
     }
 
+    /// All that is in the map, as a text that differs where it does.
+    pub(super) fn contents(&self) -> String {
+        format!("{:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring)
+    }
+
     /// Size of a key in bytes.
     #[must_use]
     pub fn key_size(&self) -> u32 {

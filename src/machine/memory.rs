@@ -245,7 +245,7 @@ impl Memory {
 
     /// Is a region's memory something that other tasks can neither see nor change: stack, a context, what is read-only?
     #[must_use]
-    pub(super) fn is_private(&self, id: RegionId) -> bool {
+    pub fn is_private(&self, id: RegionId) -> bool {
         self.hot[id.index()].flags & flag::READ_ONLY != 0
             || matches!(self.regions[id.index()].kind, RegionKind::Stack { .. } | RegionKind::Context)
     }
@@ -523,6 +523,11 @@ impl Memory {
     pub(super) fn close_frame(&mut self, id: RegionId) {
         self.changes.region(id);
         self.hot[id.index()].flags |= flag::DEAD;
+    }
+
+    /// Is that stack frame open?
+    pub(super) fn is_open(&self, id: RegionId) -> bool {
+        self.hot[id.index()].flags & flag::DEAD == 0
     }
 
     /// Opens a stack frame, with nothing written.

@@ -11,9 +11,11 @@
 
 pub mod alu;
 mod code;
+mod context;
 mod event;
 mod execute;
 mod fault;
+mod fingerprint;
 mod globals;
 mod maps;
 pub mod memory;
@@ -27,6 +29,7 @@ mod schedule;
 mod setup;
 mod spans;
 mod stepper;
+mod store_buffer;
 mod story;
 mod task;
 mod transfer;
@@ -34,6 +37,7 @@ pub mod types;
 mod world;
 
 pub use code::LoadedProgram;
+pub use context::{FunctionRun, Input, Output, function_run};
 pub use event::{Access, AccessKind, Event, Order, Outcome, StepReport};
 pub use fault::{Attempt, End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 pub use globals::SetError;

@@ -22,6 +22,12 @@ pub enum RegionKind {
     },
     /// The context that a program's first argument points to.
     Context,
+    /// The bytes that a `syscall` program's first argument points to.
+    SyscallContext,
+    /// A packet, with the metadata in front of it.
+    Packet,
+    /// What a flow dissector finds in a packet.
+    FlowKeys,
     /// One value of a map; in per-CPU maps one CPU's copy of it.
     MapValue {
         /// Index of the map in its object.

@@ -91,6 +91,12 @@ pub enum SetupError {
         /// The loader's reason.
         why: String,
     },
+    /// An input that `BPF_PROG_TEST_RUN` refuses with this error number.
+    #[error("the kernel refuses such a packet or context (errno {0})")]
+    Input(i32),
+    /// An input that is not modelled.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
     /// The object needs more memory than the limit.
     #[error("the maps of {0} need more simulated memory than the limit allows")]
     Memory(String),

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::btf::fields::SpecialFields;
 use crate::btf::{Btf, TypeId};
 use crate::object::Object;
 
 use super::code::{self, LoadedProgram};
+use super::context::{Context, Input, Output, TRACING_CONTEXT};
 use super::event::{AccessKind, Event, Outcome, StepReport, places};
 use super::execute::{Flow, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
@@ -18,10 +21,11 @@ use super::rcu::Rcu;
 use super::region::RegionKind;
 use super::restore::Tracked;
 use super::setup::{MAX_CPUS, MachineOptions, SetupError};
+use super::store_buffer::StoreBuffers;
 use super::story::{Moment, RegionId};
 use super::task::{Execution, Task, Then};
 use super::types;
-use super::world::{TRACING_CONTEXT, World};
+use super::world::World;
 
 /// References that a program still held when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,9 @@ pub struct Machine {
     pub(super) unwritten: Vec<UnwrittenNote>,
     /// How the next step goes where it can go in several ways.
     pub(super) branch: u16,
+    pub(super) store_buffers: StoreBuffers,
+    /// Offsets of kptrs in the object's types, once an explorer asks.
+    pub(super) kptrs: Arc<FxHashMap<TypeId, Vec<u32>>>,
 }
 
 /// `BPF_PROG_TYPE_STRUCT_OPS`.
@@ -93,6 +100,8 @@ impl Machine {
             leaks: Vec::new(),
             unwritten: Vec::new(),
             branch: 0,
+            store_buffers: StoreBuffers::default(),
+            kptrs: Arc::default(),
             object: Arc::clone(&object),
             options: Arc::new(options),
         };
@@ -157,6 +166,14 @@ impl Machine {
     /// # Errors
     /// [`SetupError`] if there is no such task or it is busy, and if memory for its stack is short.
     pub fn start(&mut self, program: u32, task: u32) -> Result<(), SetupError> {
+        self.start_with(program, task, &Input::default())
+    }
+
+    /// The same with a packet or context of one's own.
+    ///
+    /// # Errors
+    /// As [`Machine::start`], and if the kernel refuses such an input or it is not modelled.
+    pub fn start_with(&mut self, program: u32, task: u32, input: &Input) -> Result<(), SetupError> {
         let cpus = self.cpu_count();
         let too_big = |_| SetupError::Memory(self.object.name.clone());
         let Some(state) = self.tasks.get_mut(task as usize) else {
@@ -175,13 +192,19 @@ impl Machine {
         };
         self.report.clear();
         self.memory.allocator = Allocator::task(task, cpu);
+        if let Some(old) = self.world.contexts.remove(&task) {
+            old.release(&mut self.memory, self.steps);
+        }
+        let types = self.options.kernel_types.as_deref().or(self.object.btf.as_deref());
         let section = &loaded.source.section;
-        let (sleepable, program_type) = (section.sleepable, section.program_type);
+        let context = Context::prepare(&mut self.memory, &self.options, types, section, input)
+            .map_err(|refusal| refusal.into_setup_error(&self.object.name))?;
+        let (address, sleepable) = (context.address, section.sleepable);
+        self.world.contexts.insert(task, context);
         state.execution = Some(Execution::new(Arc::clone(loaded)));
         state.push(&mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
-        let context = self.world.context(&mut self.memory, &self.options, cpu, program_type).map_err(too_big)?;
         if let Some(execution) = &mut state.execution {
-            execution.registers[1] = context;
+            execution.registers[1] = address;
             execution.known |= 1 << 1;
         }
         self.report.order(places::RCU, AccessKind::Observe);
@@ -191,6 +214,12 @@ impl Machine {
             self.rcu.lock(task);
         }
         Ok(())
+    }
+
+    /// What a task's last program left of its input; `None` before its first.
+    #[must_use]
+    pub fn output(&self, task: u32) -> Option<Output> {
+        self.world.contexts.get(&task).map(|context| context.output(&self.memory))
     }
 
     /// Runs a task's program until it ends.
@@ -225,6 +254,14 @@ impl Machine {
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
         self.steps += 1;
+        if self.has_store_buffers()
+            && let Some(outcome) = self.step_buffered(task)
+        {
+            return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+        }
+        let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
+            return Ok(Outcome::Returned(0));
+        };
         let flow = execute(execution, &mut self.memory, &reader, &mut self.report);
         if self.memory.unwritten_read.is_some() {
             self.note_unwritten();
@@ -234,7 +271,7 @@ impl Machine {
             Ok(Flow::CallLocal(target)) => self.call_local(task, target),
             Ok(Flow::Call(site)) => self.call(task, site),
             Ok(Flow::Exit) => self.exit(task),
-            Err(trap) => Err(trap),
+            Err(trap) => self.context_access(task, trap),
         };
         outcome.map_err(|trap| Box::new(self.fail(task, *trap)))
     }

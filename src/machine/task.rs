@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::code::LoadedProgram;
 use super::fault::{FaultKind, Trap};
+use super::fingerprint::wide;
 use super::memory::{Contents, Memory};
 use super::models::Continuation;
 use super::region::RegionKind;
@@ -102,6 +103,17 @@ impl Execution {
     pub fn own_frames(&self) -> usize {
         let begins = self.frames.iter().rposition(|frame| frame.caller.is_some()).unwrap_or(0);
         self.frames.len() - begins
+    }
+
+    /// A digest of all that it will do.
+    pub fn digest(&self) -> u128 {
+        let frames = self.frames.iter().map(|frame| {
+            let caller = frame.caller.as_ref().map(|caller| caller.index);
+            (frame.return_to, frame.saved, frame.saved_known, frame.may_goto, caller, format!("{:?}", frame.then))
+        });
+        let frames: Vec<_> = frames.collect();
+        let sections = (self.rcu_sections, self.preempt_sections, self.lock.is_some(), self.tail_calls);
+        wide(&(self.program.index, self.registers, self.known, self.pc, frames, sections))
     }
 
     /// Where it is.

@@ -1,4 +1,4 @@
-//! What surrounds the programs: the current task and its cgroup, contexts, clocks, random numbers, locks.
+//! What surrounds the programs: the current task and its cgroup, clocks, random numbers, locks.
 //!
 //! The task and the cgroup are structs of the given kernel types, of which the fields named in [`World::task`] can be
 //! read; any other is reported as not modelled.
@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::btf::{Btf, TypeId};
 
+use super::context::Context;
 use super::fault::Trap;
+use super::fingerprint::wide;
 use super::memory::{Contents, Memory};
 use super::region::RegionKind;
 use super::setup::MachineOptions;
@@ -17,48 +19,16 @@ use super::types;
 
 /// Id of the one cgroup that tasks are in, as `bpf_get_current_cgroup_id` gives it.
 pub const CGROUP_ID: u64 = 1;
-/// Arguments that a tracing program's context has room for (`MAX_BPF_FUNC_ARGS`).
-const TRACING_ARGUMENTS: u32 = 12;
-/// Size of such a context in bytes.
-pub(super) const TRACING_CONTEXT: u32 = TRACING_ARGUMENTS * 8;
 /// Size of a struct whose type is not known: its fields cannot be read, but it can be passed around.
 const UNKNOWN_SIZE: u32 = 4096;
-/// Size of a context of which (almost) nothing is modelled.
-const CONTEXT_SIZE: u32 = 1024;
-/// Bytes of the packet that a traffic-control program finds: an Ethernet frame's least size, and what the guest of a
-/// cross-check sends. `__sk_buff.len`, the context's first field, says so.
-const PACKET_LENGTH: u32 = 64;
-
-/// What a program finds as its context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Context {
-    /// Arguments of a traced function.
-    Tracing,
-    /// A `struct __sk_buff` with its link-layer header.
-    Packet,
-    /// Anything else.
-    Other,
-}
-
-impl Context {
-    fn of(program_type: u32) -> Context {
-        match program_type {
-            // BPF_PROG_TYPE_SCHED_CLS, SCHED_ACT.
-            3 | 4 => Context::Packet,
-            // BPF_PROG_TYPE_RAW_TRACEPOINT, its writable form, TRACING, LSM.
-            17 | 24 | 26 | 29 => Context::Tracing,
-            _ => Context::Other,
-        }
-    }
-}
-
 /// Surroundings of the programs.
 #[derive(Clone, Debug)]
 pub struct World {
     task: Option<RegionId>,
     cgroup: Option<RegionId>,
     root_cgroup: Option<RegionId>,
-    contexts: BTreeMap<(u32, Context), RegionId>,
+    /// Contexts by task, until the task's next program begins.
+    pub(super) contexts: BTreeMap<u32, Context>,
     variables: BTreeMap<String, RegionId>,
     random: Vec<u64>,
     /// Calls of clocks so far.
@@ -90,6 +60,11 @@ impl World {
         }
     }
 
+    /// A digest of what changes while programs run.
+    pub(super) fn digest(&self) -> u128 {
+        wide(&(&self.random, self.ticks))
+    }
+
     /// The next random number of a CPU (xorshift64*).
     pub(super) fn random(&mut self, cpu: u32) -> u32 {
         let Some(state) = self.random.get_mut(cpu as usize) else { return 0 };
@@ -103,37 +78,6 @@ impl World {
     pub(super) fn nanoseconds(&mut self) -> u64 {
         self.ticks += 1;
         1_000_000_000 + self.ticks * 1000
-    }
-
-    /// The address of a context for a program of that type on a CPU.
-    ///
-    /// Programs that are traced functions' (tracing, raw tracepoints, LSM) find the arguments given in the options;
-    /// one that was not given cannot be read. Traffic-control programs find a packet's length. Nothing else in contexts is
-    /// modelled.
-    pub(super) fn context(
-        &mut self,
-        memory: &mut Memory,
-        options: &MachineOptions,
-        cpu: u32,
-        program_type: u32,
-    ) -> Result<u64, Box<Trap>> {
-        let context = Context::of(program_type);
-        if let Some(&region) = self.contexts.get(&(cpu, context)) {
-            return Ok(memory.base(region));
-        }
-        let size = if context == Context::Tracing { TRACING_CONTEXT } else { CONTEXT_SIZE };
-        let region = memory.allocate(RegionKind::Context, size, Contents::Sparse, None)?;
-        match context {
-            Context::Tracing => {
-                for (index, argument) in options.arguments.iter().take(TRACING_ARGUMENTS as usize).enumerate() {
-                    memory.poke(region, index as u32 * 8, &argument.to_le_bytes());
-                }
-            }
-            Context::Packet => memory.poke(region, 0, &PACKET_LENGTH.to_le_bytes()),
-            Context::Other => {}
-        }
-        self.contexts.insert((cpu, context), region);
-        Ok(memory.base(region))
     }
 
     /// The address of a kernel variable, whose contents are not modelled.

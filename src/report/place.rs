@@ -114,7 +114,9 @@ impl<'m> Words<'m> {
         match &self.machine.memory().region(id).kind {
             RegionKind::Stack { cpu, frame: 0 } => format!("the program's stack on CPU {cpu}"),
             RegionKind::Stack { cpu, frame } => format!("the stack of call {frame} on CPU {cpu}"),
-            RegionKind::Context => "the program's context".to_owned(),
+            RegionKind::Context | RegionKind::SyscallContext => "the program's context".to_owned(),
+            RegionKind::Packet => "the packet".to_owned(),
+            RegionKind::FlowKeys => "the flow dissector's keys".to_owned(),
             RegionKind::MapValue { map, element, cpu } => {
                 let value = self.element(*map, *element, id);
                 cpu.map_or(value.clone(), |cpu| format!("{value}, copy of CPU {cpu}"))

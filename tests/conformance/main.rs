@@ -3,6 +3,7 @@
 //! `tests/conformance/run` prepares everything and calls this; `--help` tells what can be chosen. The kernel's verdicts are
 //! kept in `kernel.jsonl`, so that only objects that changed since are asked about again. The table goes to `RESULTS.md`,
 //! what does not agree to `differences.toml`; `--check` fails when a program differs that is not listed there.
+//! With `--runs` programs are run, not judged: [`runs`].
 //! Start at [`examine`].
 
 mod differences;
@@ -11,6 +12,7 @@ mod ours;
 mod outcome;
 mod record;
 mod results;
+mod runs;
 
 use std::error::Error;
 use std::fs;
@@ -54,7 +56,10 @@ struct Args {
     /// Examine only objects whose name begins so; may be repeated. Nothing is written then.
     #[arg(long, value_name = "NAME", conflicts_with = "update")]
     only: Vec<String>,
-    /// Write RESULTS.md and differences.toml anew.
+    /// Take the exam of results instead: run programs, compare what they return and leave in maps.
+    #[arg(long)]
+    runs: bool,
+    /// Write RESULTS.md and differences.toml anew (with --runs, RUNS.md and runs.toml).
     #[arg(long)]
     update: bool,
     /// Fail when a program differs that differences.toml does not list.
@@ -135,6 +140,9 @@ fn examine(args: &Args, folder: &Path) -> Result<ExitCode, Box<dyn Error>> {
         if args.only.is_empty() && !args.check {
             records.write(&home().join("kernel.jsonl"))?;
         }
+    }
+    if args.runs {
+        return runs::examine(args, &cache, &image, &objects, &records);
     }
     let verdicts = ours::verify_all(&objects, &image, Duration::from_secs(args.timeout))?;
     let exam = Exam::new(&image.release, &objects, &records, verdicts);

@@ -44,7 +44,7 @@ impl Call<'_> {
     /// Checks an access and reports it.
     pub fn touch(&mut self, address: u64, size: u32, kind: AccessKind) -> Result<Spot, Box<Trap>> {
         let reader = self.machine.rcu.reader(self.task);
-        let spot = self.machine.memory.check(address, size, kind != AccessKind::Read, &reader)?;
+        let spot = self.machine.memory.check(address, size, kind.writes(), &reader)?;
         self.machine.report.accesses.push(Access { region: spot.region, offset: spot.offset, size, kind });
         Ok(spot)
     }

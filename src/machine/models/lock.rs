@@ -16,7 +16,7 @@ fn is_taken(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
 }
 
 fn lock(call: &mut Call<'_>) -> Modelled {
-    let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
+    let spot = call.touch(call.args[0], 4, AccessKind::Lock)?;
     let place = (spot.region, spot.offset);
     match call.machine.world.locks.get(&place) {
         Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, spot.region)),
@@ -37,7 +37,7 @@ fn lock(call: &mut Call<'_>) -> Modelled {
 }
 
 fn unlock(call: &mut Call<'_>) -> Modelled {
-    let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
+    let spot = call.touch(call.args[0], 4, AccessKind::Unlock)?;
     let place = (spot.region, spot.offset);
     let execution = call.execution()?;
     if execution.lock != Some(place) {

@@ -80,6 +80,9 @@ pub struct Model {
     pub arguments: u8,
     pub(super) run: fn(&mut Call<'_>) -> Modelled,
     pub(super) scheduling: Scheduling,
+    /// Are the CPU's earlier stores visible to all before it ends? True of what takes a lock or does a locked instruction
+    /// inside, and of all whose insides were not looked at.
+    pub(super) fences: bool,
 }
 
 /// What a scheduler has to know of a call before it is made.
@@ -101,7 +104,12 @@ pub(super) enum Scheduling {
 impl Model {
     /// Marks a call that other tasks neither see nor influence.
     const fn local(self) -> Model {
-        Model { scheduling: Scheduling::Local, ..self }
+        Model { scheduling: Scheduling::Local, fences: false, ..self }
+    }
+
+    /// Marks a call without any locked instruction inside: earlier stores may become visible after it.
+    const fn relaxed(self) -> Model {
+        Model { fences: false, ..self }
     }
 
     const fn allocating(self, per_cpu: bool) -> Model {
@@ -114,11 +122,11 @@ impl Model {
 }
 
 const fn helper(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: false, arguments, run, scheduling: Scheduling::Shared }
+    Model { name, kfunc: false, arguments, run, scheduling: Scheduling::Shared, fences: true }
 }
 
 const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared }
+    Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true }
 }
 
 static FAMILIES: [&[Model]; 21] = [

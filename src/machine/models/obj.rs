@@ -10,7 +10,7 @@ use crate::machine::story::RegionId;
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_obj_new_impl", 1, new).allocating(false),
+    kfunc("bpf_obj_new_impl", 1, new).allocating(false).relaxed(),
     kfunc("bpf_obj_drop_impl", 1, drop_object),
     kfunc("bpf_refcount_acquire_impl", 1, refcount_acquire),
 ];
