@@ -25,6 +25,7 @@ mod rcu;
 mod ring;
 mod task;
 mod text;
+mod timer;
 mod traced;
 
 use super::fault::Trap;
@@ -129,7 +130,7 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true }
 }
 
-static FAMILIES: [&[Model]; 21] = [
+static FAMILIES: [&[Model]; 22] = [
     control::MODELS,
     cpumask::MODELS,
     dynptr::MODELS,
@@ -150,6 +151,7 @@ static FAMILIES: [&[Model]; 21] = [
     ring::MODELS,
     task::MODELS,
     text::MODELS,
+    timer::MODELS,
     traced::MODELS,
 ];
 

@@ -4,7 +4,6 @@ use crate::btf::Type;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 
-
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
