@@ -3,6 +3,7 @@
 //! A model gets a [`Call`] and answers with a value, or with a callback to run first. What has no model here has none
 //! at all: the run ends and names it. Start reading at [`Model`] and any family's `MODELS`.
 
+mod arena;
 mod call;
 mod continuation;
 mod control;
@@ -130,7 +131,8 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true }
 }
 
-static FAMILIES: [&[Model]; 22] = [
+static FAMILIES: [&[Model]; 23] = [
+    arena::MODELS,
     control::MODELS,
     cpumask::MODELS,
     dynptr::MODELS,
