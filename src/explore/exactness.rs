@@ -10,7 +10,7 @@ use super::drive::{Driver, is_schedule};
 use super::policy::dfs::{Dfs, DfsOptions};
 use super::policy::dpor::Dpor;
 use super::policy::{Everything, Policy, RunEnd};
-use super::system::{Choice, System, Touch};
+use super::system::{Choice, Stability, System, Touch};
 use super::toy::{Op, Toy};
 
 /// The least schedule, by actors, of those that a schedule is equivalent to.
@@ -41,7 +41,7 @@ fn trace_of(system: &Toy, schedule: &[Choice]) -> Vec<Choice> {
         .iter()
         .map(|&choice| {
             let failed = system.perform(choice).is_err();
-            (choice, system.touches().to_vec(), failed)
+            (choice, system.touches().to_vec(), failed || system.stability() == Stability::Varies)
         })
         .collect();
     normal_form(&steps)
