@@ -3,6 +3,7 @@
 //! A model gets a [`Call`] and answers with a value, or with a callback to run first. What has no model here has none
 //! at all: the run ends and names it. Start reading at [`Model`] and any family's `MODELS`.
 
+mod arena;
 mod call;
 mod continuation;
 mod control;
@@ -10,17 +11,23 @@ mod cpumask;
 mod dynptr;
 mod graph;
 mod iter;
+mod iter_bits;
 mod local_storage;
 mod lock;
 mod map;
 mod misc;
 mod obj;
 mod percpu;
+mod perf;
 mod print;
+mod probe;
 mod queue;
 mod rcu;
 mod ring;
 mod task;
+mod text;
+mod timer;
+mod traced;
 
 use super::fault::Trap;
 use super::stepper::Machine;
@@ -124,7 +131,7 @@ impl Model {
     }
 
     const fn waiting(self, blocked: fn(&Machine, u32, &[u64; 5]) -> bool) -> Model {
-        Model { scheduling: Scheduling::Waits(blocked), is_fixed: |_, _| true, ..self }
+        Model { scheduling: Scheduling::Waits(blocked), ..self }
     }
 }
 
@@ -136,23 +143,30 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true, is_fixed: |_, _| false }
 }
 
-static FAMILIES: [&[Model]; 16] = [
+static FAMILIES: [&[Model]; 23] = [
+    arena::MODELS,
     control::MODELS,
     cpumask::MODELS,
     dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
+    iter_bits::MODELS,
     local_storage::MODELS,
     lock::MODELS,
     map::MODELS,
     misc::MODELS,
     obj::MODELS,
     percpu::MODELS,
+    perf::MODELS,
     print::MODELS,
+    probe::MODELS,
     queue::MODELS,
     rcu::MODELS,
     ring::MODELS,
     task::MODELS,
+    text::MODELS,
+    timer::MODELS,
+    traced::MODELS,
 ];
 
 /// All models.
