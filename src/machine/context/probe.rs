@@ -33,11 +33,7 @@ static WATCHED: [Function; 9] = [
     function("bpf_fentry_test3", &[Number(4), Number(5), Number(6)], 15),
     function("bpf_fentry_test4", &[Number(7), Number(8), Number(9), Number(10)], 34),
     function("bpf_fentry_test5", &[Number(11), Number(12), Number(13), Number(14), Number(15)], 65),
-    function(
-        "bpf_fentry_test6",
-        &[Number(16), Number(17), Number(18), Number(19), Number(20), Number(21)],
-        111,
-    ),
+    function("bpf_fentry_test6", &[Number(16), Number(17), Number(18), Number(19), Number(20), Number(21)], 111),
     function("bpf_fentry_test7", &[Number(0)], 0),
     function("bpf_fentry_test8", &[Memory(&[0; 8])], 0),
     function("bpf_fentry_test9", &[Memory(&[0; 4])], 0),
@@ -49,11 +45,7 @@ const TWO: Argument = Memory(&[2, 0, 0, 0]);
 /// Called for programs that may change the result.
 static CHANGED: [Function; 2] = [
     function("bpf_modify_return_test", &[Number(1), TWO], 4),
-    function(
-        "bpf_modify_return_test2",
-        &[Number(1), TWO, Number(3), Number(4), Number(5), Number(6), Number(7)],
-        29,
-    ),
+    function("bpf_modify_return_test2", &[Number(1), TWO, Number(3), Number(4), Number(5), Number(6), Number(7)], 29),
 ];
 
 /// `BPF_TRACE_FENTRY`, `BPF_TRACE_FEXIT`, `BPF_MODIFY_RETURN`.
@@ -64,7 +56,6 @@ const MODIFY_RETURN: u32 = 26;
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     WATCHED.iter().chain(&CHANGED).find(|function| function.name == name)
 }
-
 
 /// What a test run of a tracing program comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,8 +64,7 @@ mod field {
     pub const LOCAL_IP6: u32 = 116;
 
     /// Taken from the given context.
-    pub const TAKEN: [(usize, usize); 8] =
-        [MARK, PRIORITY, INGRESS_IFINDEX, CB, TSTAMP, GSO_SEGS, GSO_SIZE, HWTSTAMP];
+    pub const TAKEN: [(usize, usize); 8] = [MARK, PRIORITY, INGRESS_IFINDEX, CB, TSTAMP, GSO_SEGS, GSO_SIZE, HWTSTAMP];
     /// Put back.
     pub const GIVEN_BACK: [(usize, usize); 9] =
         [MARK, PRIORITY, INGRESS_IFINDEX, IFINDEX, CB, TSTAMP, WIRE_LEN, GSO_SEGS, HWTSTAMP];
@@ -247,7 +246,8 @@ pub(super) fn prepare_dissector(making: &mut Making, input: &Input) -> Result<Co
 /// The keys, with their offsets inside the packet (`bpf_flow_dissect`).
 pub(super) fn dissector_output(memory: &Memory, keys: RegionId, hlen: u16) -> Output {
     let mut bytes = memory.peek(keys).to_vec();
-    let at = |bytes: &[u8], offset: usize| bytes.get(offset..).and_then(|b| b.first_chunk()).map(|&b| u16::from_le_bytes(b));
+    let at =
+        |bytes: &[u8], offset: usize| bytes.get(offset..).and_then(|b| b.first_chunk()).map(|&b| u16::from_le_bytes(b));
     let network = at(&bytes, 0).unwrap_or(0).max(ETHERNET as u16).min(hlen);
     let transport = at(&bytes, 2).unwrap_or(0).max(network).min(hlen);
     for (offset, value) in [(0, network), (2, transport)] {
@@ -267,8 +267,15 @@ pub(super) fn prepare_netfilter(making: &mut Making, input: &Input) -> Result<Co
     let mut context = making.context(View::Plain, 16)?;
     let Some(region) = context.region else { return Ok(context) };
     // NFPROTO_IPV4 at NF_INET_LOCAL_OUT; no devices, socket or network namespace.
-    let state: [(&str, &[u8]); 7] =
-        [("hook", &[3]), ("pf", &[2]), ("in", &[0; 8]), ("out", &[0; 8]), ("sk", &[0; 8]), ("net", &[0; 8]), ("okfn", &[0; 8])];
+    let state: [(&str, &[u8]); 7] = [
+        ("hook", &[3]),
+        ("pf", &[2]),
+        ("in", &[0; 8]),
+        ("out", &[0; 8]),
+        ("sk", &[0; 8]),
+        ("net", &[0; 8]),
+        ("okfn", &[0; 8]),
+    ];
     let length = (bytes.len() as u32).to_le_bytes();
     let skb: [(&str, &[u8]); 2] = [("len", &length), ("protocol", &ether_type::IP.to_be_bytes())];
     for (offset, name, fields) in [(0, "nf_hook_state", &state[..]), (8, "sk_buff", &skb[..])] {
