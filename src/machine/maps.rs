@@ -25,9 +25,16 @@ use super::story::{Moment, RegionId};
 pub(super) mod errno {
     pub const ENOENT: i64 = -2;
     pub const E2BIG: i64 = -7;
+    pub const ENOMEM: i64 = -12;
+    pub const EACCES: i64 = -13;
     pub const EFAULT: i64 = -14;
     pub const EEXIST: i64 = -17;
+    pub const ENODEV: i64 = -19;
     pub const EINVAL: i64 = -22;
+    pub const EOPNOTSUPP: i64 = -95;
+    pub const EAFNOSUPPORT: i64 = -97;
+    pub const EALREADY: i64 = -114;
+    pub const ENOTSUPP: i64 = -524;
 }
 
 /// Update only if the key is new.

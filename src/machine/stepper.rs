@@ -247,6 +247,7 @@ impl Machine {
             Ok(Flow::Next) => return Ok(Outcome::Ran),
             Ok(Flow::CallLocal(target)) => self.call_local(task, target),
             Ok(Flow::Call(site)) => self.call(task, site),
+            Ok(Flow::LoadPacket(size, offset)) => self.packet_load(task, size, offset),
             Ok(Flow::Exit) => self.exit(task),
             Err(trap) => self.context_access(task, trap),
         };
@@ -320,7 +321,7 @@ impl Machine {
         Ok(Outcome::Ran)
     }
 
-    fn exit(&mut self, task: u32) -> Result<Outcome, Box<Trap>> {
+    pub(super) fn exit(&mut self, task: u32) -> Result<Outcome, Box<Trap>> {
         let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         let value = (execution.known & 1 != 0).then_some(execution.registers[0]);

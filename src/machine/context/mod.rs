@@ -15,7 +15,8 @@ mod xdp;
 pub use probe::{FunctionRun, function_run};
 
 pub(super) use packet::{Extent, Packet};
-pub(super) use tracing::TRACING_CONTEXT;
+pub(super) use skb::ether_type;
+pub(super) use tracing::{TRACING_CONTEXT, Traced};
 
 use super::fault::Trap;
 use super::memory::{Contents, Memory};

@@ -4,6 +4,7 @@
 //! at all: the run ends and names it. Start reading at [`Model`] and any family's `MODELS`.
 
 mod call;
+mod checksum;
 mod continuation;
 mod graph;
 mod iter;
@@ -12,10 +13,16 @@ mod lock;
 mod map;
 mod misc;
 mod obj;
+mod packet;
+mod packet_shape;
 mod percpu;
+mod perf;
 mod print;
 mod rcu;
+mod redirect;
+mod socket;
 mod task;
+mod traced;
 
 use super::fault::Trap;
 
@@ -65,7 +72,8 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run }
 }
 
-static FAMILIES: [&[Model]; 11] = [
+static FAMILIES: [&[Model]; 18] = [
+    checksum::MODELS,
     graph::MODELS,
     iter::MODELS,
     local_storage::MODELS,
@@ -73,10 +81,16 @@ static FAMILIES: [&[Model]; 11] = [
     map::MODELS,
     misc::MODELS,
     obj::MODELS,
+    packet::MODELS,
+    packet_shape::MODELS,
     percpu::MODELS,
+    perf::MODELS,
     print::MODELS,
     rcu::MODELS,
+    redirect::MODELS,
+    socket::MODELS,
     task::MODELS,
+    traced::MODELS,
 ];
 
 /// All models.
