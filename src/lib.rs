@@ -6,6 +6,7 @@
 //! * [`object`]: the ELF objects that clang emits.
 //! * [`kernel`]: what a kernel build offers, as data.
 //! * [`verifier`]: the abstract half. [`machine`]: the concrete half. They never import each other.
+//! * [`scenario`]: which programs run where, and what must come of it.
 //! * [`explore`]: schedules over the machine.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
 //! * [`report`]: what people and tools read. [`cli`]: the command line.
@@ -21,4 +22,5 @@ pub mod kernel;
 pub mod machine;
 pub mod object;
 pub mod report;
+pub mod scenario;
 pub mod verifier;

@@ -281,33 +281,57 @@ fn dump(machine: &Machine, map: &Map, state: &MapState) -> MapDump {
                 }
             }
         }
-        MapFamily::Hash | MapFamily::LocalStorage => {
+        MapFamily::Hash | MapFamily::Trie | MapFamily::LocalStorage => {
             for (key, region) in &made {
                 if !list(key, Some(*region)) {
                     break;
                 }
             }
         }
-        MapFamily::Other => dump.error = Some("maps of this type are not modelled".into()),
+        _ => dump.error = Some("maps of this type are not read".into()),
     }
     dump
 }
 
-/// libbpf's name for the map types that are modelled.
+/// libbpf's name for a map type.
 fn type_name(map_type: u32) -> &'static str {
-    const NAMES: [(u32, &str); 10] = [
-        (1, "hash"),
-        (2, "array"),
-        (5, "percpu_hash"),
-        (6, "percpu_array"),
-        (9, "lru_hash"),
-        (10, "lru_percpu_hash"),
-        (24, "sk_storage"),
-        (28, "inode_storage"),
-        (29, "task_storage"),
-        (32, "cgrp_storage"),
+    const NAMES: [&str; 34] = [
+        "unspec",
+        "hash",
+        "array",
+        "prog_array",
+        "perf_event_array",
+        "percpu_hash",
+        "percpu_array",
+        "stack_trace",
+        "cgroup_array",
+        "lru_hash",
+        "lru_percpu_hash",
+        "lpm_trie",
+        "array_of_maps",
+        "hash_of_maps",
+        "devmap",
+        "sockmap",
+        "cpumap",
+        "xskmap",
+        "sockhash",
+        "cgroup_storage",
+        "reuseport_sockarray",
+        "percpu_cgroup_storage",
+        "queue",
+        "stack",
+        "sk_storage",
+        "devmap_hash",
+        "struct_ops",
+        "ringbuf",
+        "inode_storage",
+        "task_storage",
+        "bloom_filter",
+        "user_ringbuf",
+        "cgrp_storage",
+        "arena",
     ];
-    NAMES.iter().find(|(number, _)| *number == map_type).map_or("other", |(_, name)| name)
+    NAMES.get(map_type as usize).copied().unwrap_or("other")
 }
 
 /// The variables of a global section; none for other maps.

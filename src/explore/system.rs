@@ -35,14 +35,24 @@ pub enum TouchKind {
     Acquire,
     /// Orders what came before it ahead of every later `Acquire` or `Atomic` of the place; commutes with others of its kind.
     Release,
+    /// Depends on every `Change`, `Write` and `Atomic` of the place, orders nothing and races with nothing: is it alive, has a section begun?
+    Observe,
+    /// Conflicts with everything but its own kind, orders nothing and races with nothing: the end of a life, a free.
+    Change,
 }
 
 impl TouchKind {
     /// Does the order of two touches of one place matter to what either does?
     #[must_use]
     pub fn conflicts(self, other: TouchKind) -> bool {
-        use TouchKind::{Acquire, Dereference, Read, Release};
-        !matches!((self, other), (Read | Dereference, Read | Dereference) | (Acquire, Acquire) | (Release, Release))
+        use TouchKind::{Acquire, Change, Dereference, Observe, Read, Release};
+        !matches!(
+            (self, other),
+            (Read | Dereference | Observe, Read | Dereference | Observe)
+                | (Acquire | Observe, Acquire | Observe)
+                | (Release | Observe, Release | Observe)
+                | (Change, Change)
+        )
     }
 
     /// Is it a plain access, which races with any unordered conflicting one?

@@ -54,6 +54,13 @@ struct Variable {
 }
 
 impl Machine {
+    /// Writes bytes into a section of globals, or another array of one value, from an offset on. What is past its end is left out.
+    pub fn write_global(&mut self, map: u32, offset: u32, bytes: &[u8]) {
+        if let Some(region) = self.first_value(map) {
+            self.memory.poke(region, offset, bytes);
+        }
+    }
+
     /// Sets a global variable, or a part of one: `assignment` is `NAME=VALUE`, where the name may go on with `.field`
     /// and `[index]`. Values are decimal, `0x` hexadecimal, negative, `true` or `false`, or an enumerator's name.
     /// Read-only variables can be set too, as a loader does before it loads the programs.

@@ -6,31 +6,46 @@
 //!
 //! LRU maps behave as plain ones until they are full; then the kernel evicts by a rule that is not modelled. Elements
 //! of hash maps that were deleted wait for a grace period here, while the kernel may hand them to another key at once.
+//! Maps of sockets and devices are empty: nothing here could be put into one.
+
+mod nested;
+mod queue;
+mod ring;
+mod trie;
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::btf::fields::SpecialFields;
+use crate::btf::fields::{FieldKind, SpecialFields};
 use crate::object::Map;
 
+use super::event::{Access, AccessKind};
 use super::fault::{FaultKind, Trap};
 use super::memory::Contents;
 use super::rcu::GracePeriod;
 use super::region::RegionKind;
+use super::restore::Tracked;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
 
+pub use ring::Record;
+
 /// Error numbers that maps and kfuncs return, negative.
 pub(super) mod errno {
+    pub const EPERM: i64 = -1;
     pub const ENOENT: i64 = -2;
     pub const E2BIG: i64 = -7;
+    pub const EAGAIN: i64 = -11;
     pub const ENOMEM: i64 = -12;
     pub const EACCES: i64 = -13;
     pub const EFAULT: i64 = -14;
+    pub const EBUSY: i64 = -16;
     pub const EEXIST: i64 = -17;
     pub const ENODEV: i64 = -19;
     pub const EINVAL: i64 = -22;
+    pub const ENOSPC: i64 = -28;
+    pub const ERANGE: i64 = -34;
     pub const EOPNOTSUPP: i64 = -95;
     pub const EAFNOSUPPORT: i64 = -97;
     pub const EALREADY: i64 = -114;
@@ -53,10 +68,44 @@ pub enum MapFamily {
     Array,
     /// `BPF_MAP_TYPE_HASH`, LRU and per-CPU.
     Hash,
+    /// `BPF_MAP_TYPE_LPM_TRIE`.
+    Trie,
+    /// `BPF_MAP_TYPE_QUEUE`.
+    Queue,
+    /// `BPF_MAP_TYPE_STACK`.
+    Stack,
+    /// `BPF_MAP_TYPE_BLOOM_FILTER`.
+    Bloom,
+    /// An array or hash of maps.
+    Maps,
+    /// `BPF_MAP_TYPE_PROG_ARRAY`.
+    Programs,
+    /// `BPF_MAP_TYPE_RINGBUF`.
+    Ring,
+    /// `BPF_MAP_TYPE_USER_RINGBUF`: user space never puts anything into it.
+    UserRing,
+    /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`: no event is ever open.
+    PerfEvents,
     /// Storage attached to a task, cgroup, socket or inode.
     LocalStorage,
+    /// Storage of a cgroup and attachment, also per CPU: a test run has its own.
+    CgroupStorage,
+    /// Sockets, by index: empty.
+    Sockets,
+    /// Sockets, by key: empty.
+    SocketHash,
+    /// Devices, CPUs or XDP sockets: empty.
+    Devices,
     /// Not modelled.
     Other,
+}
+
+impl MapFamily {
+    /// Are the map's values memory that programs reach, listed by [`MapState::elements`]?
+    #[must_use]
+    pub fn has_values(self) -> bool {
+        matches!(self, MapFamily::Array | MapFamily::Hash | MapFamily::Trie | MapFamily::LocalStorage)
+    }
 }
 
 /// What a map type number stands for: its family, whether it has a copy a CPU, and whether it evicts.
@@ -64,11 +113,25 @@ fn family(map_type: u32) -> (MapFamily, bool, bool) {
     match map_type {
         1 => (MapFamily::Hash, false, false),
         2 => (MapFamily::Array, false, false),
+        3 => (MapFamily::Programs, false, false),
+        4 => (MapFamily::PerfEvents, false, false),
         5 => (MapFamily::Hash, true, false),
         6 => (MapFamily::Array, true, false),
         9 => (MapFamily::Hash, false, true),
         10 => (MapFamily::Hash, true, true),
+        11 => (MapFamily::Trie, false, false),
+        12 | 13 => (MapFamily::Maps, false, false),
+        14 | 16 | 17 | 25 => (MapFamily::Devices, false, false),
+        15 => (MapFamily::Sockets, false, false),
+        18 => (MapFamily::SocketHash, false, false),
+        19 => (MapFamily::CgroupStorage, false, false),
+        21 => (MapFamily::CgroupStorage, true, false),
+        22 => (MapFamily::Queue, false, false),
+        23 => (MapFamily::Stack, false, false),
         24 | 28 | 29 | 32 => (MapFamily::LocalStorage, false, false),
+        27 => (MapFamily::Ring, false, false),
+        30 => (MapFamily::Bloom, false, false),
+        31 => (MapFamily::UserRing, false, false),
         _ => (MapFamily::Other, false, false),
     }
 }
@@ -93,9 +156,26 @@ pub struct MapState {
     pub(super) handle: RegionId,
     /// Special fields of the value: updates leave them alone.
     pub(super) specials: SpecialFields,
+    /// Maps that an array or hash of maps holds, by key.
+    maps: BTreeMap<Box<[u8]>, u32>,
+    /// Programs of a program array: index, and place among the object's programs.
+    programs: BTreeMap<u32, u32>,
+    /// What changes while programs run.
+    pub(super) elements: Tracked<Elements>,
+}
+
+/// A map's elements.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Elements {
     array: FxHashMap<u32, RegionId>,
     hash: BTreeMap<Box<[u8]>, RegionId>,
     storage: BTreeMap<RegionId, RegionId>,
+    /// Elements of a queue or stack, oldest first, and values that a bloom filter has seen.
+    queue: queue::Queue,
+    /// Elements of a trie, by their prefix.
+    trie: trie::Trie,
+    /// Records of a ring buffer.
+    ring: ring::Ring,
     next_element: u64,
 }
 
@@ -117,22 +197,24 @@ impl MapState {
                 || map.globals.as_ref().is_some_and(|globals| globals.read_only),
             handle,
             specials,
-            array: FxHashMap::default(),
-            hash: BTreeMap::new(),
-            storage: BTreeMap::new(),
-            next_element: 0,
+            maps: nested::initial_maps(map),
+            programs: map.initial_programs.iter().copied().collect(),
+            elements: Tracked::default(),
         }
     }
 
     /// Elements that exist, by key and in the order of keys, with the region of the (first CPU's) value. An array's
-    /// elements exist once they were looked up; the others are zero. For local storage the key is empty.
+    /// elements exist once they were looked up; the others are zero. For local storage the key is empty. Queues, maps of
+    /// maps and the like, whose elements are not in regions, have none.
     #[must_use]
     pub fn elements(&self) -> Vec<(Vec<u8>, RegionId)> {
-        let mut array: Vec<_> = self.array.iter().map(|(&index, &region)| (index, region)).collect();
+        let mut array: Vec<_> = self.elements.array.iter().map(|(&index, &region)| (index, region)).collect();
         array.sort_unstable();
         let array = array.into_iter().map(|(index, region)| (index.to_le_bytes().to_vec(), region));
-        let hash = self.hash.iter().map(|(key, &region)| (key.to_vec(), region));
-        array.chain(hash).chain(self.storage.values().map(|&region| (Vec::new(), region))).collect()
+        let elements = &self.elements;
+        let hash = elements.hash.iter().map(|(key, &region)| (key.to_vec(), region));
+        let storage = elements.storage.values().map(|&region| (Vec::new(), region));
+        array.chain(hash).chain(elements.trie.elements()).chain(storage).collect()
     }
 
     /// Size of a key in bytes.
@@ -151,6 +233,12 @@ impl MapState {
     #[must_use]
     pub fn max_entries(&self) -> u32 {
         self.max_entries
+    }
+
+    /// Could a few more elements fill the map?
+    pub(super) fn is_nearly_full(&self) -> bool {
+        const MARGIN: usize = 64;
+        self.elements.hash.len() + MARGIN > self.max_entries as usize
     }
 
     fn unsupported(&self, what: &str) -> Box<Trap> {
@@ -180,8 +268,8 @@ impl Machine {
     fn new_value(&mut self, map: u32, at: Option<Moment>) -> Result<RegionId, Box<Trap>> {
         let cpus = self.cpu_count();
         let state = &mut self.maps[map as usize];
-        let element = state.next_element;
-        state.next_element += 1;
+        let element = state.elements.next_element;
+        state.elements.next_element += 1;
         self.new_value_of(map, element, at, cpus)
     }
 
@@ -206,11 +294,11 @@ impl Machine {
         if index >= state.max_entries {
             return Ok(None);
         }
-        if let Some(&region) = state.array.get(&index) {
+        if let Some(&region) = state.elements.array.get(&index) {
             return Ok(Some(region));
         }
         let region = self.new_value_of(map, index.into(), None, self.cpu_count())?;
-        self.maps[map as usize].array.insert(index, region);
+        self.maps[map as usize].elements.array.insert(index, region);
         Ok(Some(region))
     }
 
@@ -219,7 +307,11 @@ impl Machine {
         let state = &self.maps[map as usize];
         let first = match state.family {
             MapFamily::Array => self.array_element(map, index_of(key))?,
-            MapFamily::Hash => state.hash.get(key).copied(),
+            MapFamily::Hash => state.elements.hash.get(key).copied(),
+            MapFamily::Trie => state.elements.trie.longest(key),
+            MapFamily::Maps => state.maps.get(key).map(|&inner| self.maps[inner as usize].handle),
+            MapFamily::Queue | MapFamily::Stack => None,
+            MapFamily::Sockets | MapFamily::SocketHash | MapFamily::Devices => None,
             _ => return Err(state.unsupported("lookup")),
         };
         let copy = if self.maps[map as usize].per_cpu { cpu } else { 0 };
@@ -236,15 +328,16 @@ impl Machine {
         at: Moment,
     ) -> Result<i64, Box<Trap>> {
         let state = &self.maps[map as usize];
-        if flags & !BPF_F_LOCK > BPF_EXIST {
+        let locking = matches!(state.family, MapFamily::Array | MapFamily::Hash);
+        let known = BPF_EXIST | if locking { BPF_F_LOCK } else { 0 };
+        // `BPF_NOEXIST | BPF_EXIST` is as little known as a higher flag.
+        if flags & !BPF_F_LOCK > BPF_EXIST || flags > known | BPF_NOEXIST {
             return Ok(errno::EINVAL);
-        }
-        if flags & BPF_F_LOCK != 0 {
-            return Err(state.unsupported("update with BPF_F_LOCK"));
         }
         match state.family {
             MapFamily::Array => self.array_update(map, index_of(key), value, flags, at),
             MapFamily::Hash => self.hash_update(map, key, value, flags, at),
+            MapFamily::Trie => self.trie_update(map, key, value, flags, at),
             _ => Err(state.unsupported("update")),
         }
     }
@@ -254,6 +347,9 @@ impl Machine {
         if flags & BPF_NOEXIST != 0 {
             return Ok(errno::EEXIST);
         }
+        if flags & BPF_F_LOCK != 0 && !self.has_lock(map) {
+            return Ok(errno::EINVAL);
+        }
         let region = self.own_copy(map, first, at.cpu);
         self.copy_value(map, region, value);
         // As the kernel does, the update drops what the value's kptrs held.
@@ -262,18 +358,22 @@ impl Machine {
     }
 
     fn hash_update(&mut self, map: u32, key: &[u8], value: &[u8], flags: u64, at: Moment) -> Result<i64, Box<Trap>> {
+        if flags & BPF_F_LOCK != 0 && !self.has_lock(map) {
+            return Ok(errno::EINVAL);
+        }
+        let (locked, flags) = (flags & BPF_F_LOCK != 0, flags & !BPF_F_LOCK);
         let state = &self.maps[map as usize];
-        let old = state.hash.get(key).copied();
+        let old = state.elements.hash.get(key).copied();
         match old {
             Some(_) if flags == BPF_NOEXIST => return Ok(errno::EEXIST),
             None if flags == BPF_EXIST => return Ok(errno::ENOENT),
-            None if state.hash.len() >= state.max_entries as usize => {
+            None if state.elements.hash.len() >= state.max_entries as usize => {
                 return if state.evicts { Err(state.unsupported("eviction from the full")) } else { Ok(errno::E2BIG) };
             }
             _ => {}
         }
         if let Some(first) = old
-            && state.per_cpu
+            && (state.per_cpu || locked)
         {
             let region = self.own_copy(map, first, at.cpu);
             self.copy_value(map, region, value);
@@ -283,7 +383,7 @@ impl Machine {
         let first = self.new_value(map, Some(at))?;
         let region = self.own_copy(map, first, at.cpu);
         self.copy_value(map, region, value);
-        if let Some(old) = self.maps[map as usize].hash.insert(key.into(), first) {
+        if let Some(old) = self.maps[map as usize].elements.hash.insert(key.into(), first) {
             self.retire_element(map, old, at)?;
         }
         Ok(0)
@@ -294,10 +394,13 @@ impl Machine {
         let state = &mut self.maps[map as usize];
         match state.family {
             MapFamily::Array => Ok(errno::EINVAL),
-            MapFamily::Hash => match state.hash.remove(key) {
+            MapFamily::Hash => match state.elements.hash.remove(key) {
                 Some(old) => self.retire_element(map, old, at).map(|()| 0),
                 None => Ok(errno::ENOENT),
             },
+            MapFamily::Trie => self.trie_delete(map, key, at),
+            MapFamily::Queue | MapFamily::Stack | MapFamily::Sockets => Ok(errno::EINVAL),
+            MapFamily::SocketHash => Ok(errno::ENOENT),
             _ => Err(state.unsupported("delete")),
         }
     }
@@ -312,6 +415,17 @@ impl Machine {
         Ok(())
     }
 
+    /// Do the map's values have a `bpf_spin_lock`?
+    fn has_lock(&self, map: u32) -> bool {
+        self.lock_offset(map).is_some()
+    }
+
+    /// Where in each value of the map its `bpf_spin_lock` is.
+    pub(super) fn lock_offset(&self, map: u32) -> Option<u32> {
+        let fields = &self.maps[map as usize].specials.fields;
+        fields.iter().find(|field| field.kind == FieldKind::SpinLock).map(|field| field.offset)
+    }
+
     fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {
         RegionId(first.0 + if self.maps[map as usize].per_cpu { cpu } else { 0 })
     }
@@ -322,8 +436,10 @@ impl Machine {
             self.maps[map as usize].specials.fields.iter().map(|field| (field.offset, field.size)).collect();
         let mut from = 0;
         for (offset, size) in specials.into_iter().chain([(value.len() as u32, 0)]) {
-            if let Some(part) = value.get(from as usize..offset as usize) {
+            if let Some(part) = value.get(from as usize..offset as usize).filter(|part| !part.is_empty()) {
                 self.memory.poke(region, from, part);
+                let (offset, size) = (from, part.len() as u32);
+                self.report.accesses.push(Access { region, offset, size, kind: AccessKind::Write });
             }
             from = offset + size;
         }
@@ -342,7 +458,7 @@ impl Machine {
         if state.family != MapFamily::LocalStorage {
             return Err(state.unsupported("local storage"));
         }
-        if let Some(&region) = state.storage.get(&owner) {
+        if let Some(&region) = state.elements.storage.get(&owner) {
             return Ok(Some(region));
         }
         if !create {
@@ -352,7 +468,7 @@ impl Machine {
         if let Some(initial) = initial {
             self.copy_value(map, region, initial);
         }
-        self.maps[map as usize].storage.insert(owner, region);
+        self.maps[map as usize].elements.storage.insert(owner, region);
         Ok(Some(region))
     }
 
@@ -362,7 +478,7 @@ impl Machine {
         if state.family != MapFamily::LocalStorage {
             return Err(state.unsupported("local storage"));
         }
-        match state.storage.remove(&owner) {
+        match state.elements.storage.remove(&owner) {
             Some(region) => {
                 self.free_after_grace_period(region, GracePeriod::RcuTasksTrace, at);
                 Ok(0)

@@ -2,17 +2,19 @@
 //!
 //! An address is `BASE + slot * 64 KiB + offset`. A region owns whole slots and starts in the middle of its first, so
 //! that an access a little outside, on either side, still falls into the region's own slots and the fault can tell
-//! that region's story. Looking up an address is therefore an index into [`Memory::slots`] and a bounds check.
-//! Addresses are never given out twice; the bytes behind them are, once the region's grace period has ended.
+//! that region's story. Looking up an address is therefore an index into a [`Window`] and a bounds check.
+//! Addresses are never given out twice; the bytes behind them are, once the region's grace period has ended. Each task
+//! allocates in a window of its own, so that the addresses it gets do not depend on what other tasks do meanwhile.
 //!
 //! All bytes live in one vector and which of them were written in one bit set, so that a clone of a machine copies
-//! two flat buffers.
-
-use std::collections::BTreeMap;
+//! two flat buffers. Memory that came of such a clone can go back to it in time proportional to what was touched since
+//! ([`Memory::restore`]).
 
 use super::fault::{Attempt, FaultKind, Limit, Trap};
 use super::rcu::{ReadSide, Waiting};
-use super::region::{Life, Region, RegionKind};
+use super::region::{Life, Region, RegionKind, place};
+use super::restore::{Changes, Tracked};
+use super::spans::{FreeSpans, Source, span};
 use super::story::{Moment, RegionId};
 
 /// First address of simulated memory: where x86-64 maps all of physical memory.
@@ -21,6 +23,10 @@ const SLOT_BITS: u32 = 16;
 const SLOT_SIZE: u64 = 1 << SLOT_BITS;
 /// Bytes of a region's first slot before its start, and at least as many after its end.
 const GUARD: u64 = SLOT_SIZE / 2;
+/// Slots of a window: a TiB of addresses.
+const WINDOW_BITS: u32 = 24;
+/// Windows that there are; tasks past the last share them.
+const WINDOWS: u32 = 63;
 /// Accesses below this address are reported as NULL dereferences.
 const NULL_END: u64 = 0x1_0000;
 
@@ -45,6 +51,8 @@ pub enum Contents {
     /// `kernel/bpf/memalloc.c` asks for zeroed memory, and per-CPU memory always is); one that the allocator hands out
     /// again keeps its old bytes, since nothing clears it. Reading them is noted, not a fault.
     Recycled,
+    /// The same, but never memory that was used before.
+    Fresh,
     /// Nothing wrote them, and reading them is a fault: stack.
     Unwritten,
     /// Only what the machine itself wrote may be read: structs of the kernel.
@@ -80,6 +88,29 @@ pub struct UnwrittenRead {
     pub size: u32,
 }
 
+/// A range of addresses in which one task allocates.
+#[derive(Clone, Debug, Default)]
+struct Window {
+    /// The region of each slot.
+    slots: Vec<u32>,
+    /// Regions that were made here.
+    regions: u32,
+}
+
+/// Who allocates: the window for addresses, and the CPU whose cache of the BPF allocator is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Allocator {
+    window: u32,
+    cpu: u32,
+}
+
+impl Allocator {
+    /// A task on a CPU.
+    pub fn task(task: u32, cpu: u32) -> Allocator {
+        Allocator { window: 1 + task % WINDOWS, cpu }
+    }
+}
+
 /// All of simulated memory.
 #[derive(Clone, Debug)]
 pub struct Memory {
@@ -87,9 +118,14 @@ pub struct Memory {
     written: Vec<u64>,
     hot: Vec<Hot>,
     regions: Vec<Region>,
-    slots: Vec<u32>,
-    free_spans: BTreeMap<u32, Vec<u32>>,
+    windows: Vec<Window>,
+    /// Slots of all windows.
+    slot_count: u64,
+    spans: Tracked<FreeSpans>,
+    changes: Changes,
     limit: u64,
+    /// Who allocates now; by default the machine itself.
+    pub(super) allocator: Allocator,
     /// The last read of bytes that nothing wrote, for the machine to note and clear.
     pub(super) unwritten_read: Option<UnwrittenRead>,
 }
@@ -104,8 +140,11 @@ impl Memory {
             hot: Vec::new(),
             regions: Vec::new(),
             // The first slot stays empty, so that `BASE` itself is no region's address.
-            slots: vec![u32::MAX],
-            free_spans: BTreeMap::new(),
+            windows: vec![Window { slots: vec![u32::MAX], regions: 0 }],
+            slot_count: 1,
+            spans: Tracked::default(),
+            changes: Changes::default(),
+            allocator: Allocator::default(),
             limit: limit.min(u64::from(u32::MAX) - 63),
             unwritten_read: None,
         }
@@ -122,35 +161,53 @@ impl Memory {
         contents: Contents,
         allocated: Option<Moment>,
     ) -> Result<RegionId, Box<Trap>> {
-        let opaque = contents == Contents::Opaque;
-        let start = if opaque { 0 } else { self.take_span(len)? };
+        let copy = if let RegionKind::PerCpuCopy { cpu, .. } = kind { Some(cpu) } else { None };
+        let start = match contents {
+            Contents::Opaque => 0,
+            Contents::Recycled => match self.spans.take(Source { cpu: self.allocator.cpu, copy, len: span(len) }) {
+                Some(start) => start,
+                None => self.take_span(len)?,
+            },
+            _ => self.take_span(len)?,
+        };
         let slot_count = (GUARD + u64::from(len) + GUARD).div_ceil(SLOT_SIZE);
         // The tables count too: a program that only allocates must meet the limit as well.
-        let tables = (self.hot.len() as u64 + 1) * 128 + (self.slots.len() as u64 + slot_count) * 4;
-        if tables > self.limit {
+        let tables = (self.hot.len() as u64 + 1) * 128 + (self.slot_count + slot_count) * 4;
+        let number = self.allocator.window;
+        if self.windows.len() <= number as usize {
+            self.windows.resize_with(number as usize + 1, Window::default);
+        }
+        let window = &mut self.windows[number as usize];
+        let first = window.slots.len() as u64;
+        if tables > self.limit || first + slot_count > 1 << WINDOW_BITS {
             return Err(Box::new(Trap::Limit(Limit::Memory(self.limit))));
         }
+        self.slot_count += slot_count;
         let id = RegionId(self.hot.len() as u32);
-        let base = BASE + ((self.slots.len() as u64) << SLOT_BITS) + GUARD;
-        self.slots.resize(self.slots.len() + slot_count as usize, id.0);
+        let base = BASE + ((u64::from(number) << WINDOW_BITS | first) << SLOT_BITS) + GUARD;
+        window.slots.resize((first + slot_count) as usize, id.0);
+        window.regions += 1;
+        let place = place(&kind, allocated, number, window.regions);
         let flags = match contents {
             Contents::Zero => 0,
-            Contents::Recycled => flag::TRACKED | flag::ZEROED,
+            Contents::Recycled | Contents::Fresh => flag::TRACKED | flag::ZEROED,
             Contents::Unwritten => flag::TRACKED,
             Contents::Sparse => flag::TRACKED | flag::SPARSE,
             Contents::Opaque => flag::OPAQUE,
         };
         self.hot.push(Hot { base, start, len, flags });
-        self.regions.push(Region { kind, life: Life::Live, allocated, freed: None, reclaimed: None });
+        self.regions.push(Region { kind, life: Life::Live, place, allocated, freed: None, reclaimed: None });
         if flags & flag::TRACKED != 0 {
             self.forget_written(id);
         }
         Ok(id)
     }
 
+    /// Bytes that are zero.
     fn take_span(&mut self, len: u32) -> Result<u32, Box<Trap>> {
-        let rounded = u64::from(len).next_multiple_of(64).max(64);
-        if let Some(start) = self.free_spans.get_mut(&(rounded as u32)).and_then(Vec::pop) {
+        let rounded = u64::from(span(len));
+        if let Some(start) = self.spans.take_any(span(len)) {
+            self.changes.bytes(start, span(len));
             self.bytes[start as usize..start as usize + rounded as usize].fill(0);
             return Ok(start);
         }
@@ -186,6 +243,13 @@ impl Memory {
         self.hot[id.index()].len
     }
 
+    /// Is a region's memory something that other tasks can neither see nor change: stack, a context, what is read-only?
+    #[must_use]
+    pub fn is_private(&self, id: RegionId) -> bool {
+        self.hot[id.index()].flags & flag::READ_ONLY != 0
+            || matches!(self.regions[id.index()].kind, RegionKind::Stack { .. } | RegionKind::Context)
+    }
+
     /// Is there no region yet?
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -195,10 +259,16 @@ impl Memory {
     /// The region into whose slots an address falls, and the (possibly negative or too large) offset from its start.
     #[must_use]
     pub fn near(&self, address: u64) -> Option<(RegionId, i64)> {
-        let slot = usize::try_from(address.wrapping_sub(BASE) >> SLOT_BITS).ok()?;
-        let id = *self.slots.get(slot)?;
+        let id = self.slot(address)?;
         let hot = self.hot.get(id as usize)?;
         Some((RegionId(id), address.wrapping_sub(hot.base) as i64))
+    }
+
+    #[inline]
+    fn slot(&self, address: u64) -> Option<u32> {
+        let slot = (address.wrapping_sub(BASE) >> SLOT_BITS) as usize;
+        let window = self.windows.get(slot >> WINDOW_BITS)?;
+        window.slots.get(slot & ((1 << WINDOW_BITS) - 1)).copied()
     }
 
     /// The region that an address points into (or to its very end).
@@ -215,8 +285,7 @@ impl Memory {
     /// [`Trap::Fault`] with the region concerned, or [`Trap::Unmodelled`] for a kernel struct's unknown field.
     #[inline]
     pub fn check(&mut self, address: u64, size: u32, write: bool, reader: &ReadSide) -> Result<Spot, Box<Trap>> {
-        let slot = (address.wrapping_sub(BASE) >> SLOT_BITS) as usize;
-        if let Some(&id) = self.slots.get(slot)
+        if let Some(id) = self.slot(address)
             && let Some(hot) = self.hot.get(id as usize)
         {
             let offset = address.wrapping_sub(hot.base);
@@ -375,6 +444,7 @@ impl Memory {
     #[inline]
     pub(super) fn set_number<const N: usize>(&mut self, spot: Spot, value: u64) {
         let at = self.hot[spot.region.index()].start as usize + spot.offset as usize;
+        self.changes.bytes(at as u32, N as u32);
         if let Some(bytes) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<N>) {
             bytes.copy_from_slice(&value.to_le_bytes()[..N]);
         }
@@ -399,6 +469,7 @@ impl Memory {
         }
         let count = bytes.len().min((hot.len - offset) as usize);
         let at = hot.start as usize + offset as usize;
+        self.changes.bytes(at as u32, count as u32);
         self.bytes[at..at + count].copy_from_slice(&bytes[..count]);
         if hot.flags & flag::TRACKED != 0 {
             self.set_written(hot.start + offset, count as u32);
@@ -414,11 +485,13 @@ impl Memory {
 
     /// Makes a region read-only for programs.
     pub fn freeze(&mut self, id: RegionId) {
+        self.changes.region(id);
         self.hot[id.index()].flags |= flag::READ_ONLY;
     }
 
     /// Marks a region as freed and waiting.
     pub fn retire(&mut self, id: RegionId, waiting: Waiting, at: Moment) {
+        self.changes.region(id);
         self.hot[id.index()].flags |= flag::WAITING;
         let region = &mut self.regions[id.index()];
         region.life = Life::Waiting(waiting);
@@ -431,12 +504,16 @@ impl Memory {
         if hot.flags & flag::FREED != 0 {
             return;
         }
+        self.changes.region(id);
+        let region = &mut self.regions[id.index()];
         if hot.flags & flag::OPAQUE == 0 {
-            let rounded = hot.len.next_multiple_of(64).max(64);
-            self.free_spans.entry(rounded).or_default().push(hot.start);
+            let copy = if let RegionKind::PerCpuCopy { cpu, .. } = region.kind { Some(cpu) } else { None };
+            // A unit goes back to the cache of the CPU that freed it (`bpf_mem_free_rcu`).
+            let recycled = hot.flags & flag::ZEROED != 0;
+            let source = region.freed.filter(|_| recycled).map(|at| Source { cpu: at.cpu, copy, len: span(hot.len) });
+            self.spans.give(source, span(hot.len), hot.start);
         }
         hot.flags |= flag::FREED;
-        let region = &mut self.regions[id.index()];
         region.life = Life::Freed;
         region.reclaimed = Some(step);
     }
@@ -444,12 +521,19 @@ impl Memory {
     /// Closes a stack frame: later accesses are faults until it is opened again.
     #[inline]
     pub(super) fn close_frame(&mut self, id: RegionId) {
+        self.changes.region(id);
         self.hot[id.index()].flags |= flag::DEAD;
+    }
+
+    /// Is that stack frame open?
+    pub(super) fn is_open(&self, id: RegionId) -> bool {
+        self.hot[id.index()].flags & flag::DEAD == 0
     }
 
     /// Opens a stack frame, with nothing written.
     #[inline]
     pub(super) fn open_frame(&mut self, id: RegionId) {
+        self.changes.region(id);
         self.hot[id.index()].flags &= !flag::DEAD;
         self.forget_written(id);
     }
@@ -458,7 +542,49 @@ impl Memory {
         let hot = self.hot[id.index()];
         let first = hot.start as usize / 64;
         let words = (hot.len as usize).div_ceil(64);
+        self.changes.bytes(hot.start, hot.len);
         self.written[first..first + words].fill(0);
+    }
+
+    /// Starts to note what changes, so that [`Memory::restore`] can go back to a clone made now.
+    pub(super) fn track(&mut self) {
+        self.changes = Changes::tracking();
+        self.spans.forget_changes();
+    }
+
+    /// Goes back to how memory was when it was a clone of `base` and [`Memory::track`] was called.
+    pub(super) fn restore(&mut self, base: &Memory) {
+        for line in self.changes.take_lines() {
+            let (first, end) = (line as usize * 64, line as usize * 64 + 64);
+            if let (Some(from), Some(&written)) = (base.bytes.get(first..end), base.written.get(line as usize)) {
+                self.bytes[first..end].copy_from_slice(from);
+                self.written[line as usize] = written;
+            }
+        }
+        for id in self.changes.take_regions() {
+            if let (Some(hot), Some(region)) = (base.hot.get(id.index()), base.regions.get(id.index())) {
+                self.hot[id.index()] = *hot;
+                self.regions[id.index()].clone_from(region);
+            }
+        }
+        self.bytes.truncate(base.bytes.len());
+        self.written.truncate(base.written.len());
+        self.hot.truncate(base.hot.len());
+        self.regions.truncate(base.regions.len());
+        for (number, window) in self.windows.iter_mut().enumerate() {
+            let (slots, regions) = base.windows.get(number).map_or((0, 0), |base| (base.slots.len(), base.regions));
+            window.slots.truncate(slots);
+            window.regions = regions;
+        }
+        self.slot_count = base.slot_count;
+        self.spans.restore(&base.spans);
+        self.unwritten_read = None;
+        self.allocator = base.allocator;
+    }
+
+    /// Is there memory that the BPF allocator of that CPU can hand out again for an object of `len` bytes?
+    pub(super) fn can_recycle(&self, cpu: u32, per_cpu: bool, len: u32) -> bool {
+        self.spans.has(Source { cpu, copy: per_cpu.then_some(0), len: span(len) })
     }
 
     /// The bits of a word for `size` bytes from `position`, and how many of the bytes they are.
@@ -472,6 +598,7 @@ impl Memory {
 
     #[inline]
     fn set_written(&mut self, mut position: u32, mut size: u32) {
+        self.changes.bytes(position, size);
         while size > 0 {
             let (mask, count) = Self::mask(position, size);
             self.written[position as usize / 64] |= mask;

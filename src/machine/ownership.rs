@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use smallvec::SmallVec;
 
-use super::event::Event;
+use super::event::{Access, AccessKind, Event, places};
 use super::fault::{FaultKind, Trap};
-use super::rcu::GracePeriod;
+use super::rcu::{Deferred, GracePeriod};
 use super::region::{Life, RegionKind};
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
@@ -186,6 +186,7 @@ fn describe(kind: &RegionKind) -> &'static str {
     match kind {
         RegionKind::PerCpuObject { .. } => "per-CPU object",
         RegionKind::Object { .. } => "object",
+        RegionKind::Record { .. } => "record",
         _ => "reference",
     }
 }
@@ -198,9 +199,10 @@ impl Machine {
     pub(super) fn release(&mut self, region: RegionId, from: Holder, at: Moment) -> Result<(), Box<Trap>> {
         let left = self.ledger.remove(region, from).ok_or_else(|| self.not_owned(region))?;
         self.report.events.push(Event::Ownership(region));
-        let object =
-            matches!(self.memory.region(region).kind, RegionKind::Object { .. } | RegionKind::PerCpuObject { .. });
-        if left == 0 && object {
+        self.report.order(places::references(self.memory.region(region).place), AccessKind::Atomic);
+        let kind = &self.memory.region(region).kind;
+        let object = matches!(kind, RegionKind::Object { .. } | RegionKind::PerCpuObject { .. });
+        if left == 0 && (object || matches!(kind, RegionKind::KernelObject { .. })) {
             self.drop_contents(region, at)?;
             self.free_after_grace_period(region, GracePeriod::Rcu, at);
         }
@@ -254,13 +256,19 @@ impl Machine {
 
     /// Frees a region, and the copies of a per-CPU object, once a grace period has ended.
     pub(super) fn free_after_grace_period(&mut self, region: RegionId, kind: GracePeriod, at: Moment) {
-        if matches!(self.memory.region(region).kind, RegionKind::KernelObject { .. }) {
+        // The kernel itself holds what was there from the start.
+        let described = self.memory.region(region);
+        if matches!(described.kind, RegionKind::KernelObject { .. }) && described.allocated.is_none() {
             return;
         }
         let waiting = self.rcu.defer(region, kind, at);
+        self.report.order(places::RCU, AccessKind::Change);
+        self.report.order(places::cache(at.cpu), AccessKind::Release);
         for part in self.parts(region) {
             self.memory.retire(part, waiting, at);
             self.report.events.push(Event::Freed(part));
+            let size = self.memory.len(part).max(1);
+            self.report.accesses.push(Access { region: part, offset: 0, size, kind: AccessKind::Change });
         }
     }
 
@@ -277,6 +285,11 @@ impl Machine {
     /// were freed by it, oldest first.
     pub fn end_grace_period(&mut self) -> Vec<RegionId> {
         let ripe = self.rcu.take_ripe();
+        self.reclaim_all(ripe)
+    }
+
+    /// Frees what has waited long enough.
+    pub(super) fn reclaim_all(&mut self, ripe: Vec<Deferred>) -> Vec<RegionId> {
         let mut freed = Vec::with_capacity(ripe.len());
         for deferred in ripe {
             for part in self.parts(deferred.region) {

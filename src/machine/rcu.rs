@@ -160,15 +160,33 @@ impl Rcu {
         &self.deferred
     }
 
+    /// The CPUs whose frees a task's sections hold back, were it to leave them.
+    pub(super) fn held_back_by(&self, task: u32) -> impl Iterator<Item = u32> + '_ {
+        let reader = self.reader(task);
+        self.deferred.iter().filter(move |deferred| reader.protects(deferred.waiting)).map(|deferred| deferred.at.cpu)
+    }
+
     /// Could this free's grace period end now: has each reader that was there left?
     #[must_use]
     pub fn is_ripe(&self, deferred: &Deferred) -> bool {
         !self.readers.iter().any(|reader| reader.protects(deferred.waiting))
     }
 
+    /// The frees that were asked for on that CPU and whose grace period could end now, oldest first.
+    pub(super) fn ripe_of(&self, cpu: u32) -> impl Iterator<Item = &Deferred> {
+        self.deferred.iter().filter(move |deferred| deferred.at.cpu == cpu && self.is_ripe(deferred))
+    }
+
     /// Ends the grace period of every free that could end, and returns them, oldest first.
     pub fn take_ripe(&mut self) -> Vec<Deferred> {
-        let (ripe, rest) = std::mem::take(&mut self.deferred).into_iter().partition(|deferred| self.is_ripe(deferred));
+        self.take(|_| true)
+    }
+
+    /// The same, of those that pass a test.
+    pub(super) fn take(&mut self, wanted: impl Fn(&Deferred) -> bool) -> Vec<Deferred> {
+        let (ripe, rest) = std::mem::take(&mut self.deferred)
+            .into_iter()
+            .partition(|deferred| wanted(deferred) && self.is_ripe(deferred));
         self.deferred = rest;
         ripe
     }

@@ -1,6 +1,9 @@
 //! What a region of memory is and what has happened to it.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use rustc_hash::FxHasher;
 
 use crate::btf::TypeId;
 
@@ -36,6 +39,11 @@ pub enum RegionKind {
     },
     /// A map's key, as a callback sees it.
     MapKey {
+        /// Index of the map in its object.
+        map: u32,
+    },
+    /// A record that was reserved in a ring buffer.
+    Record {
         /// Index of the map in its object.
         map: u32,
     },
@@ -96,10 +104,25 @@ pub struct Region {
     pub kind: RegionKind,
     /// Where it is in its life.
     pub life: Life,
+    /// A number of its own that does not depend on what other tasks did before it was made.
+    pub place: u64,
     /// Where a program allocated it; `None` if it was there from the start.
     pub allocated: Option<Moment>,
     /// Where it was freed, if it was.
     pub freed: Option<Moment>,
     /// The step at which a grace period ended and the memory could be used again.
     pub reclaimed: Option<u64>,
+}
+
+/// A region's number: which of its task's it is, or what it is where whoever asks first makes it.
+pub(super) fn place(kind: &RegionKind, allocated: Option<Moment>, window: u32, nth: u32) -> u64 {
+    const BY_KIND: u64 = 1 << 63;
+    let mut hasher = FxHasher::default();
+    match kind {
+        RegionKind::MapValue { map, element, cpu } if allocated.is_none() => (0, map, element, cpu).hash(&mut hasher),
+        RegionKind::KernelObject { name, .. } if allocated.is_none() => (1, name).hash(&mut hasher),
+        RegionKind::KernelVariable { name } => (2, name).hash(&mut hasher),
+        _ => return u64::from(window) << 32 | u64::from(nth),
+    }
+    BY_KIND | (hasher.finish() >> 2)
 }

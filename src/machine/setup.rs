@@ -29,6 +29,11 @@ pub struct MachineOptions {
     /// Arguments of the traced function, as tracing programs find them in their context; one that is
     /// missing cannot be read.
     pub arguments: Vec<u64>,
+    /// Does the BPF allocator hand freed memory out again as soon as a grace period can have ended, or only after
+    /// [`super::Machine::end_grace_period`]?
+    pub early_reuse: bool,
+    /// May allocations fail, where a scheduler chooses so?
+    pub allocation_failures: bool,
     /// Types of the kernel that the object was relocated against; without them the object's own.
     pub kernel_types: Option<Arc<Btf>>,
 }
@@ -44,6 +49,8 @@ impl Default for MachineOptions {
             comm: "kptrsim".to_owned(),
             seed: 0,
             arguments: Vec::new(),
+            early_reuse: false,
+            allocation_failures: false,
             kernel_types: None,
         }
     }

@@ -2,22 +2,26 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::btf::fields::SpecialFields;
 use crate::btf::{Btf, TypeId};
 use crate::object::Object;
 
 use super::code::{self, LoadedProgram};
 use super::context::{Context, Input, Output, TRACING_CONTEXT};
-use super::event::{Event, Outcome, StepReport};
+use super::event::{AccessKind, Event, Outcome, StepReport, places};
 use super::execute::{Flow, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 use super::maps::MapState;
-use super::memory::{Contents, Memory, UnwrittenRead};
+use super::memory::{Allocator, Contents, Memory, UnwrittenRead};
 use super::models::{Answer, Call};
 use super::ownership::{Field, Holder, Ledger};
 use super::rcu::Rcu;
 use super::region::RegionKind;
+use super::restore::Tracked;
 use super::setup::{MAX_CPUS, MachineOptions, SetupError};
+use super::store_buffer::StoreBuffers;
 use super::story::{Moment, RegionId};
 use super::task::{Execution, Task, Then};
 use super::types;
@@ -53,13 +57,18 @@ pub struct Machine {
     pub(super) tasks: Vec<Task>,
     pub(super) programs: Vec<Arc<LoadedProgram>>,
     pub(super) maps: Vec<MapState>,
-    pub(super) ledger: Ledger,
-    pub(super) world: World,
+    pub(super) ledger: Tracked<Ledger>,
+    pub(super) world: Tracked<World>,
     pub(super) report: StepReport,
     pub(super) steps: u64,
     pub(super) printed: Vec<String>,
-    leaks: Vec<Leak>,
-    unwritten: Vec<UnwrittenNote>,
+    pub(super) leaks: Vec<Leak>,
+    pub(super) unwritten: Vec<UnwrittenNote>,
+    /// How the next step goes where it can go in several ways.
+    pub(super) branch: u16,
+    pub(super) store_buffers: StoreBuffers,
+    /// Offsets of kptrs in the object's types, once an explorer asks.
+    pub(super) kptrs: Arc<FxHashMap<TypeId, Vec<u32>>>,
 }
 
 /// `BPF_PROG_TYPE_STRUCT_OPS`.
@@ -83,13 +92,16 @@ impl Machine {
             tasks: (0..cpus).map(Task::new).collect(),
             programs: Vec::new(),
             maps: Vec::new(),
-            ledger: Ledger::new(cpus),
-            world: World::new(options.seed, cpus),
+            ledger: Tracked::new(Ledger::new(cpus)),
+            world: Tracked::new(World::new(options.seed, cpus)),
             report: StepReport::new(),
             steps: 0,
             printed: Vec::new(),
             leaks: Vec::new(),
             unwritten: Vec::new(),
+            branch: 0,
+            store_buffers: StoreBuffers::default(),
+            kptrs: Arc::default(),
             object: Arc::clone(&object),
             options: Arc::new(options),
         };
@@ -178,6 +190,8 @@ impl Machine {
                 available: format!("{} loaded ones", self.programs.len()),
             });
         };
+        self.report.clear();
+        self.memory.allocator = Allocator::task(task, cpu);
         if let Some(old) = self.world.contexts.remove(&task) {
             old.release(&mut self.memory, self.steps);
         }
@@ -193,6 +207,7 @@ impl Machine {
             execution.registers[1] = address;
             execution.known |= 1 << 1;
         }
+        self.report.order(places::RCU, AccessKind::Observe);
         if sleepable {
             self.rcu.lock_trace(task);
         } else {
@@ -239,6 +254,14 @@ impl Machine {
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
         self.steps += 1;
+        if self.has_store_buffers()
+            && let Some(outcome) = self.step_buffered(task)
+        {
+            return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+        }
+        let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
+            return Ok(Outcome::Returned(0));
+        };
         let flow = execute(execution, &mut self.memory, &reader, &mut self.report);
         if self.memory.unwritten_read.is_some() {
             self.note_unwritten();
@@ -268,6 +291,7 @@ impl Machine {
 
     fn call_local(&mut self, task: u32, target: u32) -> Result<Outcome, Box<Trap>> {
         let state = &mut self.tasks[task as usize];
+        self.memory.allocator = Allocator::task(task, state.cpu);
         let return_to = state.execution.as_ref().map_or(0, |execution| execution.pc + 1);
         state.push(&mut self.memory, target, return_to, Then::Return)?;
         Ok(Outcome::Ran)
@@ -285,6 +309,7 @@ impl Machine {
         let mut args = [0; 5];
         args.copy_from_slice(&execution.registers[1..6]);
         let cpu = *cpu;
+        self.memory.allocator = Allocator::task(task, cpu);
         let at = self.report.at;
         let answer = (model.run)(&mut Call { machine: self, name: model.name, task, cpu, args, at })?;
         if self.memory.unwritten_read.is_some() {
@@ -307,6 +332,12 @@ impl Machine {
                 execution.pc += 1;
             }
             Answer::Blocked => return Ok(Outcome::Blocked),
+            Answer::TailCall { place, context } => {
+                if !self.tail_call(task, place, context)? {
+                    return self.answer(task, Answer::Nothing);
+                }
+            }
+            Answer::Throw { cookie } => return self.throw(task, cookie),
             Answer::CallBack { function, args, then } => {
                 let Some(target) = execution.program.function_slot(function) else {
                     return Err(Trap::argument("callback", "the address is no function of the program"));
@@ -335,16 +366,12 @@ impl Machine {
         if execution.frames.len() == 1 {
             check_balance(execution)?;
         }
-        let mut stacks = [RegionId(0); super::task::MAX_FRAMES];
-        let known = state.stacks().len().min(stacks.len());
-        stacks[..known].copy_from_slice(&state.stacks()[..known]);
-        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
-        let Some(frame) = execution.pop(&mut self.memory, &stacks[..known]) else {
-            return Err(Trap::fault(FaultKind::RanOff));
-        };
+        let Some(frame) = state.pop(&mut self.memory) else { return Err(Trap::fault(FaultKind::RanOff)) };
         match frame.then {
             Then::Return => {
-                execution.finish_call(value);
+                if let Some(execution) = &mut state.execution {
+                    execution.finish_call(value);
+                }
                 Ok(Outcome::Ran)
             }
             Then::Resume(continuation) => {
@@ -357,6 +384,27 @@ impl Machine {
                 self.stop(task, true);
                 Ok(Outcome::Returned(result))
             }
+        }
+    }
+
+    /// A task enters a section that holds grace periods back.
+    pub(super) fn enter_rcu(&mut self, task: u32) {
+        self.report.order(places::RCU, AccessKind::Observe);
+        self.rcu.lock(task);
+    }
+
+    /// A task leaves such a section.
+    pub(super) fn leave_rcu(&mut self, task: u32) {
+        if self.rcu.reader(task).depth() == 1 {
+            self.note_leaving(task);
+        }
+        self.rcu.unlock(task);
+    }
+
+    /// That readers leave is seen by those caches of the allocator whose units they held back.
+    fn note_leaving(&mut self, task: u32) {
+        for cpu in self.rcu.held_back_by(task) {
+            self.report.order(places::cache(cpu), AccessKind::Release);
         }
     }
 
@@ -376,6 +424,7 @@ impl Machine {
             self.memory.close_frame(stack);
         }
         self.world.locks.retain(|_, &mut holder| holder != task);
+        self.note_leaving(task);
         self.rcu.leave(task);
         self.tasks[task as usize].execution = None;
     }
@@ -584,7 +633,7 @@ impl Machine {
     }
 }
 
-fn check_balance(execution: &Execution) -> Result<(), Box<Trap>> {
+pub(super) fn check_balance(execution: &Execution) -> Result<(), Box<Trap>> {
     let open = if execution.lock.is_some() {
         "the program ends with a bpf_spin_lock held"
     } else if execution.rcu_sections > 0 {

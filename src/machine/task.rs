@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::code::LoadedProgram;
 use super::fault::{FaultKind, Trap};
+use super::fingerprint::wide;
 use super::memory::{Contents, Memory};
 use super::models::Continuation;
 use super::region::RegionKind;
@@ -40,6 +41,8 @@ pub(super) struct Frame {
     saved_known: u16,
     /// Times that `may_goto` still continues.
     pub may_goto: u32,
+    /// The calling function's program, if a tail call put another one into this frame.
+    pub caller: Option<Arc<LoadedProgram>>,
     pub then: Then,
 }
 
@@ -60,6 +63,8 @@ pub(super) struct Execution {
     pub preempt_sections: u32,
     /// The lock that it holds, as a region and an offset.
     pub lock: Option<(RegionId, u32)>,
+    /// Tail calls made so far.
+    pub tail_calls: u32,
 }
 
 /// What runs programs, one at a time, and stays on its CPU.
@@ -87,7 +92,25 @@ impl Execution {
             rcu_sections: 0,
             preempt_sections: 0,
             lock: None,
+            tail_calls: 0,
         }
+    }
+
+    /// Frames of the innermost program: its own and its functions', without those that it was tail-called from.
+    pub fn own_frames(&self) -> usize {
+        let begins = self.frames.iter().rposition(|frame| frame.caller.is_some()).unwrap_or(0);
+        self.frames.len() - begins
+    }
+
+    /// A digest of all that it will do.
+    pub fn digest(&self) -> u128 {
+        let frames = self.frames.iter().map(|frame| {
+            let caller = frame.caller.as_ref().map(|caller| caller.index);
+            (frame.return_to, frame.saved, frame.saved_known, frame.may_goto, caller, format!("{:?}", frame.then))
+        });
+        let frames: Vec<_> = frames.collect();
+        let sections = (self.rcu_sections, self.preempt_sections, self.lock.is_some(), self.tail_calls);
+        wide(&(self.program.index, self.registers, self.known, self.pc, frames, sections))
     }
 
     /// Where it is.
@@ -97,8 +120,13 @@ impl Execution {
 
     /// The calls that led here, innermost first.
     pub fn callers(&self) -> Vec<Place> {
+        let mut program = self.program.index;
         let open = self.frames.iter().skip(1).rev();
-        open.map(|frame| Place { program: self.program.index, insn: frame.called_from }).collect()
+        open.map(|frame| {
+            program = frame.caller.as_ref().map_or(program, |caller| caller.index);
+            Place { program, insn: frame.called_from }
+        })
+        .collect()
     }
 
     /// Sets `r0` after a call and forgets the argument registers.
@@ -109,18 +137,6 @@ impl Execution {
             self.known |= 1;
         }
     }
-
-    /// Closes the innermost frame, restores the caller's registers and says what comes next.
-    pub fn pop(&mut self, memory: &mut Memory, stacks: &[RegionId]) -> Option<Frame> {
-        let frame = self.frames.pop()?;
-        if let Some(&stack) = stacks.get(self.frames.len()) {
-            memory.close_frame(stack);
-        }
-        self.registers[6..11].copy_from_slice(&frame.saved);
-        self.known = frame.saved_known;
-        self.pc = frame.return_to;
-        Some(frame)
-    }
 }
 
 impl Task {
@@ -129,9 +145,45 @@ impl Task {
         Task { cpu, execution: None, stacks: Vec::new() }
     }
 
+    /// Back to how `base` is, of which this was a clone.
+    pub fn restore(&mut self, base: &Task) {
+        self.execution.clone_from(&base.execution);
+        self.stacks.truncate(base.stacks.len());
+    }
+
     /// The stack memory of this task by depth.
     pub fn stacks(&self) -> &[RegionId] {
         &self.stacks
+    }
+
+    /// Closes the innermost frame, restores the caller's registers and program, and says what comes next.
+    pub fn pop(&mut self, memory: &mut Memory) -> Option<Frame> {
+        let execution = self.execution.as_mut()?;
+        let mut frame = execution.frames.pop()?;
+        if let Some(caller) = frame.caller.take() {
+            execution.program = caller;
+        }
+        if let Some(&stack) = self.stacks.get(execution.frames.len()) {
+            memory.close_frame(stack);
+        }
+        execution.registers[6..11].copy_from_slice(&frame.saved);
+        execution.known = frame.saved_known;
+        execution.pc = frame.return_to;
+        Some(frame)
+    }
+
+    /// Begins a function in the innermost frame, in the place of what ran there: with one argument and nothing on the
+    /// stack.
+    pub fn enter(&mut self, slot: usize, argument: u64, memory: &mut Memory) {
+        let Some(execution) = &mut self.execution else { return };
+        let Some(depth) = execution.frames.len().checked_sub(1) else { return };
+        if let Some(&stack) = self.stacks.get(depth) {
+            memory.open_frame(stack);
+        }
+        execution.pc = slot as u32;
+        execution.registers[1] = argument;
+        execution.known = 1 << 1 | 1 << 10;
+        execution.frames[depth].may_goto = MAY_GOTO_BUDGET;
     }
 
     /// Opens a frame for a function at `target`: the arguments stay in `r1` to `r5`.
@@ -141,7 +193,7 @@ impl Task {
     pub fn push(&mut self, memory: &mut Memory, target: u32, return_to: u32, then: Then) -> Result<(), Box<Trap>> {
         let Some(execution) = &mut self.execution else { return Ok(()) };
         let depth = execution.frames.len();
-        if depth >= MAX_FRAMES {
+        if depth >= MAX_FRAMES && execution.own_frames() >= MAX_FRAMES {
             return Err(Trap::fault(FaultKind::CallDepth));
         }
         let stack = match self.stacks.get(depth) {
@@ -165,6 +217,7 @@ impl Task {
             saved,
             saved_known: execution.known & CALLEE_SAVED,
             may_goto: MAY_GOTO_BUDGET,
+            caller: None,
             then,
         });
         execution.registers[10] = memory.base(stack) + u64::from(STACK_SIZE);

@@ -10,6 +10,7 @@ use crate::btf::{Btf, TypeId};
 
 use super::context::Context;
 use super::fault::Trap;
+use super::fingerprint::wide;
 use super::memory::{Contents, Memory};
 use super::region::RegionKind;
 use super::setup::MachineOptions;
@@ -55,6 +56,11 @@ impl World {
             ticks: 0,
             locks: BTreeMap::new(),
         }
+    }
+
+    /// A digest of what changes while programs run.
+    pub(super) fn digest(&self) -> u128 {
+        wide(&(&self.random, self.ticks))
     }
 
     /// The next random number of a CPU (xorshift64*).

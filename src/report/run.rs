@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::btf::{Type, TypeId};
 use crate::machine::ownership::{Holder, Reference};
-use crate::machine::{Attempt, End, Fault, Machine, MapFamily, Moment, RegionId, RegionKind, Unsupported};
+use crate::machine::{Attempt, End, Fault, Machine, Moment, RegionId, RegionKind, Unsupported};
 
 use super::place::Words;
 use super::value::{Values, hex, plain};
@@ -169,7 +169,7 @@ impl<'m> RunReport<'m> {
     fn maps(&self) -> Map<String, Value> {
         let mut maps = Map::new();
         for (index, (map, state)) in self.machine.object().maps.iter().zip(self.machine.maps()).enumerate() {
-            if map.globals.is_some() || state.family == MapFamily::Other {
+            if map.globals.is_some() || !state.family.has_values() {
                 continue;
             }
             let value_type = map.definition.value_type;

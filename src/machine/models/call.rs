@@ -1,6 +1,6 @@
 //! The call that a model serves: its arguments, and the machine as a model may use it.
 
-use crate::machine::event::{Access, AccessKind, Event};
+use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Spot;
 use crate::machine::ownership::Holder;
@@ -44,9 +44,24 @@ impl Call<'_> {
     /// Checks an access and reports it.
     pub fn touch(&mut self, address: u64, size: u32, kind: AccessKind) -> Result<Spot, Box<Trap>> {
         let reader = self.machine.rcu.reader(self.task);
-        let spot = self.machine.memory.check(address, size, kind != AccessKind::Read, &reader)?;
+        let spot = self.machine.memory.check(address, size, kind.writes(), &reader)?;
         self.machine.report.accesses.push(Access { region: spot.region, offset: spot.offset, size, kind });
         Ok(spot)
+    }
+
+    /// Checks an access that the kernel makes to memory which programs may only read, and reports it.
+    pub fn touch_kernel(&mut self, address: u64, size: u32, kind: AccessKind) -> Result<Spot, Box<Trap>> {
+        let reader = self.machine.rcu.reader(self.task);
+        let spot = self.machine.memory.check(address, size, false, &reader)?;
+        self.machine.report.accesses.push(Access { region: spot.region, offset: spot.offset, size, kind });
+        Ok(spot)
+    }
+
+    /// Writes bytes to memory which programs may only read.
+    pub fn write_kernel(&mut self, address: u64, bytes: &[u8]) -> Result<(), Box<Trap>> {
+        let spot = self.touch_kernel(address, bytes.len() as u32, AccessKind::Write)?;
+        self.machine.memory.poke(spot.region, spot.offset, bytes);
+        Ok(())
     }
 
     /// Reads bytes of the program's memory.
@@ -101,6 +116,8 @@ impl Call<'_> {
     /// A new reference for the program that calls.
     pub fn acquire(&mut self, region: RegionId) {
         self.machine.ledger.acquire(self.task, region, self.at);
+        let place = self.machine.memory.region(region).place;
+        self.machine.report.order(places::references(place), AccessKind::Atomic);
         self.machine.report.events.push(Event::Ownership(region));
     }
 

@@ -2,13 +2,21 @@
 
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::stepper::Machine;
 
 use super::{Answer, Call, Model, Modelled, helper};
 
-pub(super) static MODELS: &[Model] = &[helper("bpf_spin_lock", 1, lock), helper("bpf_spin_unlock", 1, unlock)];
+pub(super) static MODELS: &[Model] =
+    &[helper("bpf_spin_lock", 1, lock).waiting(is_taken), helper("bpf_spin_unlock", 1, unlock)];
+
+/// Does another task hold the lock?
+fn is_taken(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
+    let place = machine.memory.at(args[0]).map(|spot| (spot.region, spot.offset));
+    place.and_then(|place| machine.world.locks.get(&place)).is_some_and(|&holder| holder != task)
+}
 
 fn lock(call: &mut Call<'_>) -> Modelled {
-    let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
+    let spot = call.touch(call.args[0], 4, AccessKind::Lock)?;
     let place = (spot.region, spot.offset);
     match call.machine.world.locks.get(&place) {
         Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, spot.region)),
@@ -23,13 +31,13 @@ fn lock(call: &mut Call<'_>) -> Modelled {
     execution.lock = Some(place);
     call.machine.world.locks.insert(place, task);
     call.machine.memory.poke(spot.region, spot.offset, &1u32.to_le_bytes());
-    call.machine.rcu.lock(task);
+    call.machine.enter_rcu(task);
     call.machine.report.events.push(Event::Lock { region: spot.region, offset: spot.offset });
     Ok(Answer::Nothing)
 }
 
 fn unlock(call: &mut Call<'_>) -> Modelled {
-    let spot = call.touch(call.args[0], 4, AccessKind::Atomic)?;
+    let spot = call.touch(call.args[0], 4, AccessKind::Unlock)?;
     let place = (spot.region, spot.offset);
     let execution = call.execution()?;
     if execution.lock != Some(place) {
@@ -38,7 +46,7 @@ fn unlock(call: &mut Call<'_>) -> Modelled {
     execution.lock = None;
     call.machine.world.locks.remove(&place);
     call.machine.memory.poke(spot.region, spot.offset, &0u32.to_le_bytes());
-    call.machine.rcu.unlock(call.task);
+    call.machine.leave_rcu(call.task);
     call.machine.report.events.push(Event::Unlock { region: spot.region, offset: spot.offset });
     Ok(Answer::Nothing)
 }

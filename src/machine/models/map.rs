@@ -1,6 +1,6 @@
 //! Maps: lookup, update, delete, and visiting each element.
 
-use crate::machine::event::{Access, AccessKind};
+use crate::machine::event::{AccessKind, places};
 use crate::machine::fault::Trap;
 use crate::machine::maps::{MapFamily, errno};
 use crate::machine::memory::Contents;
@@ -10,8 +10,8 @@ use crate::machine::story::RegionId;
 use super::{Answer, Call, Continuation, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_map_lookup_elem", 2, lookup),
-    helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu),
+    helper("bpf_map_lookup_elem", 2, lookup).relaxed(),
+    helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu).relaxed(),
     helper("bpf_map_update_elem", 4, update),
     helper("bpf_map_delete_elem", 2, delete),
     helper("bpf_for_each_map_elem", 4, for_each),
@@ -28,16 +28,30 @@ fn address(call: &Call<'_>, value: Option<RegionId>) -> Modelled {
     Ok(Answer::Value(value.map_or(0, |region| call.machine.memory.base(region))))
 }
 
-/// Finding and changing elements orders CPUs in ways that the reduction of schedules has to see: each is an access to
-/// the map itself.
-fn touch_map(call: &mut Call<'_>, map: u32, kind: AccessKind) {
-    let region = call.machine.maps[map as usize].handle;
-    call.machine.report.accesses.push(Access { region, offset: 0, size: 0, kind });
+/// Order among those who change what is in a map without keys, or ask for it.
+pub(super) fn touch_map(call: &mut Call<'_>, map: u32, kind: AccessKind) {
+    call.machine.report.order(places::elements(map), kind);
+}
+
+/// Finding, adding and removing an element depend on each other, in every map but an array, whose elements are always
+/// there.
+fn touch_element(call: &mut Call<'_>, map: u32, key: &[u8], kind: AccessKind) {
+    let state = &call.machine.maps[map as usize];
+    if state.family == MapFamily::Array {
+        return;
+    }
+    call.machine.report.order(places::element(map, key), kind);
+    if kind == AccessKind::Atomic {
+        // One that visits all elements sees a new one or not; in a map that is nearly full it matters who comes first.
+        let nearly_full = state.is_nearly_full();
+        let kind = if nearly_full { AccessKind::Atomic } else { AccessKind::Change };
+        call.machine.report.order(places::elements(map), kind);
+    }
 }
 
 fn lookup(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
-    touch_map(call, map, AccessKind::Read);
+    touch_element(call, map, &key, AccessKind::Dereference);
     let value = call.machine.map_lookup(map, &key, call.cpu)?;
     address(call, value)
 }
@@ -55,7 +69,7 @@ fn lookup_percpu(call: &mut Call<'_>) -> Modelled {
     if cpu >= call.machine.cpu_count() {
         return Ok(Answer::Value(0));
     }
-    touch_map(call, map, AccessKind::Read);
+    touch_element(call, map, &key, AccessKind::Dereference);
     let value = call.machine.map_lookup(map, &key, cpu)?;
     address(call, value)
 }
@@ -64,21 +78,15 @@ fn update(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
     let size = call.machine.maps[map as usize].value_size();
     let value = call.read(call.args[2], size.into())?;
-    touch_map(call, map, AccessKind::Atomic);
+    touch_element(call, map, &key, AccessKind::Atomic);
     let (flags, at) = (call.args[3], call.at);
     let result = call.machine.map_update(map, &key, &value, flags, at)?;
-    if result == 0
-        && let Some(region) = call.machine.map_lookup(map, &key, call.cpu)?
-    {
-        let written = Access { region, offset: 0, size, kind: AccessKind::Write };
-        call.machine.report.accesses.push(written);
-    }
     Ok(Answer::Value(result as u64))
 }
 
 fn delete(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
-    touch_map(call, map, AccessKind::Atomic);
+    touch_element(call, map, &key, AccessKind::Atomic);
     let result = call.machine.map_delete(map, &key, call.at)?;
     Ok(Answer::Value(result as u64))
 }
@@ -114,7 +122,7 @@ fn for_each(call: &mut Call<'_>) -> Modelled {
         _ => return Err(Trap::unsupported(format!("{} on map {} of type {}", call.name, state.name, state.map_type))),
     };
     let size = state.key_size();
-    touch_map(call, map, AccessKind::Read);
+    call.machine.report.order(places::elements(map), AccessKind::Observe);
     let key_region = call.machine.memory.allocate(RegionKind::MapKey { map }, size, Contents::Zero, Some(call.at))?;
     call.machine.memory.freeze(key_region);
     let walk = ForEach { map, function, context, keys, index: 0, key_region, visited: 0 };

@@ -6,9 +6,9 @@ use crate::machine::maps::errno;
 use super::{Answer, Call, Continuation, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_get_smp_processor_id", 0, |call| Ok(Answer::Value(call.cpu.into()))),
-    helper("bpf_get_numa_node_id", 0, |_| Ok(Answer::Value(0))),
-    helper("bpf_get_prandom_u32", 0, |call| Ok(Answer::Value(call.machine.world.random(call.cpu).into()))),
+    helper("bpf_get_smp_processor_id", 0, |call| Ok(Answer::Value(call.cpu.into()))).local(),
+    helper("bpf_get_numa_node_id", 0, |_| Ok(Answer::Value(0))).local(),
+    helper("bpf_get_prandom_u32", 0, |call| Ok(Answer::Value(call.machine.world.random(call.cpu).into()))).local(),
     helper("bpf_ktime_get_ns", 0, nanoseconds),
     helper("bpf_ktime_get_boot_ns", 0, nanoseconds),
     helper("bpf_ktime_get_coarse_ns", 0, nanoseconds),
@@ -16,7 +16,7 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_jiffies64", 0, jiffies),
     helper("bpf_probe_read_kernel", 3, probe_read),
     helper("bpf_strncmp", 3, strncmp),
-    helper("bpf_loop", 4, bpf_loop),
+    helper("bpf_loop", 4, bpf_loop).local(),
 ];
 
 /// Most iterations of `bpf_loop` (`BPF_MAX_LOOPS`).

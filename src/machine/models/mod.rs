@@ -6,6 +6,9 @@
 mod call;
 mod checksum;
 mod continuation;
+mod control;
+mod cpumask;
+mod dynptr;
 mod graph;
 mod iter;
 mod local_storage;
@@ -18,13 +21,16 @@ mod packet_shape;
 mod percpu;
 mod perf;
 mod print;
+mod queue;
 mod rcu;
 mod redirect;
+mod ring;
 mod socket;
 mod task;
 mod traced;
 
 use super::fault::Trap;
+use super::stepper::Machine;
 
 pub(super) use call::Call;
 pub(super) use continuation::Continuation;
@@ -38,6 +44,19 @@ pub(super) enum Answer {
     Nothing,
     /// The call has to wait; it will be made again.
     Blocked,
+    /// The program at that place of the object takes over the calling function's frame; if it may not, the call
+    /// returns and `r0` holds nothing.
+    TailCall {
+        /// Index into [`Object::programs`](crate::object::Object::programs).
+        place: u32,
+        /// Its context.
+        context: u64,
+    },
+    /// The frames are unwound and the program's exception callback runs.
+    Throw {
+        /// Its argument.
+        cookie: u64,
+    },
     /// A function of the program is to run first; `then` gets its result.
     CallBack {
         /// Its address.
@@ -62,18 +81,61 @@ pub struct Model {
     /// Registers from `r1` on that it reads, 0 to 5.
     pub arguments: u8,
     pub(super) run: fn(&mut Call<'_>) -> Modelled,
+    pub(super) scheduling: Scheduling,
+    /// Are the CPU's earlier stores visible to all before it ends? True of what takes a lock or does a locked instruction
+    /// inside, and of all whose insides were not looked at.
+    pub(super) fences: bool,
+}
+
+/// What a scheduler has to know of a call before it is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scheduling {
+    /// Other tasks neither see it nor change its result.
+    Local,
+    /// They may.
+    Shared,
+    /// It asks the BPF allocator for the type that the first argument names, per CPU or not.
+    Allocates {
+        /// For each CPU?
+        per_cpu: bool,
+    },
+    /// It cannot be made now if this says so.
+    Waits(fn(&Machine, u32, &[u64; 5]) -> bool),
+}
+
+impl Model {
+    /// Marks a call that other tasks neither see nor influence.
+    const fn local(self) -> Model {
+        Model { scheduling: Scheduling::Local, fences: false, ..self }
+    }
+
+    /// Marks a call without any locked instruction inside: earlier stores may become visible after it.
+    const fn relaxed(self) -> Model {
+        Model { fences: false, ..self }
+    }
+
+    const fn allocating(self, per_cpu: bool) -> Model {
+        Model { scheduling: Scheduling::Allocates { per_cpu }, ..self }
+    }
+
+    const fn waiting(self, blocked: fn(&Machine, u32, &[u64; 5]) -> bool) -> Model {
+        Model { scheduling: Scheduling::Waits(blocked), ..self }
+    }
 }
 
 const fn helper(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: false, arguments, run }
+    Model { name, kfunc: false, arguments, run, scheduling: Scheduling::Shared, fences: true }
 }
 
 const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: true, arguments, run }
+    Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true }
 }
 
-static FAMILIES: [&[Model]; 18] = [
+static FAMILIES: [&[Model]; 23] = [
     checksum::MODELS,
+    control::MODELS,
+    cpumask::MODELS,
+    dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
     local_storage::MODELS,
@@ -86,9 +148,37 @@ static FAMILIES: [&[Model]; 18] = [
     percpu::MODELS,
     perf::MODELS,
     print::MODELS,
+    queue::MODELS,
+    rcu::MODELS,
+    redirect::MODELS,
+    ring::MODELS,
+    socket::MODELS,
+    task::MODELS,
+    traced::MODELS,
+];
+18] = [
+    checksum::MODELS,
+static FAMILIES: [&[Model]; 16] = [
+    control::MODELS,
+    cpumask::MODELS,
+    dynptr::MODELS,
+    graph::MODELS,
+    iter::MODELS,
+    local_storage::MODELS,
+    lock::MODELS,
+    map::MODELS,
+    misc::MODELS,
+    obj::MODELS,
+    packet::MODELS,
+    packet_shape::MODELS,
+    percpu::MODELS,
+    perf::MODELS,
+    print::MODELS,
+    queue::MODELS,
     rcu::MODELS,
     redirect::MODELS,
     socket::MODELS,
+    ring::MODELS,
     task::MODELS,
     traced::MODELS,
 ];

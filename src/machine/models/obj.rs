@@ -3,7 +3,6 @@
 use crate::btf::fields::FieldKind;
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::memory::Contents;
 use crate::machine::ownership::{Field, Holder};
 use crate::machine::region::RegionKind;
 use crate::machine::story::RegionId;
@@ -11,7 +10,7 @@ use crate::machine::story::RegionId;
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_obj_new_impl", 1, new),
+    kfunc("bpf_obj_new_impl", 1, new).allocating(false).relaxed(),
     kfunc("bpf_obj_drop_impl", 1, drop_object),
     kfunc("bpf_refcount_acquire_impl", 1, refcount_acquire),
 ];
@@ -25,7 +24,8 @@ fn new(call: &mut Call<'_>) -> Modelled {
         // The allocator has no bucket of that size.
         return Ok(Answer::Value(0));
     }
-    let region = call.machine.allocate(RegionKind::Object { type_id }, size, Contents::Recycled, call.at)?;
+    let Some(contents) = call.machine.take_unit(call.cpu, false, size) else { return Ok(Answer::Value(0)) };
+    let region = call.machine.allocate(RegionKind::Object { type_id }, size, contents, call.at)?;
     // Special fields are initialised whatever the memory held before (`bpf_obj_init`).
     let specials = crate::machine::types::special_fields(call.machine.object.btf.as_deref(), type_id);
     for field in specials.fields {
@@ -82,14 +82,15 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
         ));
     }
     let old = call.machine.memory.number::<8>(spot);
+    let program = call.holder();
     if let Some(held) = call.machine.ledger.in_field(place)
         && call.machine.memory.at(old).is_some_and(|at| at.region == held)
     {
-        call.machine.ledger.transfer(held, Holder::Field(place), call.holder());
+        call.machine.ledger.transfer(held, Holder::Field(place), program);
         call.machine.report.events.push(Event::Ownership(held));
     }
     if let Some(given) = given {
-        call.machine.ledger.transfer(given, call.holder(), Holder::Field(place));
+        call.machine.ledger.transfer(given, program, Holder::Field(place));
         call.machine.report.events.push(Event::Ownership(given));
     }
     call.machine.memory.set_number::<8>(spot, new);

@@ -5,6 +5,7 @@
 //! allocator hands out again holds what its last user left (`kernel/bpf/memalloc.c`), so that reading bytes nobody
 //! wrote is noted.
 
+use crate::machine::event::{Access, AccessKind};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Contents;
 use crate::machine::rcu::ReadSide;
@@ -15,10 +16,10 @@ use crate::machine::types;
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_percpu_obj_new_impl", 1, new),
-    kfunc("bpf_percpu_obj_drop_impl", 1, drop_object),
-    helper("bpf_this_cpu_ptr", 1, this_cpu_ptr),
-    helper("bpf_per_cpu_ptr", 2, per_cpu_ptr),
+    kfunc("bpf_percpu_obj_new_impl", 1, new).allocating(true).relaxed(),
+    kfunc("bpf_percpu_obj_drop_impl", 1, drop_object).relaxed(),
+    helper("bpf_this_cpu_ptr", 1, this_cpu_ptr).relaxed(),
+    helper("bpf_per_cpu_ptr", 2, per_cpu_ptr).relaxed(),
     helper("bpf_kptr_xchg", 2, super::obj::exchange),
 ];
 
@@ -35,10 +36,11 @@ fn new(call: &mut Call<'_>) -> Modelled {
         return call.bad("a per-CPU object must not have special fields");
     }
     let at = call.at;
+    let Some(contents) = call.machine.take_unit(call.cpu, true, size) else { return Ok(Answer::Value(0)) };
     let handle = call.machine.allocate(RegionKind::PerCpuObject { type_id }, size, Contents::Opaque, at)?;
     for cpu in 0..call.machine.cpu_count() {
         let kind = RegionKind::PerCpuCopy { of: handle, cpu, type_id };
-        call.machine.allocate(kind, size, Contents::Recycled, at)?;
+        call.machine.allocate(kind, size, contents, at)?;
     }
     call.acquire(handle);
     Ok(Answer::Value(call.machine.memory.base(handle)))
@@ -77,6 +79,8 @@ fn copy_of(call: &mut Call<'_>, cpu: u32) -> Modelled {
     match &described.kind {
         RegionKind::PerCpuObject { .. } => {
             check_life(described.life, &call.machine.rcu.reader(call.task), spot.region)?;
+            let (region, kind) = (spot.region, AccessKind::Observe);
+            call.machine.report.accesses.push(Access { region, offset: 0, size: 1, kind });
             let copy = RegionId(spot.region.0 + 1 + cpu);
             Ok(Answer::Value(call.machine.memory.base(copy) + u64::from(spot.offset)))
         }

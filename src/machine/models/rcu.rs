@@ -6,15 +6,15 @@ use crate::machine::fault::{FaultKind, Trap};
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_rcu_read_lock", 0, read_lock),
-    kfunc("bpf_rcu_read_unlock", 0, read_unlock),
-    kfunc("bpf_preempt_disable", 0, preempt_disable),
-    kfunc("bpf_preempt_enable", 0, preempt_enable),
+    kfunc("bpf_rcu_read_lock", 0, read_lock).relaxed(),
+    kfunc("bpf_rcu_read_unlock", 0, read_unlock).relaxed(),
+    kfunc("bpf_preempt_disable", 0, preempt_disable).relaxed(),
+    kfunc("bpf_preempt_enable", 0, preempt_enable).relaxed(),
 ];
 
 fn read_lock(call: &mut Call<'_>) -> Modelled {
     call.execution()?.rcu_sections += 1;
-    call.machine.rcu.lock(call.task);
+    call.machine.enter_rcu(call.task);
     call.machine.report.events.push(Event::RcuLock);
     Ok(Answer::Nothing)
 }
@@ -25,7 +25,7 @@ fn read_unlock(call: &mut Call<'_>) -> Modelled {
         return Err(Trap::fault(FaultKind::Unbalanced("bpf_rcu_read_unlock without bpf_rcu_read_lock")));
     };
     execution.rcu_sections = left;
-    call.machine.rcu.unlock(call.task);
+    call.machine.leave_rcu(call.task);
     call.machine.report.events.push(Event::RcuUnlock);
     Ok(Answer::Nothing)
 }
@@ -33,7 +33,7 @@ fn read_unlock(call: &mut Call<'_>) -> Modelled {
 fn preempt_disable(call: &mut Call<'_>) -> Modelled {
     call.execution()?.preempt_sections += 1;
     // A CPU that cannot be preempted holds back grace periods as any reader does.
-    call.machine.rcu.lock(call.task);
+    call.machine.enter_rcu(call.task);
     call.machine.report.events.push(Event::PreemptDisable);
     Ok(Answer::Nothing)
 }
@@ -44,7 +44,7 @@ fn preempt_enable(call: &mut Call<'_>) -> Modelled {
         return Err(Trap::fault(FaultKind::Unbalanced("bpf_preempt_enable without bpf_preempt_disable")));
     };
     execution.preempt_sections = left;
-    call.machine.rcu.unlock(call.task);
+    call.machine.leave_rcu(call.task);
     call.machine.report.events.push(Event::PreemptEnable);
     Ok(Answer::Nothing)
 }

@@ -7,12 +7,12 @@ use crate::machine::world::CGROUP_ID;
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_get_current_pid_tgid", 0, pid_tgid),
-    helper("bpf_get_current_uid_gid", 0, |_| Ok(Answer::Value(0))),
-    helper("bpf_get_current_comm", 2, comm),
-    helper("bpf_get_current_task", 0, current_task),
-    helper("bpf_get_current_task_btf", 0, current_task),
-    helper("bpf_get_current_cgroup_id", 0, |_| Ok(Answer::Value(CGROUP_ID))),
+    helper("bpf_get_current_pid_tgid", 0, pid_tgid).local(),
+    helper("bpf_get_current_uid_gid", 0, |_| Ok(Answer::Value(0))).local(),
+    helper("bpf_get_current_comm", 2, comm).local(),
+    helper("bpf_get_current_task", 0, current_task).local(),
+    helper("bpf_get_current_task_btf", 0, current_task).local(),
+    helper("bpf_get_current_cgroup_id", 0, |_| Ok(Answer::Value(CGROUP_ID))).local(),
     kfunc("bpf_task_acquire", 1, |call| acquire(call, "task_struct")),
     kfunc("bpf_task_release", 1, |call| release(call, "task_struct")),
     kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")),

@@ -1,0 +1,37 @@
+//! What can be seen of a machine when a run is over: the maps that a scenario asks for, as bytes.
+
+use std::collections::BTreeSet;
+
+use crate::machine::{Machine, MapFamily, RegionId};
+use crate::scenario::{MapContents, MapEntry, Observation};
+
+/// Elements of an array past which it is not listed whole: only those that were used are.
+const WHOLE: u32 = 4096;
+
+/// The contents of the maps of these indices.
+#[must_use]
+pub fn observe(machine: &Machine, maps: &BTreeSet<usize>) -> Observation {
+    let maps = maps.iter().map(|&map| MapContents { map, entries: entries(machine, map) }).collect();
+    Observation { maps, kernel_pointers: true, ..Observation::default() }
+}
+
+fn entries(machine: &Machine, map: usize) -> Vec<MapEntry> {
+    let Some(state) = machine.maps().get(map) else { return Vec::new() };
+    let copies = if state.per_cpu { machine.cpu_count() } else { 1 };
+    let values = |first: RegionId| {
+        (first.0..first.0 + copies).map(|region| machine.memory().peek(RegionId(region)).to_vec()).collect()
+    };
+    let used = state.elements();
+    if state.family != MapFamily::Array || state.max_entries() > WHOLE {
+        return used.into_iter().map(|(key, first)| MapEntry { key, values: values(first) }).collect();
+    }
+    let mut used = used.into_iter().peekable();
+    let unused = || vec![vec![0; state.value_size() as usize]; copies as usize];
+    (0..state.max_entries())
+        .map(|index| {
+            let key = index.to_le_bytes().to_vec();
+            let values = used.next_if(|(found, _)| *found == key).map_or_else(unused, |(_, first)| values(first));
+            MapEntry { key, values }
+        })
+        .collect()
+}

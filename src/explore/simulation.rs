@@ -1,0 +1,432 @@
+//! A scenario on the simulated machine, as a [`System`] to explore.
+//!
+//! Each task of the scenario is an actor. One of its steps is the start of a program, or one instruction that other tasks can see, and
+//! then all that follows up to the next such instruction: what only the task itself sees needs no place of its own in a schedule. Under
+//! x86's memory model each CPU's store buffer is an actor too, whose step makes its oldest store visible.
+//!
+//! Start at [`Simulation::new`], then [`Simulation::perform`](System::perform).
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use rustc_hash::{FxBuildHasher, FxHasher};
+
+use super::finding::{Finding, RacingAccess};
+use super::observe::observe;
+use super::system::{Actor, Choice, Ending, System, Touch, TouchKind, Waiting};
+use crate::machine::{AccessKind, End, Input, Machine, Moment, Outcome};
+use crate::scenario::{Judgement, Observation};
+
+mod setup;
+
+pub use setup::SimulationError;
+
+/// One program of a task.
+#[derive(Clone, Debug)]
+struct Job {
+    program: u32,
+    repeat: u32,
+    input: Input,
+}
+
+/// What a task has to run, and where its return values go.
+#[derive(Clone, Debug)]
+struct Script {
+    jobs: Vec<Job>,
+    first_return: usize,
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    job: usize,
+    repeat: u32,
+    returned: usize,
+}
+
+/// What a scenario starts from: shared by all that explore it.
+#[derive(Debug)]
+struct Start {
+    machine: Machine,
+    scripts: Vec<Script>,
+    last: Vec<Job>,
+    last_cpus: Vec<u32>,
+    judgement: Judgement,
+    end_maps: BTreeSet<usize>,
+    always_maps: BTreeSet<usize>,
+    allowed: BTreeSet<String>,
+    leaks: bool,
+    /// The CPU of each of the scenario's tasks, which is also the number of the machine's task that runs it.
+    tasks: Vec<u32>,
+}
+
+/// What a run's end shows, by its bytes: most schedules end as others did.
+#[derive(Clone, Debug)]
+struct Seen {
+    outcome: String,
+    broken: Vec<Finding>,
+}
+
+/// A scenario in the machine.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    start: Arc<Start>,
+    machine: Machine,
+    progress: Vec<Progress>,
+    returns: Vec<i32>,
+    touches: Vec<Touch>,
+    /// The shared instruction of each step so far.
+    steps: Vec<Moment>,
+    failed: Option<Finding>,
+    seen: HashMap<u64, Seen, FxBuildHasher>,
+    /// Machine states that kept what must always hold.
+    kept: HashMap<u64, Option<Finding>, FxBuildHasher>,
+}
+
+/// What a step does: the first is shared, the others follow.
+const MAX_LOCAL_STEPS: usize = 10_000_000;
+
+impl Simulation {
+    /// The machine as it stands.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The shared instructions that were executed since the last reset.
+    #[must_use]
+    pub fn steps(&self) -> &[Moment] {
+        &self.steps
+    }
+
+    /// Return values so far, in the scenario's order.
+    #[must_use]
+    pub fn returns(&self) -> &[i32] {
+        &self.returns
+    }
+
+    /// Is a kind of finding one that the scenario allows?
+    #[must_use]
+    pub fn allows(&self, kind: &str) -> bool {
+        self.start.allowed.contains(kind)
+    }
+
+    fn tasks(&self) -> usize {
+        self.start.scripts.len()
+    }
+
+    /// The machine's task that runs a task of the scenario.
+    fn on_machine(&self, task: usize) -> u32 {
+        self.start.tasks.get(task).copied().unwrap_or(0)
+    }
+
+    /// The job that a task runs or would start next.
+    fn job(&self, task: usize) -> Option<&Job> {
+        self.start.scripts.get(task)?.jobs.get(self.progress.get(task)?.job)
+    }
+
+    fn is_done(&self, task: usize) -> bool {
+        self.job(task).is_none()
+    }
+
+    /// The CPU whose store buffer an actor is.
+    fn buffer(&self, actor: Actor) -> Option<u32> {
+        usize::from(actor.0).checked_sub(self.tasks()).map(|cpu| cpu as u32)
+    }
+
+    fn start_job(&mut self, task: usize) -> Result<(), Finding> {
+        let start = Arc::clone(&self.start);
+        let Some(job) = start.scripts.get(task).and_then(|script| script.jobs.get(self.progress[task].job)) else {
+            return Ok(());
+        };
+        let started = self.machine.start_with(job.program, self.on_machine(task), &job.input);
+        self.steps.push(self.machine.moment(self.on_machine(task)));
+        // The start was tried when the scenario was set up, so that only memory can be short.
+        started.map_err(|_| Finding::Ended(self.machine.out_of_memory(self.on_machine(task))))
+    }
+
+    fn returned(&mut self, task: usize, value: u64) {
+        let progress = &mut self.progress[task];
+        let at = self.start.scripts[task].first_return + progress.returned;
+        if let Some(slot) = self.returns.get_mut(at) {
+            *slot = value as u32 as i32;
+        }
+        progress.returned += 1;
+        progress.repeat += 1;
+        let repeats = self.start.scripts[task].jobs.get(progress.job).map_or(0, |job| job.repeat);
+        if progress.repeat >= repeats {
+            progress.repeat = 0;
+            progress.job += 1;
+        }
+    }
+
+    /// One instruction.
+    fn execute(&mut self, task: usize, branch: u16) -> Result<(), Finding> {
+        match self.machine.step_in_way(self.on_machine(task), branch) {
+            Ok(Outcome::Returned(value)) => self.returned(task, value),
+            Ok(Outcome::Ran | Outcome::Blocked) => {}
+            Err(end) => return Err(Finding::Ended(*end)),
+        }
+        Ok(())
+    }
+
+    /// All that a task does up to the next instruction that others can see.
+    fn run_locally(&mut self, task: usize) -> Result<(), Finding> {
+        for _ in 0..MAX_LOCAL_STEPS {
+            if !self.machine.is_running(self.on_machine(task)) || self.machine.next_is_shared(self.on_machine(task)) {
+                break;
+            }
+            self.execute(task, 0)?;
+        }
+        Ok(())
+    }
+
+    fn take_touches(&mut self) {
+        let report = self.machine.report();
+        let memory = self.machine.memory();
+        for access in &report.accesses {
+            if memory.is_private(access.region) {
+                continue;
+            }
+            let kind = match access.kind {
+                AccessKind::Read if access.size == 8 && self.machine.is_kptr(access.region, access.offset) => {
+                    TouchKind::Dereference
+                }
+                kind => touch_kind(kind),
+            };
+            let place = memory.region(access.region).place;
+            self.touches.push(Touch { place, start: access.offset, size: access.size.max(1), kind });
+        }
+        for order in &report.orders {
+            self.touches.push(Touch { place: order.place, start: 0, size: 1, kind: touch_kind(order.kind) });
+        }
+    }
+
+    /// What must always hold and does not.
+    fn check_always(&mut self) -> Result<(), Finding> {
+        if !self.start.judgement.has_always() {
+            return Ok(());
+        }
+        let seen = observe(&self.machine, &self.start.always_maps);
+        let at = self.steps.last().copied();
+        let broken = self.kept.entry(digest(&seen)).or_insert_with(|| {
+            let broken = self.start.judgement.broken_now(&seen).into_iter().next();
+            broken.map(|broken| Finding::Broken {
+                condition: broken.condition.text,
+                always: true,
+                at,
+                error: broken.error,
+            })
+        });
+        match broken {
+            Some(Finding::Broken { condition, error, .. }) => {
+                Err(Finding::Broken { condition: condition.clone(), always: true, at, error: error.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn step(&mut self, choice: Choice) -> Result<(), Finding> {
+        self.touches.clear();
+        if let Some(cpu) = self.buffer(choice.actor) {
+            self.steps.push(self.machine.oldest_store(cpu));
+            self.machine.flush_one(cpu);
+            self.take_touches();
+            return self.check_always();
+        }
+        let task = usize::from(choice.actor.0);
+        let done = if self.machine.is_running(self.on_machine(task)) {
+            self.steps.push(self.machine.moment(self.on_machine(task)));
+            self.execute(task, choice.branch)
+        } else {
+            self.start_job(task)
+        };
+        self.take_touches();
+        done?;
+        self.run_locally(task)?;
+        self.check_always()
+    }
+
+    /// Runs what comes after all tasks, and judges what is seen.
+    fn judge(&mut self) -> Result<Seen, Finding> {
+        let mut last = Vec::new();
+        let start = Arc::clone(&self.start);
+        self.machine.flush_all();
+        for (job, &cpu) in start.last.iter().zip(&start.last_cpus) {
+            for _ in 0..job.repeat {
+                // That it starts was tried when the scenario was set up.
+                let _ = self.machine.start_with(job.program, cpu, &job.input);
+                match self.machine.run(cpu) {
+                    End::Returned(value) => last.push(value as u32 as i32),
+                    end => return Err(Finding::Ended(end)),
+                }
+            }
+        }
+        let mut seen = observe(&self.machine, &start.end_maps);
+        seen.returns.clone_from(&self.returns);
+        seen.last = last;
+        let key = digest(&seen);
+        if let Some(known) = self.seen.get(&key) {
+            return Ok(known.clone());
+        }
+        let broken = start.judgement.broken(&seen).into_iter().map(|broken| Finding::Broken {
+            condition: broken.condition.text,
+            always: false,
+            at: None,
+            error: broken.error,
+        });
+        let judged = Seen { outcome: start.judgement.outcome(&seen), broken: broken.collect() };
+        self.seen.insert(key, judged.clone());
+        Ok(judged)
+    }
+}
+
+fn touch_kind(kind: AccessKind) -> TouchKind {
+    match kind {
+        AccessKind::Read => TouchKind::Read,
+        AccessKind::Write => TouchKind::Write,
+        AccessKind::Atomic => TouchKind::Atomic,
+        AccessKind::Dereference => TouchKind::Dereference,
+        AccessKind::Acquire => TouchKind::Acquire,
+        AccessKind::Release => TouchKind::Release,
+        AccessKind::Lock => TouchKind::Lock,
+        AccessKind::Unlock => TouchKind::Unlock,
+        AccessKind::Observe => TouchKind::Observe,
+        AccessKind::Change => TouchKind::Change,
+    }
+}
+
+fn digest(seen: &Observation) -> u64 {
+    let mut hasher = FxHasher::default();
+    (&seen.returns, &seen.last).hash(&mut hasher);
+    for map in &seen.maps {
+        map.map.hash(&mut hasher);
+        for entry in &map.entries {
+            (&entry.key, &entry.values).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+impl System for Simulation {
+    type Finding = Finding;
+
+    fn actor_count(&self) -> usize {
+        self.tasks() + if self.machine.has_store_buffers() { self.machine.cpu_count() as usize } else { 0 }
+    }
+
+    fn reset(&mut self) {
+        self.machine.restore(&self.start.machine);
+        self.progress.fill(Progress::default());
+        self.returns.fill(0);
+        self.touches.clear();
+        self.steps.clear();
+        self.failed = None;
+    }
+
+    fn choices(&self, into: &mut Vec<Choice>) {
+        if self.failed.is_some() {
+            return;
+        }
+        for task in 0..self.tasks() {
+            if self.is_done(task) || self.machine.is_blocked(self.on_machine(task)) {
+                continue;
+            }
+            let actor = Actor(task as u16);
+            into.extend((0..self.machine.branches(self.on_machine(task))).map(|branch| Choice { actor, branch }));
+        }
+        if self.machine.has_store_buffers() {
+            let waiting = (0..self.machine.cpu_count()).filter(|&cpu| self.machine.has_stores(cpu));
+            into.extend(waiting.map(|cpu| Choice { actor: Actor(self.tasks() as u16 + cpu as u16), branch: 0 }));
+        }
+    }
+
+    fn waiting(&self, into: &mut Vec<Waiting>) {
+        let blocked = (0..self.tasks()).filter(|&task| self.machine.is_blocked(self.on_machine(task)));
+        into.extend(blocked.filter_map(|task| {
+            let (region, offset) = self.machine.waits_at(self.on_machine(task))?;
+            let place = self.machine.memory().region(region).place;
+            let at = Touch { place, start: offset, size: 4, kind: TouchKind::Lock };
+            Some(Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at })
+        }));
+    }
+
+    fn perform(&mut self, choice: Choice) -> Result<(), Finding> {
+        let done = self.step(choice);
+        if let Err(finding) = &done {
+            self.failed = Some(finding.clone());
+        }
+        done
+    }
+
+    fn touches(&self) -> &[Touch] {
+        &self.touches
+    }
+
+    fn ending(&mut self) -> Ending<Finding> {
+        let mut findings: Vec<Finding> = self.failed.clone().into_iter().collect();
+        let waiting: Vec<_> = (0..self.tasks()).filter(|&task| !self.is_done(task)).collect();
+        let mut outcome = None;
+        if findings.is_empty() && !waiting.is_empty() {
+            findings.push(Finding::Deadlock(waiting.iter().map(|&task| self.machine.moment(self.on_machine(task))).collect()));
+        }
+        if findings.is_empty() {
+            if self.start.leaks {
+                findings.extend(self.machine.leaks().iter().map(|&leak| Finding::Leak(leak)));
+            }
+            match self.judge() {
+                Ok(seen) => {
+                    findings.extend(seen.broken);
+                    outcome = Some(seen.outcome);
+                }
+                Err(finding) => findings.push(finding),
+            }
+        }
+        findings.retain(|finding| !self.start.allowed.contains(finding.kind()));
+        Ending { findings, outcome }
+    }
+
+    fn race(&self, first: (usize, Touch), second: (usize, Touch)) -> Option<Finding> {
+        if self.start.allowed.contains("data-race") {
+            return None;
+        }
+        let moment = |step: usize| self.steps.get(step).copied();
+        let (one, other) = (moment(first.0)?, moment(second.0)?);
+        // On one CPU nothing is concurrent.
+        if one.cpu == other.cpu {
+            return None;
+        }
+        let what = self.machine.region_at_place(second.1.place)?;
+        Some(Finding::Race {
+            first: RacingAccess { at: one, kind: plain_kind(first.1.kind) },
+            second: RacingAccess { at: other, kind: plain_kind(second.1.kind) },
+            region: what,
+            offset: second.1.start,
+        })
+    }
+
+    fn key(finding: &Finding) -> String {
+        finding.key()
+    }
+
+    fn fingerprint(&self) -> Option<u128> {
+        Some(self.machine.fingerprint(&(&self.returns, self.progress.iter().map(|one| (one.job, one.repeat)).collect::<Vec<_>>())))
+    }
+
+    fn actor_name(&self, actor: Actor) -> String {
+        match self.buffer(actor) {
+            Some(cpu) => format!("the store buffer of CPU {cpu}"),
+            None => format!("CPU {}", self.on_machine(actor.0.into())),
+        }
+    }
+}
+
+fn plain_kind(kind: TouchKind) -> AccessKind {
+    match kind {
+        TouchKind::Write => AccessKind::Write,
+        TouchKind::Dereference => AccessKind::Dereference,
+        TouchKind::Atomic => AccessKind::Atomic,
+        _ => AccessKind::Read,
+    }
+}

@@ -1,0 +1,191 @@
+//! Dynptrs: views of memory whose bounds are checked when they are used (`kernel/bpf/helpers.c`, Linux 6.12).
+//!
+//! A dynptr lies in the program's stack as the kernel has it there: address, then size with kind and a read-only bit,
+//! then offset. Views of program memory and of ring buffer records are modelled; packets are not.
+
+use crate::machine::fault::Trap;
+use crate::machine::maps::errno;
+
+use super::{Answer, Call, Model, Modelled, helper, kfunc};
+
+pub(super) static MODELS: &[Model] = &[
+    helper("bpf_dynptr_from_mem", 4, from_mem),
+    helper("bpf_dynptr_read", 5, read),
+    helper("bpf_dynptr_write", 5, write),
+    helper("bpf_dynptr_data", 3, data),
+    kfunc("bpf_dynptr_slice", 4, slice),
+    kfunc("bpf_dynptr_slice_rdwr", 4, slice_to_write),
+    kfunc("bpf_dynptr_adjust", 3, adjust),
+    kfunc("bpf_dynptr_is_null", 1, is_null),
+    kfunc("bpf_dynptr_is_rdonly", 1, is_read_only),
+    kfunc("bpf_dynptr_size", 1, size),
+    kfunc("bpf_dynptr_clone", 2, clone),
+];
+
+/// Largest view (`DYNPTR_MAX_SIZE`).
+const MAX_SIZE: u32 = (1 << 24) - 1;
+/// Bytes of a dynptr.
+const BYTES: u64 = 16;
+const KIND_SHIFT: u32 = 28;
+const READ_ONLY: u32 = 1 << 31;
+
+/// What a dynptr is a view of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Memory of the program (`BPF_DYNPTR_TYPE_LOCAL`).
+    Local = 1,
+    /// A record of a ring buffer (`BPF_DYNPTR_TYPE_RINGBUF`).
+    Ring = 2,
+}
+
+/// A dynptr that is not null.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dynptr {
+    /// Address of the memory that it was made over.
+    pub data: u64,
+    /// Size in bytes, with kind and read-only bit.
+    word: u32,
+    offset: u32,
+}
+
+impl Dynptr {
+    /// A view of memory from its start; `None` if it is too large.
+    pub fn new(kind: Kind, data: u64, size: u32) -> Option<Dynptr> {
+        (size <= MAX_SIZE).then_some(Dynptr { data, word: size | (kind as u32) << KIND_SHIFT, offset: 0 })
+    }
+
+    /// The dynptr at an address; `None` if it is null.
+    pub fn load(call: &mut Call<'_>, address: u64) -> Result<Option<Dynptr>, Box<Trap>> {
+        let bytes = call.read(address, BYTES)?;
+        let number = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
+        let data = u64::from(number(0)) | u64::from(number(4)) << 32;
+        if data == 0 {
+            return Ok(None);
+        }
+        let dynptr = Dynptr { data, word: number(8), offset: number(12) };
+        match (dynptr.word & !READ_ONLY) >> KIND_SHIFT {
+            1 | 2 => Ok(Some(dynptr)),
+            _ => Err(Trap::unsupported(format!("{} on a dynptr of a packet", call.name))),
+        }
+    }
+
+    /// Writes it to an address; `None` is the null dynptr.
+    pub fn store(dynptr: Option<Dynptr>, call: &mut Call<'_>, address: u64) -> Result<(), Box<Trap>> {
+        let mut bytes = Vec::with_capacity(BYTES as usize);
+        if let Some(dynptr) = dynptr {
+            bytes.extend(dynptr.data.to_le_bytes());
+            bytes.extend(dynptr.word.to_le_bytes());
+            bytes.extend(dynptr.offset.to_le_bytes());
+        }
+        bytes.resize(BYTES as usize, 0);
+        call.write(address, &bytes)
+    }
+
+    fn size(self) -> u32 {
+        self.word & MAX_SIZE
+    }
+
+    fn is_read_only(self) -> bool {
+        self.word & READ_ONLY != 0
+    }
+
+    /// Where `length` bytes from an offset of the view are; `None` if they are not all in it.
+    fn within(self, offset: u32, length: u32) -> Option<u64> {
+        let fits = self.size().checked_sub(length).is_some_and(|last| offset <= last);
+        fits.then(|| self.data + u64::from(self.offset) + u64::from(offset))
+    }
+}
+
+fn number(result: i64) -> Modelled {
+    Ok(Answer::Value(result as u64))
+}
+
+fn from_mem(call: &mut Call<'_>) -> Modelled {
+    let [memory, _, flags, to, _] = call.args;
+    let dynptr = Dynptr::new(Kind::Local, memory, call.arg32(1));
+    let result = match (dynptr, flags) {
+        (None, _) => errno::E2BIG,
+        (Some(_), 0) => 0,
+        (Some(_), _) => errno::EINVAL,
+    };
+    Dynptr::store(dynptr.filter(|_| result == 0), call, to)?;
+    number(result)
+}
+
+fn read(call: &mut Call<'_>) -> Modelled {
+    let [to, _, from, _, flags] = call.args;
+    let (length, offset) = (call.arg32(1), call.arg32(3));
+    let Some(dynptr) = Dynptr::load(call, from)?.filter(|_| flags == 0) else { return number(errno::EINVAL) };
+    let Some(address) = dynptr.within(offset, length) else { return number(errno::E2BIG) };
+    let bytes = call.read(address, length.into())?;
+    call.write(to, &bytes)?;
+    number(0)
+}
+
+fn write(call: &mut Call<'_>) -> Modelled {
+    let [to, _, from, _, flags] = call.args;
+    let (offset, length) = (call.arg32(1), call.arg32(3));
+    let dynptr = Dynptr::load(call, to)?.filter(|dynptr| !dynptr.is_read_only());
+    let Some(dynptr) = dynptr else { return number(errno::EINVAL) };
+    let Some(address) = dynptr.within(offset, length) else { return number(errno::E2BIG) };
+    if flags != 0 {
+        return number(errno::EINVAL);
+    }
+    let bytes = call.read(from, length.into())?;
+    call.write(address, &bytes)?;
+    number(0)
+}
+
+fn data(call: &mut Call<'_>) -> Modelled {
+    let (offset, length) = (call.arg32(1), call.arg32(2));
+    let dynptr = Dynptr::load(call, call.args[0])?.filter(|dynptr| !dynptr.is_read_only());
+    Ok(Answer::Value(dynptr.and_then(|dynptr| dynptr.within(offset, length)).unwrap_or(0)))
+}
+
+/// Memory is in one piece, so that the buffer for copies is not used.
+fn slice(call: &mut Call<'_>) -> Modelled {
+    let (offset, length) = (call.arg32(1), call.arg32(3));
+    let dynptr = Dynptr::load(call, call.args[0])?;
+    Ok(Answer::Value(dynptr.and_then(|dynptr| dynptr.within(offset, length)).unwrap_or(0)))
+}
+
+fn slice_to_write(call: &mut Call<'_>) -> Modelled {
+    match Dynptr::load(call, call.args[0])? {
+        Some(dynptr) if !dynptr.is_read_only() => slice(call),
+        _ => Ok(Answer::Value(0)),
+    }
+}
+
+fn adjust(call: &mut Call<'_>) -> Modelled {
+    let (start, end) = (call.arg32(1), call.arg32(2));
+    let Some(mut dynptr) = Dynptr::load(call, call.args[0])?.filter(|_| start <= end) else {
+        return number(errno::EINVAL);
+    };
+    if end > dynptr.size() {
+        return number(errno::ERANGE);
+    }
+    dynptr.offset = dynptr.offset.wrapping_add(start);
+    dynptr.word = dynptr.word & !MAX_SIZE | (end - start);
+    Dynptr::store(Some(dynptr), call, call.args[0])?;
+    number(0)
+}
+
+fn is_null(call: &mut Call<'_>) -> Modelled {
+    Ok(Answer::Value(Dynptr::load(call, call.args[0])?.is_none().into()))
+}
+
+fn is_read_only(call: &mut Call<'_>) -> Modelled {
+    Ok(Answer::Value(Dynptr::load(call, call.args[0])?.is_some_and(Dynptr::is_read_only).into()))
+}
+
+fn size(call: &mut Call<'_>) -> Modelled {
+    // The result is 32 bits wide, the error number included.
+    let size = Dynptr::load(call, call.args[0])?.map_or(errno::EINVAL as u32, Dynptr::size);
+    Ok(Answer::Value(size.into()))
+}
+
+fn clone(call: &mut Call<'_>) -> Modelled {
+    let dynptr = Dynptr::load(call, call.args[0])?;
+    Dynptr::store(dynptr, call, call.args[1])?;
+    number(if dynptr.is_some() { 0 } else { errno::EINVAL })
+}

@@ -1,0 +1,246 @@
+//! What a scheduler asks of a machine: what a task would do next, in how many ways, whether it waits; and going back to
+//! an earlier state.
+//!
+//! Where a step can go in several ways, way 0 is what finds most: memory that was freed comes back as soon as the rules
+//! allow. The others are fresh memory and, if the options say so, none.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::code::{Code, Op};
+use super::event::{AccessKind, Outcome, places};
+use super::fault::{End, Limit};
+use super::maps::MapFamily;
+use super::memory::Contents;
+use super::models::{Model, Scheduling};
+use super::region::RegionKind;
+use super::spans::span;
+use super::stepper::Machine;
+use super::story::{Moment, RegionId};
+use super::task::Execution;
+use super::types;
+use crate::btf::TypeId;
+
+/// Where an object's memory can come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Used,
+    Fresh,
+    None,
+}
+
+impl Machine {
+    /// Notes what changes from now on, so that [`Machine::restore`] can come back to a clone made now.
+    ///
+    /// Small arrays get all their elements here: made when first needed, they would get addresses by who needs them first.
+    pub fn track(&mut self) {
+        const SMALL: u32 = 256;
+        for map in 0..self.maps.len() as u32 {
+            let state = &self.maps[map as usize];
+            if state.family == MapFamily::Array && state.max_entries() <= SMALL {
+                for index in 0..state.max_entries() {
+                    // What does not fit into memory now is reported when a program needs it.
+                    let _ = self.array_element(map, index);
+                }
+            }
+        }
+        self.memory.track();
+        self.kptrs = Arc::new(self.kptr_offsets());
+        self.ledger.forget_changes();
+        self.world.forget_changes();
+        for map in &mut self.maps {
+            map.elements.forget_changes();
+        }
+    }
+
+    /// Goes back to `base`, of which this machine was a clone when [`Machine::track`] was called. Takes time in
+    /// proportion to what was touched since.
+    pub fn restore(&mut self, base: &Machine) {
+        self.memory.restore(&base.memory);
+        self.rcu.clone_from(&base.rcu);
+        self.tasks.truncate(base.tasks.len());
+        for (task, base) in self.tasks.iter_mut().zip(&base.tasks) {
+            task.restore(base);
+        }
+        self.programs.truncate(base.programs.len());
+        for (map, base) in self.maps.iter_mut().zip(&base.maps) {
+            map.elements.restore(&base.elements);
+        }
+        self.store_buffers.restore(&base.store_buffers);
+        self.ledger.restore(&base.ledger);
+        self.world.restore(&base.world);
+        self.report.clear();
+        self.steps = base.steps;
+        self.printed.truncate(base.printed.len());
+        self.leaks.truncate(base.leaks.len());
+        self.unwritten.truncate(base.unwritten.len());
+    }
+
+    fn execution(&self, task: u32) -> Option<&Execution> {
+        self.tasks.get(task as usize)?.execution.as_ref()
+    }
+
+    /// The model of the call that a task makes next.
+    pub(super) fn next_model(&self, task: u32) -> Option<&'static Model> {
+        let execution = self.execution(task)?;
+        let op = execution.program.ops.get(execution.pc as usize)?;
+        if op.code != Code::Call {
+            return None;
+        }
+        execution.program.calls.get(op.imm as usize)?.model
+    }
+
+    fn next_call(&self, task: u32) -> Option<(Scheduling, [u64; 5])> {
+        let model = self.next_model(task)?;
+        let mut args = [0; 5];
+        args.copy_from_slice(self.execution(task)?.registers.get(1..6)?);
+        Some((model.scheduling, args))
+    }
+
+    /// A task's next instruction and, if it loads, stores or is atomic, the address.
+    pub(super) fn next_access(&self, task: u32) -> Option<(Op, u64)> {
+        let execution = self.execution(task)?;
+        let &op = execution.program.ops.get(execution.pc as usize)?;
+        let register = match op.code {
+            Code::Load(_) | Code::LoadSigned(_) => op.src,
+            _ => op.dst,
+        };
+        Some((op, execution.registers[usize::from(register & 15)].wrapping_add_signed(op.offset.into())))
+    }
+
+    /// Is it memory that other tasks can see or change?
+    pub(super) fn is_shared(&self, address: u64) -> bool {
+        self.memory.at(address).is_some_and(|spot| !self.memory.is_private(spot.region))
+    }
+
+    /// Where a task is, now.
+    #[must_use]
+    pub fn moment(&self, task: u32) -> Moment {
+        let place = self.execution(task).map_or(self.report.at.place, Execution::place);
+        Moment { place, cpu: self.cpu_of(task), step: self.steps }
+    }
+
+    /// The end of a run for which simulated memory is too small.
+    #[must_use]
+    pub fn out_of_memory(&self, task: u32) -> End {
+        End::Limit(Limit::Memory(self.options.max_memory), self.moment(task))
+    }
+
+    /// The lock that a task waits for.
+    #[must_use]
+    pub fn waits_at(&self, task: u32) -> Option<(RegionId, u32)> {
+        let (_, args) = self.next_call(task).filter(|_| self.is_blocked(task))?;
+        self.memory.at(args[0]).map(|spot| (spot.region, spot.offset))
+    }
+
+    /// The region of that number (see [`super::Region`]).
+    #[must_use]
+    pub fn region_at_place(&self, place: u64) -> Option<RegionId> {
+        self.memory.regions().find(|(_, region)| region.place == place).map(|(id, _)| id)
+    }
+
+    /// Is there a kptr at that offset of a region? Known once [`Machine::track`] was called.
+    #[must_use]
+    pub fn is_kptr(&self, region: RegionId, offset: u32) -> bool {
+        match self.memory.region(region).kind {
+            RegionKind::MapValue { map, .. } => self
+                .maps
+                .get(map as usize)
+                .is_some_and(|map| map.specials.fields.iter().any(|field| field.offset == offset && field.kind.is_kptr())),
+            RegionKind::Object { type_id } => {
+                self.kptrs.get(&type_id).is_some_and(|offsets| offsets.contains(&offset))
+            }
+            _ => false,
+        }
+    }
+
+    fn kptr_offsets(&self) -> FxHashMap<TypeId, Vec<u32>> {
+        let Some(btf) = self.object.btf.as_deref() else { return FxHashMap::default() };
+        let structs = btf.iter().filter(|(_, ty)| ty.composite().is_some()).map(|(id, _)| id);
+        structs
+            .filter_map(|id| {
+                let fields = types::special_fields(Some(btf), id).fields;
+                let kptrs: Vec<_> = fields.iter().filter(|one| one.kind.is_kptr()).map(|one| one.offset).collect();
+                (!kptrs.is_empty()).then_some((id, kptrs))
+            })
+            .collect()
+    }
+
+    /// Does a task's next step touch anything that other tasks can see or change? Its other steps commute with theirs.
+    #[must_use]
+    pub fn next_is_shared(&self, task: u32) -> bool {
+        let Some(execution) = self.execution(task) else { return false };
+        let Some(op) = execution.program.ops.get(execution.pc as usize) else { return false };
+        match op.code {
+            Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) => {
+                self.next_access(task).is_some_and(|(_, address)| self.is_shared(address))
+            }
+            Code::Exit => execution.frames.len() <= 1,
+            Code::Call => !matches!(self.next_call(task), None | Some((Scheduling::Local, _))),
+            _ => false,
+        }
+    }
+
+    /// Would a task's next step wait for another task?
+    #[must_use]
+    pub fn is_blocked(&self, task: u32) -> bool {
+        match self.next_call(task) {
+            Some((Scheduling::Waits(blocked), args)) => blocked(self, task, &args),
+            _ => false,
+        }
+    }
+
+    /// In how many ways a task's next step can go: at least 1.
+    #[must_use]
+    pub fn branches(&self, task: u32) -> u16 {
+        let Some((Scheduling::Allocates { per_cpu }, args)) = self.next_call(task) else { return 1 };
+        let size = self.local_type("", args[0]).map_or(0, |(_, size)| size);
+        self.units(self.cpu_of(task), per_cpu, size).count().max(1) as u16
+    }
+
+    /// Executes one instruction of one task in the given way.
+    ///
+    /// # Errors
+    /// As [`Machine::step`].
+    pub fn step_in_way(&mut self, task: u32, branch: u16) -> Result<Outcome, Box<End>> {
+        self.branch = branch;
+        let outcome = self.step(task);
+        self.branch = 0;
+        outcome
+    }
+
+    /// Where the memory for an object can come from, on that CPU and now.
+    fn units(&self, cpu: u32, per_cpu: bool, size: u32) -> impl Iterator<Item = Unit> {
+        let used = self.memory.can_recycle(cpu, per_cpu, size)
+            || (self.options.early_reuse && self.rcu.ripe_of(cpu).any(|free| self.is_unit(free.region, per_cpu, size)));
+        let choices = [(used, Unit::Used), (true, Unit::Fresh), (self.options.allocation_failures, Unit::None)];
+        choices.into_iter().filter_map(|(possible, unit)| possible.then_some(unit))
+    }
+
+    fn is_unit(&self, region: RegionId, per_cpu: bool, size: u32) -> bool {
+        let is_per_cpu = match self.memory.region(region).kind {
+            RegionKind::PerCpuObject { .. } => true,
+            RegionKind::Object { .. } => false,
+            _ => return false,
+        };
+        is_per_cpu == per_cpu && span(self.memory.len(region)) == span(size)
+    }
+
+    /// Chooses the memory for an object: what its bytes are, or `None` if the allocation fails.
+    pub(super) fn take_unit(&mut self, cpu: u32, per_cpu: bool, size: u32) -> Option<Contents> {
+        self.report.order(places::cache(cpu), AccessKind::Atomic);
+        let unit = self.units(cpu, per_cpu, size).nth(self.branch.into()).unwrap_or(Unit::Fresh);
+        match unit {
+            Unit::Used => {
+                if self.options.early_reuse {
+                    let ripe = self.rcu.take(|free| free.at.cpu == cpu);
+                    self.reclaim_all(ripe);
+                }
+                Some(Contents::Recycled)
+            }
+            Unit::Fresh => Some(Contents::Fresh),
+            Unit::None => None,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! x86's memory model (TSO): a plain store waits in its CPU's buffer, first in, first out, until it becomes visible.
+//!
+//! The CPU itself sees its own stores at once. Locked instructions, and calls with such inside, wait until the buffer is
+//! empty; so does a load that a waiting store covers only in part. When a store becomes visible is a scheduler's choice
+//! ([`Machine::flush_one`]). See Owens, Sarkar, Sewell: "A Better x86 Memory Model: x86-TSO", TPHOLs 2009.
+
+use std::collections::VecDeque;
+
+use super::alu;
+use super::code::{Code, Op};
+use super::event::{Access, AccessKind, Outcome, places};
+use super::fault::Trap;
+use super::fingerprint::wide;
+use super::memory::Spot;
+use super::stepper::Machine;
+use super::story::Moment;
+use crate::isa::Size;
+
+/// A store that others do not see yet.
+#[derive(Clone, Copy, Debug)]
+struct PendingStore {
+    spot: Spot,
+    size: u32,
+    value: u64,
+    nth: u32,
+    at: Moment,
+}
+
+/// One CPU's buffer.
+#[derive(Clone, Debug, Default)]
+struct Buffer {
+    stores: VecDeque<PendingStore>,
+    so_far: u32,
+}
+
+/// All CPUs' buffers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StoreBuffers {
+    buffers: Vec<Buffer>,
+}
+
+impl StoreBuffers {
+    /// A digest of what waits.
+    pub fn digest(&self, machine: &Machine) -> u128 {
+        let buffers = self.buffers.iter().map(|buffer| {
+            let stores = buffer.stores.iter();
+            stores.map(|one| (machine.place(one.spot.region), one.spot.offset, one.size, one.value)).collect::<Vec<_>>()
+        });
+        wide(&buffers.collect::<Vec<_>>())
+    }
+
+    /// Back to how `base` is.
+    pub fn restore(&mut self, base: &StoreBuffers) {
+        for (buffer, base) in self.buffers.iter_mut().zip(&base.buffers) {
+            buffer.stores.clone_from(&base.stores);
+            buffer.so_far = base.so_far;
+        }
+    }
+}
+
+/// What a load finds in its own CPU's buffer.
+enum Forwarded {
+    Value(u64, u32),
+    Nothing,
+    /// A store covers some of its bytes.
+    Part,
+}
+
+fn overlap(store: &PendingStore, spot: Spot, size: u32) -> bool {
+    store.spot.region == spot.region
+        && store.spot.offset < spot.offset + size
+        && spot.offset < store.spot.offset + store.size
+}
+
+impl Buffer {
+    fn find(&self, spot: Spot, size: u32) -> Forwarded {
+        let Some(store) = self.stores.iter().rev().find(|store| overlap(store, spot, size)) else {
+            return Forwarded::Nothing;
+        };
+        let covered = store.spot.offset <= spot.offset && spot.offset + size <= store.spot.offset + store.size;
+        if !covered {
+            return Forwarded::Part;
+        }
+        let shifted = store.value >> (8 * (spot.offset - store.spot.offset));
+        let mask = if size == 8 { u64::MAX } else { (1 << (8 * size)) - 1 };
+        Forwarded::Value(shifted & mask, store.nth)
+    }
+}
+
+impl Machine {
+    /// Gives each CPU a store buffer: from now on plain stores to shared memory are seen by others late.
+    pub fn use_store_buffers(&mut self) {
+        self.store_buffers.buffers = vec![Buffer::default(); self.cpu_count() as usize];
+    }
+
+    /// Do CPUs have store buffers?
+    #[must_use]
+    pub fn has_store_buffers(&self) -> bool {
+        !self.store_buffers.buffers.is_empty()
+    }
+
+    fn buffer(&self, cpu: u32) -> Option<&Buffer> {
+        self.store_buffers.buffers.get(cpu as usize)
+    }
+
+    /// Does a store wait in that CPU's buffer?
+    #[must_use]
+    pub fn has_stores(&self, cpu: u32) -> bool {
+        self.buffer(cpu).is_some_and(|buffer| !buffer.stores.is_empty())
+    }
+
+    /// Where the store that waits longest was made; the last step's moment if none waits.
+    #[must_use]
+    pub fn oldest_store(&self, cpu: u32) -> Moment {
+        self.buffer(cpu).and_then(|buffer| buffer.stores.front()).map_or(self.report.at, |store| store.at)
+    }
+
+    /// Makes a CPU's oldest waiting store visible; what it touched is in [`Machine::report`].
+    pub fn flush_one(&mut self, cpu: u32) {
+        self.report.clear();
+        let Some(buffer) = self.store_buffers.buffers.get_mut(cpu as usize) else { return };
+        let Some(store) = buffer.stores.pop_front() else { return };
+        self.report.at = store.at;
+        // Memory that is gone meanwhile takes nothing.
+        self.memory.poke(store.spot.region, store.spot.offset, &store.value.to_le_bytes()[..store.size as usize]);
+        let Spot { region, offset } = store.spot;
+        self.report.accesses.push(Access { region, offset, size: store.size, kind: AccessKind::Write });
+        self.report.order(places::pending_store(cpu, store.nth), AccessKind::Acquire);
+        self.report.order(places::store_buffer(cpu), AccessKind::Release);
+    }
+
+    /// Makes all waiting stores visible.
+    pub fn flush_all(&mut self) {
+        for cpu in 0..self.store_buffers.buffers.len() as u32 {
+            while self.has_stores(cpu) {
+                self.flush_one(cpu);
+            }
+        }
+    }
+
+    /// Does a task's next instruction wait until its CPU's store buffer is empty?
+    #[must_use]
+    pub fn waits_for_stores(&self, task: u32) -> bool {
+        let cpu = self.cpu_of(task);
+        if !self.has_stores(cpu) {
+            return false;
+        }
+        let Some((op, address)) = self.next_access(task) else { return false };
+        match op.code {
+            Code::Atomic(..) => true,
+            Code::Call => self.next_model(task).is_some_and(|model| model.fences),
+            Code::Load(size) | Code::LoadSigned(size) => {
+                let found = |spot| self.buffer(cpu).map(|buffer| buffer.find(spot, size.bytes()));
+                matches!(self.memory.at(address).and_then(found), Some(Forwarded::Part))
+            }
+            _ => false,
+        }
+    }
+
+    /// Executes a load or store of shared memory through the store buffer; `None` for everything else.
+    pub(super) fn step_buffered(&mut self, task: u32) -> Option<Result<Outcome, Box<Trap>>> {
+        let (op, address) = self.next_access(task)?;
+        let cpu = self.cpu_of(task);
+        match op.code {
+            Code::Store(size) if self.is_shared(address) => Some(self.delay(task, cpu, op, address, size)),
+            Code::Load(size) | Code::LoadSigned(size) => {
+                let spot = self.memory.at(address)?;
+                let Forwarded::Value(value, nth) = self.buffer(cpu)?.find(spot, size.bytes()) else { return None };
+                let signed = matches!(op.code, Code::LoadSigned(_));
+                let value = if signed { alu::sign_extend(size, value) } else { value };
+                Some(self.forward(task, cpu, op, address, size, (value, nth)))
+            }
+            _ => None,
+        }
+    }
+
+    fn delay(&mut self, task: u32, cpu: u32, op: Op, address: u64, size: Size) -> Result<Outcome, Box<Trap>> {
+        let reader = self.rcu.reader(task);
+        let spot = self.memory.check(address, size.bytes(), true, &reader)?;
+        let at = self.report.at;
+        let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
+            return Ok(Outcome::Ran);
+        };
+        let value = if op.immediate { op.imm } else { execution.registers[usize::from(op.src & 15)] };
+        execution.pc += 1;
+        let Some(buffer) = self.store_buffers.buffers.get_mut(cpu as usize) else { return Ok(Outcome::Ran) };
+        buffer.so_far += 1;
+        let nth = buffer.so_far;
+        buffer.stores.push_back(PendingStore { spot, size: size.bytes(), value, nth, at });
+        let (region, offset) = (spot.region, spot.offset);
+        self.report.accesses.push(Access { region, offset, size: size.bytes(), kind: AccessKind::Observe });
+        self.report.order(places::pending_store(cpu, nth), AccessKind::Release);
+        Ok(Outcome::Ran)
+    }
+
+    fn forward(
+        &mut self,
+        task: u32,
+        cpu: u32,
+        op: Op,
+        address: u64,
+        size: Size,
+        (value, nth): (u64, u32),
+    ) -> Result<Outcome, Box<Trap>> {
+        let reader = self.rcu.reader(task);
+        let spot = self.memory.check(address, size.bytes(), false, &reader)?;
+        if let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) {
+            execution.registers[usize::from(op.dst & 15)] = value;
+            execution.known |= op.writes;
+            execution.pc += 1;
+        }
+        let (region, offset) = (spot.region, spot.offset);
+        self.report.accesses.push(Access { region, offset, size: size.bytes(), kind: AccessKind::Observe });
+        // Were the store visible already, the load would read memory.
+        self.report.order(places::pending_store(cpu, nth), AccessKind::Release);
+        Ok(Outcome::Ran)
+    }
+}

@@ -1,0 +1,291 @@
+//! Scenarios from words of the command line: `--on 0:publish,take*3 --set my_pid=@pid --hold 'globals.n == 2'`.
+//!
+//! Start at [`Builder`].
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::error::{Position, ScenarioError};
+use super::model::{Condition, Input, MemoryModel, PlacedRun, Run, Scenario, Setting, Task};
+
+/// `CPU:PROG[,PROG][*N]`: programs that run on one CPU, one after another. `*N` repeats the program before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnWord(pub Task);
+
+impl FromStr for OnWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<OnWord, String> {
+        let (cpu, programs) = text.split_once(':').ok_or("expected CPU:PROGRAM, such as 0:take or 1:put,take*3")?;
+        let cpu = parse_cpu(cpu)?;
+        let run = programs.split(',').map(|word| parse_run(word, "--on")).collect::<Result<_, _>>()?;
+        Ok(OnWord(Task { cpu, run }))
+    }
+}
+
+/// `[CPU:]PROG[*N]`: a program that runs before or after the tasks; on CPU 0 when none is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedWord(pub PlacedRun);
+
+impl FromStr for PlacedWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PlacedWord, String> {
+        let (cpu, program) = match text.split_once(':') {
+            Some((cpu, program)) => (parse_cpu(cpu)?, program),
+            None => (0, text),
+        };
+        Ok(PlacedWord(PlacedRun { cpu, run: parse_run(program, "--first")? }))
+    }
+}
+
+/// `GLOBAL=VALUE`: the value is a number, `hex:DIGITS`, `@pid` or `@cpus`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetWord(pub String, pub Setting);
+
+impl FromStr for SetWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SetWord, String> {
+        let (name, value) = text.split_once('=').ok_or("expected GLOBAL=VALUE")?;
+        if name.is_empty() {
+            return Err("expected GLOBAL=VALUE".into());
+        }
+        let setting = match value.parse() {
+            Ok(number) => Setting::Number(number),
+            Err(_) => Setting::from_word(value)?,
+        };
+        Ok(SetWord(name.to_owned(), setting))
+    }
+}
+
+impl Setting {
+    /// What a word other than a number stands for: `hex:DIGITS`, `@pid` or `@cpus`.
+    ///
+    /// # Errors
+    /// A sentence that says which words there are.
+    pub fn from_word(word: &str) -> Result<Setting, String> {
+        match (word, word.strip_prefix("hex:")) {
+            ("@pid", _) => Ok(Setting::Pid),
+            ("@cpus", _) => Ok(Setting::Cpus),
+            (_, Some(digits)) => bytes_from_hex(digits).map(Setting::Bytes),
+            _ => Err(format!("'{word}' is no number, hex:DIGITS, @pid or @cpus")),
+        }
+    }
+
+    /// The word for a setting; `None` for a number.
+    #[must_use]
+    pub fn word(&self) -> Option<String> {
+        match self {
+            Setting::Number(_) => None,
+            Setting::Bytes(bytes) => Some(format!("hex:{}", hex(bytes))),
+            Setting::Pid => Some("@pid".into()),
+            Setting::Cpus => Some("@cpus".into()),
+        }
+    }
+}
+
+/// Bytes from hexadecimal digits, two a byte.
+pub(super) fn bytes_from_hex(digits: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("'{digits}' is not hexadecimal digits, two for each byte");
+    let numbers = digits.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
+    let numbers = numbers.collect::<Option<Vec<u8>>>().ok_or_else(wrong)?;
+    let pairs = numbers.chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return Err(wrong());
+    }
+    Ok(pairs.map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn parse_cpu(word: &str) -> Result<u32, String> {
+    word.parse().map_err(|_| format!("'{word}' is no CPU's number"))
+}
+
+fn parse_run(word: &str, option: &str) -> Result<Run, String> {
+    let (program, repeat) = match word.split_once('*') {
+        Some((program, count)) => {
+            let count = count.parse().map_err(|_| format!("'{count}' is no number of times"))?;
+            (program, count)
+        }
+        None => (word, 1),
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    if program.is_empty() || !program.chars().all(fits) {
+        return Err(format!("'{program}' is no program's name"));
+    }
+    Ok(Run { program: program.to_owned(), input: Input::Nothing, repeat, position: position(option) })
+}
+
+fn position(option: &str) -> Position {
+    Position { file: "command line".into(), line: None, key: option.into() }
+}
+
+/// Makes a scenario from words of the command line, or adds them to one that was read from a file.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    scenario: Scenario,
+    cpus: Option<u32>,
+}
+
+impl Builder {
+    /// A scenario about an object.
+    #[must_use]
+    pub fn about(object: impl Into<PathBuf>) -> Builder {
+        Builder { scenario: Scenario::about(object), cpus: None }
+    }
+
+    /// A scenario that is there already; what words say is added to it.
+    #[must_use]
+    pub fn from(scenario: Scenario) -> Builder {
+        let cpus = Some(scenario.cpus);
+        Builder { scenario, cpus }
+    }
+
+    /// The number of CPUs. When it is never said, there are as many as the highest CPU that is named needs.
+    #[must_use]
+    pub fn cpus(mut self, cpus: u32) -> Builder {
+        self.cpus = Some(cpus);
+        self
+    }
+
+    /// `--on`: another task; programs for a CPU that has a task already come after its others.
+    #[must_use]
+    pub fn on(mut self, word: OnWord) -> Builder {
+        match self.scenario.on.iter_mut().find(|task| task.cpu == word.0.cpu) {
+            Some(task) => task.run.extend(word.0.run),
+            None => self.scenario.on.push(word.0),
+        }
+        self
+    }
+
+    /// `--first`: a program to run before.
+    #[must_use]
+    pub fn first(mut self, word: PlacedWord) -> Builder {
+        self.scenario.first.push(word.0);
+        self
+    }
+
+    /// `--last`: a program to run after.
+    #[must_use]
+    pub fn last(mut self, word: PlacedWord) -> Builder {
+        self.scenario.last.push(word.0);
+        self
+    }
+
+    /// `--set`: a global's value.
+    #[must_use]
+    pub fn set(mut self, word: SetWord) -> Builder {
+        self.scenario.globals.insert(word.0, word.1);
+        self
+    }
+
+    /// `--hold`: what must hold at the end.
+    #[must_use]
+    pub fn hold(mut self, text: impl Into<String>) -> Builder {
+        self.scenario.hold.push(Condition { text: text.into(), position: position("--hold") });
+        self
+    }
+
+    /// `--always`: what must hold after each step.
+    #[must_use]
+    pub fn always(mut self, text: impl Into<String>) -> Builder {
+        self.scenario.always.push(Condition { text: text.into(), position: position("--always") });
+        self
+    }
+
+    /// `--observe`: a part of the outcome.
+    #[must_use]
+    pub fn observe(mut self, text: impl Into<String>) -> Builder {
+        let condition = Condition { text: text.into(), position: position("--observe") };
+        self.scenario.observe.get_or_insert_default().push(condition);
+        self
+    }
+
+    /// `--allow`: a kind of finding that is none here.
+    #[must_use]
+    pub fn allow(mut self, kind: impl Into<String>) -> Builder {
+        self.scenario.allow.push(kind.into());
+        self
+    }
+
+    /// Are leaks findings?
+    #[must_use]
+    pub fn leaks(mut self, leaks: bool) -> Builder {
+        self.scenario.leaks = leaks;
+        self
+    }
+
+    /// May allocations fail?
+    #[must_use]
+    pub fn allocation_failures(mut self, may_fail: bool) -> Builder {
+        self.scenario.allocation_failures = may_fail;
+        self
+    }
+
+    /// The memory model.
+    #[must_use]
+    pub fn memory(mut self, memory: MemoryModel) -> Builder {
+        self.scenario.memory = memory;
+        self
+    }
+
+    /// The scenario.
+    ///
+    /// # Errors
+    /// [`ScenarioError`] for what cannot be meant: a CPU that there is not, nothing to run.
+    pub fn build(mut self) -> Result<Scenario, ScenarioError> {
+        let placed = self.scenario.first.iter().chain(&self.scenario.last).map(|placed| placed.cpu);
+        let highest = self.scenario.on.iter().map(|task| task.cpu).chain(placed).max().unwrap_or(0);
+        self.scenario.cpus = self.cpus.unwrap_or_else(|| highest.saturating_add(1));
+        self.scenario.check(|key| position(&format!("--{key}")))?;
+        Ok(self.scenario)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_name_cpu_programs_and_repeats() {
+        let OnWord(task) = "1:put,take*3".parse().expect("it is well formed");
+        assert_eq!(task.cpu, 1);
+        let runs: Vec<_> = task.run.iter().map(|run| (run.program.as_str(), run.repeat)).collect();
+        assert_eq!(runs, [("put", 1), ("take", 3)]);
+        for wrong in ["put", "x:put", "0:", "0:a,,b", "0:a*x", "0:a b", "-1:a"] {
+            assert!(wrong.parse::<OnWord>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn settings_are_numbers_or_words() {
+        let setting = |text: &str| text.parse::<SetWord>().map(|SetWord(_, setting)| setting);
+        assert_eq!(setting("a=-3"), Ok(Setting::Number(-3)));
+        assert_eq!(setting("a=hex:0a0B"), Ok(Setting::Bytes(vec![10, 11])));
+        assert_eq!(setting("a=@pid"), Ok(Setting::Pid));
+        assert_eq!(setting("a=@cpus"), Ok(Setting::Cpus));
+        for wrong in ["a", "=1", "a=x", "a=hex:0", "a=hex:zz"] {
+            assert!(setting(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_builder_counts_the_cpus_that_are_named() {
+        let word = |text: &str| text.parse::<OnWord>().expect("it is well formed");
+        let scenario = Builder::about("a.bpf.o").on(word("0:a")).on(word("2:b")).on(word("0:c")).build();
+        let scenario = scenario.expect("it makes sense");
+        assert_eq!((scenario.cpus, scenario.on.len(), scenario.return_count()), (3, 2, 3));
+        let error = Builder::about("a.bpf.o").cpus(2).on(word("2:b")).build().expect_err("there is no CPU 2");
+        assert_eq!(error.to_string(), "command line: --on: there is no CPU 2: the scenario has 2, numbered from 0");
+        assert!(Builder::about("a.bpf.o").build().is_err());
+    }
+}
