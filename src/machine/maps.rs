@@ -265,7 +265,7 @@ impl Machine {
         }
     }
 
-    fn new_value(&mut self, map: u32, at: Option<Moment>) -> Result<RegionId, Box<Trap>> {
+    pub(super) fn new_value(&mut self, map: u32, at: Option<Moment>) -> Result<RegionId, Box<Trap>> {
         let cpus = self.cpu_count();
         let state = &mut self.maps[map as usize];
         let element = state.elements.next_element;
@@ -407,8 +407,7 @@ impl Machine {
 
     /// Frees an element that nothing finds any more; its kptrs are dropped at once (`check_and_free_fields`).
     fn retire_element(&mut self, map: u32, first: RegionId, at: Moment) -> Result<(), Box<Trap>> {
-        let copies = if self.maps[map as usize].per_cpu { self.cpu_count() } else { 1 };
-        for region in (first.0..first.0 + copies).map(RegionId) {
+        for region in self.copies(map, first) {
             self.drop_contents(region, at)?;
             self.free_after_grace_period(region, GracePeriod::Rcu, at);
         }
@@ -426,7 +425,13 @@ impl Machine {
         fields.iter().find(|field| field.kind == FieldKind::SpinLock).map(|field| field.offset)
     }
 
-    fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {
+    /// The regions of a value: one, or each CPU's.
+    pub(super) fn copies(&self, map: u32, first: RegionId) -> impl Iterator<Item = RegionId> + use<> {
+        let copies = if self.maps[map as usize].per_cpu { self.cpu_count() } else { 1 };
+        (first.0..first.0 + copies).map(RegionId)
+    }
+
+    pub(super) fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {
         RegionId(first.0 + if self.maps[map as usize].per_cpu { cpu } else { 0 })
     }
 

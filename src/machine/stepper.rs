@@ -426,7 +426,12 @@ impl Machine {
         self.world.locks.retain(|_, &mut holder| holder != task);
         self.note_leaving(task);
         self.rcu.leave(task);
-        self.tasks[task as usize].execution = None;
+        let ended = self.tasks[task as usize].execution.take();
+        for (map, first) in ended.map_or(Vec::new(), |execution| execution.storage) {
+            for copy in self.copies(map, first) {
+                self.memory.reclaim(copy, self.steps);
+            }
+        }
     }
 
     /// Turns a trap into the end of the run, with where and when, and makes the task idle.

@@ -28,6 +28,7 @@ pub struct World {
     cgroup: Option<RegionId>,
     /// Contexts by task, until the task's next program begins.
     pub(super) contexts: BTreeMap<u32, Context>,
+    root_cgroup: Option<RegionId>,
     variables: BTreeMap<String, RegionId>,
     random: Vec<u64>,
     /// Calls of clocks so far.
@@ -50,6 +51,7 @@ impl World {
         World {
             task: None,
             cgroup: None,
+            root_cgroup: None,
             contexts: BTreeMap::new(),
             variables: BTreeMap::new(),
             random: (0..cpus).map(state).collect(),
@@ -133,6 +135,19 @@ impl World {
         cgroup.set("level", &1u32.to_le_bytes(), memory);
         self.cgroup = Some(cgroup.region);
         Ok(cgroup.region)
+    }
+}
+
+impl World {
+    /// The root of all cgroups: `level` 0. Its id is not modelled.
+    pub(super) fn root_cgroup(&mut self, memory: &mut Memory, btf: Option<&Btf>) -> Result<RegionId, Box<Trap>> {
+        if let Some(root) = self.root_cgroup {
+            return Ok(root);
+        }
+        let mut root = KernelStruct::new(memory, btf, "cgroup")?;
+        root.set("level", &0u32.to_le_bytes(), memory);
+        self.root_cgroup = Some(root.region);
+        Ok(root.region)
     }
 }
 

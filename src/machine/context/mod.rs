@@ -16,7 +16,7 @@ pub use probe::{FunctionRun, function_run};
 
 pub(super) use packet::{Extent, Packet};
 pub(super) use skb::ether_type;
-pub(super) use tracing::{TRACING_CONTEXT, Traced};
+pub(super) use tracing::TRACING_CONTEXT;
 
 use super::fault::Trap;
 use super::memory::{Contents, Memory};
@@ -116,8 +116,6 @@ pub(super) struct Context {
     /// Everything that was made for it, but the packet's window.
     made: Vec<RegionId>,
     given: Option<Vec<u8>>,
-    /// Value that a traced function has returned, for `fexit` and `fmod_ret` programs, and the number of its arguments.
-    pub traced: Option<tracing::Traced>,
 }
 
 /// What contexts are made with.
@@ -217,7 +215,6 @@ impl Making<'_> {
             region: Some(region),
             made: vec![region],
             given: None,
-            traced: None,
         })
     }
 
@@ -241,7 +238,6 @@ impl Making<'_> {
             region: Some(region),
             made: vec![region],
             given: Some(given),
-            traced: None,
         })
     }
 }

@@ -1,9 +1,8 @@
-//! Clocks, numbers, strings, reading kernel memory, and `bpf_loop`.
+//! Clocks, numbers, casts, and `bpf_loop`.
 
-use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::errno;
 
-use super::{Answer, Call, Continuation, Model, Modelled, helper};
+use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_smp_processor_id", 0, |call| Ok(Answer::Value(call.cpu.into()))).local(),
@@ -14,9 +13,9 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_ktime_get_coarse_ns", 0, nanoseconds),
     helper("bpf_ktime_get_tai_ns", 0, nanoseconds),
     helper("bpf_jiffies64", 0, jiffies),
-    helper("bpf_probe_read_kernel", 3, probe_read),
-    helper("bpf_strncmp", 3, strncmp),
     helper("bpf_loop", 4, bpf_loop).local(),
+    // Another type for the same address: what can be read there decides the memory.
+    kfunc("bpf_rdonly_cast", 1, |call| Ok(Answer::Value(call.args[0]))).local(),
 ];
 
 /// Most iterations of `bpf_loop` (`BPF_MAX_LOOPS`).
@@ -30,43 +29,6 @@ fn nanoseconds(call: &mut Call<'_>) -> Modelled {
 
 fn jiffies(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(call.machine.world.nanoseconds() / JIFFY))
-}
-
-/// Reading from an address that cannot be read gives zeros and an error number. What freed memory holds is not known.
-fn probe_read(call: &mut Call<'_>) -> Modelled {
-    let [to, size, from, ..] = call.args;
-    let size = u64::from(size as u32);
-    match call.read(from, size) {
-        Ok(bytes) => {
-            call.write(to, &bytes)?;
-            Ok(Answer::Value(0))
-        }
-        Err(trap) => match *trap {
-            Trap::Fault { kind: FaultKind::Null | FaultKind::Wild, .. } => {
-                call.write(to, &vec![0; size as usize])?;
-                Ok(Answer::Value(errno::EFAULT as u64))
-            }
-            Trap::Fault { kind, .. } => {
-                Err(Trap::unsupported(format!("{} where a plain read would be: {kind}", call.name)))
-            }
-            other => Err(Box::new(other)),
-        },
-    }
-}
-
-fn strncmp(call: &mut Call<'_>) -> Modelled {
-    let (first, size, second) = (call.args[0], u64::from(call.arg32(1)), call.args[2]);
-    for index in 0..size {
-        let left = call.read(first.wrapping_add(index), 1)?.first().copied().unwrap_or(0);
-        let right = call.read(second.wrapping_add(index), 1)?.first().copied().unwrap_or(0);
-        if left != right {
-            return Ok(Answer::Value(if left < right { -1i64 as u64 } else { 1 }));
-        }
-        if left == 0 {
-            break;
-        }
-    }
-    Ok(Answer::Value(0))
 }
 
 /// `bpf_loop` between two iterations.

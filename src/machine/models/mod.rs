@@ -11,6 +11,7 @@ mod cpumask;
 mod dynptr;
 mod graph;
 mod iter;
+mod iter_bits;
 mod local_storage;
 mod lock;
 mod map;
@@ -21,12 +22,14 @@ mod packet_shape;
 mod percpu;
 mod perf;
 mod print;
+mod probe;
 mod queue;
 mod rcu;
 mod redirect;
 mod ring;
 mod socket;
 mod task;
+mod text;
 mod traced;
 
 use super::fault::Trap;
@@ -131,13 +134,14 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true }
 }
 
-static FAMILIES: [&[Model]; 23] = [
+static FAMILIES: [&[Model]; 26] = [
     checksum::MODELS,
     control::MODELS,
     cpumask::MODELS,
     dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
+    iter_bits::MODELS,
     local_storage::MODELS,
     lock::MODELS,
     map::MODELS,
@@ -148,38 +152,14 @@ static FAMILIES: [&[Model]; 23] = [
     percpu::MODELS,
     perf::MODELS,
     print::MODELS,
+    probe::MODELS,
     queue::MODELS,
     rcu::MODELS,
     redirect::MODELS,
     ring::MODELS,
     socket::MODELS,
     task::MODELS,
-    traced::MODELS,
-];
-18] = [
-    checksum::MODELS,
-static FAMILIES: [&[Model]; 16] = [
-    control::MODELS,
-    cpumask::MODELS,
-    dynptr::MODELS,
-    graph::MODELS,
-    iter::MODELS,
-    local_storage::MODELS,
-    lock::MODELS,
-    map::MODELS,
-    misc::MODELS,
-    obj::MODELS,
-    packet::MODELS,
-    packet_shape::MODELS,
-    percpu::MODELS,
-    perf::MODELS,
-    print::MODELS,
-    queue::MODELS,
-    rcu::MODELS,
-    redirect::MODELS,
-    socket::MODELS,
-    ring::MODELS,
-    task::MODELS,
+    text::MODELS,
     traced::MODELS,
 ];
 

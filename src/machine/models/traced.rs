@@ -1,54 +1,106 @@
-//! The function that a tracing program is attached to: its arguments, result and address.
+//! What a tracing program can ask about what it is attached to (`kernel/trace/bpf_trace.c`, Linux 6.12).
 
-use crate::machine::context::Traced;
+use crate::btf::Type;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
+use crate::machine::context::TRACING_CONTEXT;
 
-use super::{Answer, Call, Model, Modelled, helper};
+use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_get_func_arg_cnt", 1, |call| traced(call).map(|traced| Answer::Value(traced.arguments.into()))),
+    // Nothing is attached with a cookie.
+    helper("bpf_get_attach_cookie", 1, |_| Ok(Answer::Value(0))).local(),
+    helper("bpf_get_func_ip", 1, function_address),
+    helper("bpf_get_func_arg_cnt", 1, |call| Ok(Answer::Value(arguments(call)?.into()))).local(),
     helper("bpf_get_func_arg", 3, argument),
     helper("bpf_get_func_ret", 2, result),
-    helper("bpf_get_func_ip", 1, address),
-    helper("bpf_get_attach_cookie", 1, |call| traced(call).map(|_| Answer::Value(0))),
+    helper("bpf_send_signal", 1, send_signal),
+    helper("bpf_send_signal_thread", 1, send_signal),
+    helper("bpf_get_ns_current_pid_tgid", 4, pid_in_namespace),
+    kfunc("bpf_modify_return_test_tp", 1, |call| Ok(Answer::Value(call.arg32(0).into()))),
 ];
 
-fn traced(call: &Call<'_>) -> Result<Traced, Box<Trap>> {
-    let context = call.machine.world.contexts.get(&call.task).filter(|context| context.address == call.args[0]);
-    match context.and_then(|context| context.traced.clone()) {
-        Some(traced) => Ok(traced),
-        None => Err(Trap::unsupported(format!("{} outside the functions of test runs", call.name))),
+/// `BPF_TRACE_FEXIT` and `BPF_MODIFY_RETURN`, whose programs see the function's result.
+const AFTER: [u32; 2] = [25, 26];
+/// `BPF_PROG_TYPE_TRACING`.
+const TRACING: u32 = 26;
+/// Highest signal (`_NSIG`).
+const MAX_SIGNAL: u32 = 64;
+/// Bytes of `struct bpf_pidns_info`.
+const PIDNS_INFO: u32 = 8;
+
+/// The name of the function that the program is attached to.
+fn target(call: &mut Call<'_>) -> Result<String, Box<Trap>> {
+    let section = &call.execution()?.program.source().section;
+    if section.program_type == TRACING && !section.target.is_empty() {
+        return Ok(section.target.clone());
     }
+    Err(Trap::unsupported(format!("{} in a program that is attached by other means", call.name)))
 }
 
-/// The word of the context at that place.
-fn word(call: &mut Call<'_>, index: u32) -> Result<Vec<u8>, Box<Trap>> {
-    call.read(call.args[0] + u64::from(index) * 8, 8)
+/// How many arguments that function has.
+fn arguments(call: &mut Call<'_>) -> Result<u32, Box<Trap>> {
+    let name = target(call)?;
+    let count = call.machine.kernel_types().and_then(|btf| {
+        let Type::Function { prototype, .. } = btf.ty(btf.find_function(&name)?) else { return None };
+        let Type::FunctionPrototype { parameters, .. } = btf.ty(*prototype) else { return None };
+        Some(parameters.len() as u32)
+    });
+    count.ok_or_else(|| Trap::unsupported(format!("{}: the type of {name} is not known", call.name)))
+}
+
+fn function_address(call: &mut Call<'_>) -> Modelled {
+    let name = target(call)?;
+    let machine = &mut *call.machine;
+    Ok(Answer::Value(machine.world.variable(&mut machine.memory, &name)?))
+}
+
+/// Copies a value of the context, which has arguments and then the result.
+fn give(call: &mut Call<'_>, index: u32, to: u64) -> Modelled {
+    if index >= TRACING_CONTEXT / 8 {
+        return Err(Trap::unsupported(format!("{}: value {index} of the context", call.name)));
+    }
+    let bytes = call.read(call.args[0].wrapping_add(u64::from(index) * 8), 8)?;
+    call.write(to, &bytes)?;
+    Ok(Answer::Value(0))
 }
 
 fn argument(call: &mut Call<'_>) -> Modelled {
     let index = call.arg32(1);
-    if index >= traced(call)?.arguments {
+    if index >= arguments(call)? {
         return Ok(Answer::Value(errno::EINVAL as u64));
     }
-    let bytes = word(call, index)?;
-    call.write(call.args[2], &bytes)?;
-    Ok(Answer::Value(0))
+    give(call, index, call.args[2])
 }
 
 fn result(call: &mut Call<'_>) -> Modelled {
-    let traced = traced(call)?;
-    if !traced.with_result {
+    let attach_type = call.execution()?.program.source().section.attach_type;
+    if !AFTER.contains(&attach_type) {
         return Ok(Answer::Value(errno::EOPNOTSUPP as u64));
     }
-    let bytes = word(call, traced.arguments)?;
-    call.write(call.args[1], &bytes)?;
-    Ok(Answer::Value(0))
+    let index = arguments(call)?;
+    give(call, index, call.args[1])
 }
 
-fn address(call: &mut Call<'_>) -> Modelled {
-    let function = traced(call)?.function;
-    let machine = &mut *call.machine;
-    Ok(Answer::Value(machine.world.variable(&mut machine.memory, &function)?))
+/// The signal reaches the current task after the run.
+fn send_signal(call: &mut Call<'_>) -> Modelled {
+    let result = if call.machine.options.pid == 1 {
+        errno::EPERM
+    } else if call.arg32(0) > MAX_SIGNAL {
+        errno::EINVAL
+    } else {
+        0
+    };
+    Ok(Answer::Value(result as u64))
+}
+
+/// The one namespace has no number that a program could know.
+fn pid_in_namespace(call: &mut Call<'_>) -> Modelled {
+    let [device, inode, to, ..] = call.args;
+    let size = call.arg32(3);
+    if size == PIDNS_INFO && (device, inode) != (0, 0) {
+        return Err(Trap::unsupported("bpf_get_ns_current_pid_tgid of a named namespace"));
+    }
+    call.write(to, &vec![0; size as usize])?;
+    Ok(Answer::Value(errno::EINVAL as u64))
 }

@@ -17,7 +17,7 @@ use super::values::places_of;
 /// CPUs of the guest, and therefore of our machine.
 const CPUS: u32 = 4;
 /// Instructions that one of our runs may take.
-const MAX_INSNS: u64 = 20_000_000;
+const MAX_INSNS: u64 = 100_000_000;
 /// Bytes of simulated memory that one of our runs may take.
 const MAX_MEMORY: u64 = 512 << 20;
 /// The name of the guest's process.
