@@ -144,13 +144,10 @@ impl Machine {
     #[must_use]
     pub fn is_kptr(&self, region: RegionId, offset: u32) -> bool {
         match self.memory.region(region).kind {
-            RegionKind::MapValue { map, .. } => self
-                .maps
-                .get(map as usize)
-                .is_some_and(|map| map.specials.fields.iter().any(|field| field.offset == offset && field.kind.is_kptr())),
-            RegionKind::Object { type_id } => {
-                self.kptrs.get(&type_id).is_some_and(|offsets| offsets.contains(&offset))
-            }
+            RegionKind::MapValue { map, .. } => self.maps.get(map as usize).is_some_and(|map| {
+                map.specials.fields.iter().any(|field| field.offset == offset && field.kind.is_kptr())
+            }),
+            RegionKind::Object { type_id } => self.kptrs.get(&type_id).is_some_and(|offsets| offsets.contains(&offset)),
             _ => false,
         }
     }

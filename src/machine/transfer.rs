@@ -29,7 +29,9 @@ impl Machine {
         let Some(target) = object.programs.get(place as usize) else { return Ok(false) };
         let index = match self.load(&target.name) {
             Ok(index) => index as usize,
-            Err(error) => return Err(Trap::unsupported(format!("a tail call of a program that cannot be loaded: {error}"))),
+            Err(error) => {
+                return Err(Trap::unsupported(format!("a tail call of a program that cannot be loaded: {error}")));
+            }
         };
         let program = self.programs.get(index).map(Arc::clone);
         let Some(state) = self.tasks.get_mut(task as usize) else { return Ok(false) };

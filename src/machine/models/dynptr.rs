@@ -57,7 +57,8 @@ impl Dynptr {
     /// The dynptr at an address; `None` if it is null.
     pub fn load(call: &mut Call<'_>, address: u64) -> Result<Option<Dynptr>, Box<Trap>> {
         let bytes = call.read(address, BYTES)?;
-        let number = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
+        let number =
+            |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
         let data = u64::from(number(0)) | u64::from(number(4)) << 32;
         if data == 0 {
             return Ok(None);

@@ -100,7 +100,8 @@ fn waits_for_lock(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
     }
     // Which lock it is takes a lookup; all that matters is whether one of the map's is held.
     let Ok(map) = machine.map_at("", args[0]) else { return false };
-    let of_map = |region| matches!(machine.memory.region(region).kind, RegionKind::MapValue { map: of, .. } if of == map);
+    let of_map =
+        |region| matches!(machine.memory.region(region).kind, RegionKind::MapValue { map: of, .. } if of == map);
     machine.world.locks.iter().any(|(&(region, _), &holder)| holder != task && of_map(region))
 }
 

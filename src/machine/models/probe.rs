@@ -14,7 +14,11 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_probe_read", 3, |call| if is_user(call.args[2]) { read_user(call) } else { read_kernel(call) }),
     helper("bpf_probe_read_kernel_str", 3, read_kernel_string),
     helper("bpf_probe_read_user_str", 3, read_user),
-    helper("bpf_probe_read_str", 3, |call| if is_user(call.args[2]) { read_user(call) } else { read_kernel_string(call) }),
+    helper(
+        "bpf_probe_read_str",
+        3,
+        |call| if is_user(call.args[2]) { read_user(call) } else { read_kernel_string(call) },
+    ),
     helper("bpf_probe_write_user", 3, write_user),
     helper("bpf_copy_from_user", 3, read_user),
     helper("bpf_copy_from_user_task", 5, read_user_of_task),
