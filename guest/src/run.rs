@@ -51,7 +51,10 @@ pub fn test_run(request: &TestRunRequest, bytes: &[u8], sink: &mut Sink) {
 fn carry_out(request: &TestRunRequest, bytes: &[u8], result: &mut TestRunResult) -> Result<(), String> {
     let object = Object::open(bytes).map_err(|errno| reason_of(&libbpf::take_messages(), errno))?;
     object.adjust();
-    object.autoload_only(|program| request.steps.iter().any(|step| step.program == program.name()));
+    object.autoload_only(|program| {
+        let name = program.name();
+        request.steps.iter().any(|step| step.program == name) || request.companions.contains(&name)
+    });
     for setting in &request.globals {
         set_global(&object, setting)?;
     }

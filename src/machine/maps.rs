@@ -217,6 +217,18 @@ impl MapState {
         array.chain(hash).chain(elements.trie.elements()).chain(storage).collect()
     }
 
+    /// Values of a queue or stack, the one that is taken first in front, or a ring buffer's records, oldest first, without
+    /// those that were discarded. None for other maps.
+    #[must_use]
+    pub fn values_without_keys(&self) -> Vec<Vec<u8>> {
+        match self.family {
+            MapFamily::Ring => self.consumable().map(|record| record.bytes.to_vec()).collect(),
+            MapFamily::Queue => self.elements.queue.values().map(<[u8]>::to_vec).collect(),
+            MapFamily::Stack => self.elements.queue.values().rev().map(<[u8]>::to_vec).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Size of a key in bytes.
     #[must_use]
     pub fn key_size(&self) -> u32 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kptrsim::btf::Btf;
 use kptrsim::crosscheck::machine_run::machine_run;
-use kptrsim::crosscheck::protocol::{RunStep, TestRunRequest, TestRunResult};
+use kptrsim::crosscheck::protocol::{RunStep, TestRunResult};
 use kptrsim::machine::{End, MachineOptions};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ fn ours(object: &Examined, step: &RunStep, kernel: &Arc<Btf>) -> Ours {
         kernel_types: Some(Arc::clone(kernel)),
         ..MachineOptions::default()
     };
-    let request = TestRunRequest { globals: Vec::new(), steps: vec![step.clone()], timeout_seconds: 0 };
+    let request = object.request(step, 0);
     match machine_run(&object.object, options, &request) {
         Ok(run) => {
             let unsupported = match run.ends.last() {
