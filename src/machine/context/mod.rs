@@ -111,6 +111,8 @@ pub(super) struct Context {
     pub address: u64,
     pub view: View,
     pub packet: Option<Packet>,
+    /// Address of the packet's `sk_buff`, where the context itself is something else.
+    pub skb: Option<u64>,
     program_type: u32,
     region: Option<RegionId>,
     /// Everything that was made for it, but the packet's window.
@@ -211,6 +213,7 @@ impl Making<'_> {
             address: self.memory.base(region),
             view,
             packet: None,
+            skb: None,
             program_type: self.section.program_type,
             region: Some(region),
             made: vec![region],
@@ -234,6 +237,7 @@ impl Making<'_> {
             address: if given.is_empty() { 0 } else { self.memory.base(region) },
             view: View::Plain,
             packet: None,
+            skb: None,
             program_type: self.section.program_type,
             region: Some(region),
             made: vec![region],

@@ -288,6 +288,8 @@ pub(super) fn prepare_netfilter(making: &mut Making, input: &Input) -> Result<Co
         context.made.push(object);
         let address = making.memory.base(object);
         making.memory.poke(region, offset, &address.to_le_bytes());
+        // The packet is the second.
+        context.skb = Some(address);
     }
     let mut buffer = vec![0; HEADROOM as usize];
     buffer.extend_from_slice(&bytes);

@@ -38,7 +38,13 @@ pub(super) const HASH: u32 = 68;
 impl Call<'_> {
     /// The context that the first argument is, and its packet.
     pub fn packet(&self) -> Result<(&Context, &Packet), Box<Trap>> {
-        let context = self.machine.world.contexts.get(&self.task).filter(|context| context.address == self.args[0]);
+        self.packet_at(self.args[0])
+    }
+
+    /// The context that an address is, or whose `sk_buff` it is, and its packet.
+    pub fn packet_at(&self, address: u64) -> Result<(&Context, &Packet), Box<Trap>> {
+        let is_meant = |context: &&Context| context.address == address || context.skb == Some(address);
+        let context = self.machine.world.contexts.get(&self.task).filter(is_meant);
         match context.and_then(|context| Some((context, context.packet.as_ref()?))) {
             Some(found) => Ok(found),
             None => Err(Trap::unsupported(format!("{} on something else than the program's own packet", self.name))),
