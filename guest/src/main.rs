@@ -3,14 +3,17 @@
 //! It runs as process 1 of an initramfs that holds nothing else. The host speaks to it over a virtio-serial port
 //! ([`protocol`]); the console is left to the kernel, so that a panic is readable there. Process 1 only passes messages
 //! ([`serve`]): every request is carried out in a child, and every program is loaded in a child of that child, so that nothing that
-//! libbpf or a broken object does can end the session. Start at [`serve::serve`], then [`load`] and [`run`].
+//! libbpf or a broken object does can end the session. Start at [`serve::serve`], then [`load`], [`run`] and [`scenario`].
 
 mod libbpf;
 mod load;
 mod maps;
 mod process;
 mod protocol;
+mod race;
+mod reset;
 mod run;
+mod scenario;
 mod serve;
 mod setup;
 mod verifier_log;

@@ -35,7 +35,7 @@ fn dump(object: &Object, map: &Map) -> MapDump {
     let map_type = libbpf::text(unsafe { sys::libbpf_bpf_map_type_str(kind) });
     let mut dump =
         MapDump { name, map_type, key_size, value_size, entries: Vec::new(), truncated: false, error: None, variables };
-    let reader = Reader::new(map, kind, key_size as usize, value_size as usize);
+    let reader = Reader::new(map);
     let outcome = match kind {
         sys::BPF_MAP_TYPE_CGRP_STORAGE => reader.read_for_file(CGROUP, &mut dump),
         sys::BPF_MAP_TYPE_TASK_STORAGE => reader.read_for_this_process(&mut dump),
@@ -75,8 +75,10 @@ unsafe extern "C" fn record(dump: *mut c_void, data: *mut c_void, size: sys::siz
 }
 
 /// Reads entries of one map.
-struct Reader {
-    fd: i32,
+#[derive(Clone)]
+pub struct Reader {
+    /// The map.
+    pub fd: i32,
     key_size: usize,
     value_size: usize,
     /// Bytes between two CPUs' values in what the kernel returns; `None` for a map with one value an entry.
@@ -84,7 +86,13 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(map: &Map, kind: sys::bpf_map_type, key_size: usize, value_size: usize) -> Reader {
+    /// A reader of a map whose object is loaded.
+    pub fn new(map: &Map) -> Reader {
+        // SAFETY: the map's object is open.
+        let (kind, key_size, value_size) = unsafe {
+            (sys::bpf_map__type(map.raw()), sys::bpf_map__key_size(map.raw()), sys::bpf_map__value_size(map.raw()))
+        };
+        let (key_size, value_size) = (key_size as usize, value_size as usize);
         let per_cpu = matches!(
             kind,
             sys::BPF_MAP_TYPE_PERCPU_ARRAY | sys::BPF_MAP_TYPE_PERCPU_HASH | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH
@@ -99,18 +107,12 @@ impl Reader {
         let mut key: Option<Vec<u8>> = None;
         let mut bytes = 0;
         loop {
-            let mut next = vec![0; self.key_size];
-            let previous = key.as_ref().map_or(std::ptr::null(), |key| key.as_ptr().cast::<c_void>());
-            // SAFETY: both keys have the map's key size, or the first is null, which asks for the first key.
-            let status = unsafe { sys::bpf_map_get_next_key(self.fd, previous, next.as_mut_ptr().cast()) };
-            if status != 0 {
-                return Ok(());
-            }
+            let Some(next) = self.next_key(key.as_deref()) else { return Ok(()) };
             if dump.entries.len() == MAX_ENTRIES || bytes > MAX_BYTES {
                 dump.truncated = true;
                 return Ok(());
             }
-            let values = self.lookup(&next)?;
+            let values = self.hex_values(&next)?;
             bytes += values.iter().map(String::len).sum::<usize>();
             dump.entries.push(MapEntry { key: to_hex(&next), values });
             key = Some(next);
@@ -171,20 +173,41 @@ impl Reader {
 
     /// Local storage: the key is a descriptor of the owner, which the host need not see.
     fn read_for_descriptor(&self, descriptor: i32, dump: &mut MapDump) {
-        if let Ok(values) = self.lookup(&descriptor.to_ne_bytes()) {
+        if let Ok(values) = self.hex_values(&descriptor.to_ne_bytes()) {
             dump.entries.push(MapEntry { key: String::new(), values });
         }
     }
 
-    fn lookup(&self, key: &[u8]) -> Result<Vec<String>, String> {
-        let cpus = libbpf::possible_cpus() as usize;
-        let (stride, copies) = self.per_cpu.map_or((self.value_size, 1), |stride| (stride, cpus));
-        let mut value = vec![0u8; stride * copies];
+    /// The key after that one, or the first; `None` after the last.
+    pub fn next_key(&self, key: Option<&[u8]>) -> Option<Vec<u8>> {
+        let mut next = vec![0; self.key_size];
+        let previous = key.map_or(std::ptr::null(), |key| key.as_ptr().cast::<c_void>());
+        // SAFETY: both keys have the map's key size, or the first is null, which asks for the first key.
+        let status = unsafe { sys::bpf_map_get_next_key(self.fd, previous, next.as_mut_ptr().cast()) };
+        (status == 0).then_some(next)
+    }
+
+    /// Bytes that a system call reads or writes for one entry: every possible CPU's value in a per-CPU map.
+    pub fn entry_size(&self) -> usize {
+        self.per_cpu.map_or(self.value_size, |stride| stride * libbpf::possible_cpus() as usize)
+    }
+
+    /// The bytes of one entry as the kernel gives them. `Err` has the error number, positive.
+    pub fn entry(&self, key: &[u8]) -> Result<Vec<u8>, i32> {
+        let mut value = vec![0u8; self.entry_size()];
         // SAFETY: the key has the map's key size and the value has room for every CPU's copy.
         let status = unsafe { sys::bpf_map_lookup_elem(self.fd, key.as_ptr().cast(), value.as_mut_ptr().cast()) };
-        if status != 0 {
-            return Err(format!("cannot read an entry: error {}", status.abs()));
-        }
-        Ok(value.chunks(stride.max(1)).map(|copy| to_hex(&copy[..self.value_size.min(copy.len())])).collect())
+        if status == 0 { Ok(value) } else { Err(status.abs()) }
+    }
+
+    /// The values of one entry, each without what pads it, as hexadecimal digits.
+    pub fn split(&self, entry: &[u8]) -> Vec<String> {
+        let stride = self.per_cpu.unwrap_or(self.value_size).max(1);
+        entry.chunks(stride).map(|copy| to_hex(&copy[..self.value_size.min(copy.len())])).collect()
+    }
+
+    fn hex_values(&self, key: &[u8]) -> Result<Vec<String>, String> {
+        let entry = self.entry(key).map_err(|errno| format!("cannot read an entry: error {errno}"))?;
+        Ok(self.split(&entry))
     }
 }

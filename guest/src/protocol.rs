@@ -37,6 +37,8 @@ pub enum RequestBody {
     TestRun(TestRunRequest),
     /// Several such runs, each of the object loaded anew. Answered by one [`ReplyBody::TestRun`] for each, in order.
     TestRuns(TestRunsRequest),
+    /// Run programs of the object in the payload concurrently, many times over. Answered by one [`ReplyBody::Scenario`].
+    Scenario(ScenarioRequest),
     /// Switch the machine off.
     PowerOff,
 }
@@ -81,6 +83,42 @@ pub struct TestRunsRequest {
     pub runs: Vec<TestRunRequest>,
     /// Whether other requests have to wait meanwhile: attached programs would run for them too.
     pub exclusive: bool,
+}
+
+/// Programs of one object to run concurrently, again and again from the same start, and what to observe of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioRequest {
+    /// Written before the programs are loaded, and restored before each iteration.
+    #[serde(default)]
+    pub globals: Vec<GlobalSetting>,
+    /// Run before the tasks, one after another, each on its CPU.
+    #[serde(default)]
+    pub first: Vec<RunStep>,
+    /// Run concurrently.
+    pub tasks: Vec<ScenarioTask>,
+    /// Run after all tasks have ended, one after another, each on its CPU.
+    #[serde(default)]
+    pub last: Vec<RunStep>,
+    /// The maps to read after each iteration, by name; global sections by their section's name.
+    #[serde(default)]
+    pub read: Vec<String>,
+    /// How many iterations at most.
+    pub iterations: u64,
+    /// Seconds after which no other iteration is begun.
+    pub budget_seconds: u32,
+    /// Seed of the skew between the tasks' starts.
+    pub seed: u64,
+    /// Seconds for all of it.
+    pub timeout_seconds: u32,
+}
+
+/// What one thread does, which is bound to one CPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioTask {
+    /// The CPU.
+    pub cpu: usize,
+    /// Run in this order; a step's `repeat` counts single test runs, each with a return value, and its `cpu` is not looked at.
+    pub steps: Vec<RunStep>,
 }
 
 /// A value for a global variable.
@@ -165,6 +203,8 @@ pub enum ReplyBody {
     Program(ProgramVerdict),
     /// What became of a run.
     TestRun(TestRunResult),
+    /// What became of a scenario.
+    Scenario(ScenarioResult),
     /// The request could not be carried out.
     Failed {
         /// Why.
@@ -257,6 +297,31 @@ pub struct TestRunResult {
     pub maps: Vec<MapDump>,
     /// Why it ended early (a program was rejected, a global does not exist …).
     pub error: Option<String>,
+}
+
+/// What became of a scenario: each outcome that was seen, and how often.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioResult {
+    /// Iterations that were carried out.
+    pub iterations: u64,
+    /// In ascending order; no two are equal.
+    pub outcomes: Vec<ScenarioOutcome>,
+    /// Why it ended early.
+    pub error: Option<String>,
+}
+
+/// One outcome of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioOutcome {
+    /// In how many iterations it was seen.
+    pub count: u64,
+    /// What the tasks' test runs returned: by task, by step, repeats one by one.
+    pub returns: Vec<u32>,
+    /// What the test runs of `last` returned.
+    pub last: Vec<u32>,
+    /// The maps that were asked for, in that order: all entries of each, in the order of their keys' bytes; local storage
+    /// has entries without keys.
+    pub maps: Vec<Vec<MapEntry>>,
 }
 
 /// What became of one step.

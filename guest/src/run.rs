@@ -20,7 +20,7 @@ use crate::serve::Sink;
 pub const CGROUP: &str = "/sys/fs/cgroup/kptrsim";
 
 /// Bytes of the packet for a program that takes one, when the request has none: an Ethernet frame's least size.
-const DEFAULT_PACKET: usize = 64;
+pub const DEFAULT_PACKET: usize = 64;
 
 /// Bytes that are kept of a packet or context that comes back.
 const MAX_OUT: usize = 64 << 10;
@@ -49,22 +49,9 @@ pub fn test_run(request: &TestRunRequest, bytes: &[u8], sink: &mut Sink) {
 }
 
 fn carry_out(request: &TestRunRequest, bytes: &[u8], result: &mut TestRunResult) -> Result<(), String> {
-    let object = Object::open(bytes).map_err(|errno| reason_of(&libbpf::take_messages(), errno))?;
-    object.adjust();
-    object.autoload_only(|program| {
-        let name = program.name();
-        request.steps.iter().any(|step| step.program == name) || request.companions.contains(&name)
-    });
-    for setting in &request.globals {
-        set_global(&object, setting)?;
-    }
-    join_cgroup().map_err(|error| format!("cannot join cgroup {CGROUP}: {error}"))?;
-    object.load().map_err(|errno| {
-        let messages = libbpf::take_messages();
-        // The log that libbpf prints names the reason; the first line only names the program.
-        let reason = crate::verifier_log::classify(errno, log_in(&messages)).reason;
-        format!("cannot load: {}: {reason}", reason_of(&messages, errno))
-    })?;
+    let steps = request.steps.iter().map(|step| &step.program);
+    let wanted: Vec<&str> = steps.chain(&request.companions).map(String::as_str).collect();
+    let object = load_object(bytes, &wanted, &request.globals)?;
     let programs = object.programs();
     for step in &request.steps {
         let program = programs
@@ -75,6 +62,24 @@ fn carry_out(request: &TestRunRequest, bytes: &[u8], result: &mut TestRunResult)
     }
     result.maps = maps::dump_all(&object);
     Ok(())
+}
+
+/// Loads some programs of an object, with globals set, in a process that is in the cgroup that they may need.
+pub fn load_object(bytes: &[u8], programs: &[&str], globals: &[GlobalSetting]) -> Result<Object, String> {
+    let object = Object::open(bytes).map_err(|errno| reason_of(&libbpf::take_messages(), errno))?;
+    object.adjust();
+    object.autoload_only(|program| programs.contains(&program.name().as_str()));
+    for setting in globals {
+        set_global(&object, setting)?;
+    }
+    join_cgroup().map_err(|error| format!("cannot join cgroup {CGROUP}: {error}"))?;
+    object.load().map_err(|errno| {
+        let messages = libbpf::take_messages();
+        // The log that libbpf prints names the reason; the first line only names the program.
+        let reason = crate::verifier_log::classify(errno, log_in(&messages)).reason;
+        format!("cannot load: {}: {reason}", reason_of(&messages, errno))
+    })?;
+    Ok(object)
 }
 
 /// The verifier's log inside libbpf's messages.
@@ -130,7 +135,7 @@ fn join_cgroup() -> io::Result<()> {
 }
 
 /// How this program is made to run when the request does not say.
-fn trigger_for(program: &Program) -> Trigger {
+pub fn trigger_for(program: &Program) -> Trigger {
     // SAFETY: the program's object is open.
     let (kind, attach) =
         unsafe { (sys::bpf_program__type(program.raw()), sys::bpf_program__expected_attach_type(program.raw())) };
@@ -234,6 +239,11 @@ fn prog_test_run(program: &Program, step: &RunStep, result: &mut StepResult) -> 
     Ok(Ok(()))
 }
 
+/// Does `BPF_PROG_TEST_RUN` of the program need a packet?
+pub fn takes_packet(program: &Program) -> bool {
+    gives(program).packet
+}
+
 /// What `BPF_PROG_TEST_RUN` takes and brings back for a program type (`net/bpf/test_run.c`, Linux 6.12).
 #[derive(Clone, Copy, Default)]
 struct Gives {
@@ -269,8 +279,8 @@ fn gives(program: &Program) -> Gives {
     }
 }
 
-/// Binds this process to one CPU, or lets it run on any.
-fn pin_to(cpu: Option<usize>) -> io::Result<()> {
+/// Binds this thread to one CPU, or lets it run on any.
+pub fn pin_to(cpu: Option<usize>) -> io::Result<()> {
     // SAFETY: cpu_set_t is plain bits, for which all zero is the empty set; the set is passed with its size.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();

@@ -1,7 +1,7 @@
 //! Process 1's loop: reads requests from the port, runs each in a child, passes the children's replies back.
 //!
-//! As many requests run side by side as there are CPUs, except that a test run has the machine to itself: what it attaches
-//! would otherwise fire for others.
+//! As many requests run side by side as there are CPUs, except that a test run and a scenario have the machine to themselves: what
+//! they attach would otherwise fire for others.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::process::{self, Ending};
 use crate::protocol::{MAX_PAYLOAD, Reply, ReplyBody, Request, RequestBody};
-use crate::{load, run, setup};
+use crate::{load, run, scenario, setup};
 
 /// Longest request line, in bytes.
 const MAX_LINE: usize = 64 << 20;
@@ -76,7 +76,7 @@ pub fn serve(mut port: File) -> io::Result<()> {
 fn take_startable(waiting: &mut VecDeque<Job>, workers: &[Worker], limit: usize) -> Option<Job> {
     let next = waiting.front()?;
     let alone = match &next.request.body {
-        RequestBody::TestRun(_) | RequestBody::PowerOff => true,
+        RequestBody::TestRun(_) | RequestBody::Scenario(_) | RequestBody::PowerOff => true,
         RequestBody::TestRuns(runs) => runs.exclusive,
         RequestBody::Hello | RequestBody::Load(_) => false,
     };
@@ -95,6 +95,7 @@ fn start(job: Job) -> io::Result<Worker> {
         RequestBody::TestRun(run) => (true, run.timeout_seconds),
         // Each run has a limit of its own.
         RequestBody::TestRuns(runs) => (runs.exclusive, 0),
+        RequestBody::Scenario(scenario) => (true, scenario.timeout_seconds),
         RequestBody::Load(load) => (false, load.timeout_seconds),
         RequestBody::Hello | RequestBody::PowerOff => (false, 0),
     };
@@ -104,6 +105,7 @@ fn start(job: Job) -> io::Result<Worker> {
             RequestBody::Load(request) => load::load(request, &job.payload, &mut sink),
             RequestBody::TestRun(request) => run::test_run(request, &job.payload, &mut sink),
             RequestBody::TestRuns(request) => run::test_runs(request, &job.payload, &mut sink),
+            RequestBody::Scenario(request) => scenario::scenario(request, &job.payload, &mut sink),
             RequestBody::Hello | RequestBody::PowerOff => {}
         }
     })?;

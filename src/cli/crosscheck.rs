@@ -10,6 +10,7 @@ use clap::Args as ClapArgs;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
+use super::kernel_scenario::{self, ScenarioArgs, is_scenario};
 use super::output::{self, Format, OutputError, print_json};
 use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
 use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
@@ -27,10 +28,11 @@ use crate::verifier::{ObjectVerifier, Options, Verdict as own, Verification};
 
 /// Ask a real kernel under QEMU about programs, and compare its verdicts with ours.
 ///
+/// Of a scenario (a .toml file) it prints the outcomes that the kernel has under true concurrency, and how often each was seen.
 /// Exits with 0 when all agree, 1 when one does not, 2 when something is missing, 3 when some programs are unsupported.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Objects to load; a `.c` file is compiled with the clang that is found.
+    /// Objects to load; a `.c` file is compiled with the clang that is found. Or scenarios.
     #[arg(required = true, value_name = "OBJ")]
     objects: Vec<PathBuf>,
     /// Ask the kernel only, and print what it says. Exits with 0 when all are accepted, 1 when one is not.
@@ -73,6 +75,8 @@ pub struct Args {
     /// Memory of the machine, in MiB.
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..))]
     memory: u32,
+    #[command(flatten)]
+    scenario: ScenarioArgs,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -83,7 +87,10 @@ pub struct Args {
 /// # Errors
 /// When an object cannot be read or compiled, something that is needed is missing, or no machine can be booted.
 pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
-    let jobs = args.objects.par_iter().map(|path| read_job(path, &args.prog)).collect::<Result<Vec<_>, _>>()?;
+    let scenarios = args.objects.iter().any(|path| is_scenario(path));
+    if let Some(other) = args.objects.iter().find(|path| scenarios && !is_scenario(path)) {
+        return Err(TargetError::Mixed(other.clone()));
+    }
     let cache = Cache::of_user()?;
     let image = match &args.kernel_image {
         Some(path) => KernelImage::open(path)?,
@@ -91,6 +98,10 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
     };
     let guest = guest::locate(&cache, args.guest.as_deref(), &mut |line| eprintln!("{line}"))?;
     let boot = BootOptions { cpus: args.cpus, memory_mib: args.memory, ..BootOptions::new(guest) };
+    if scenarios {
+        return kernel_scenario::run(&args.objects, &args.scenario, &image, &boot, args.format);
+    }
+    let jobs = args.objects.par_iter().map(|path| read_job(path, &args.prog)).collect::<Result<Vec<_>, _>>()?;
     let mut judge = Judge::new(image.clone(), boot);
     match (args.run, args.kernel_only) {
         (true, _) => test_run(args, &image, &mut judge, &jobs),

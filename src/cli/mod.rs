@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod crosscheck;
+pub mod explore;
 pub mod kernel;
+mod kernel_scenario;
 pub mod output;
 pub mod run;
 pub mod target;
@@ -22,6 +24,7 @@ struct Cli {
 enum Command {
     Verify(verify::Args),
     Run(run::Args),
+    Explore(explore::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -32,6 +35,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
         Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
+        Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
     };

@@ -12,9 +12,11 @@ use thiserror::Error;
 
 use super::output::OutputError;
 use crate::btf::{Btf, BtfError};
+use crate::crosscheck::kernel_outcomes::OutcomesError;
 use crate::crosscheck::{Cache, CrosscheckError, KernelImage};
 use crate::kernel::{Profile, Tables, TablesError};
 use crate::object::{LoadOptions, Object, ObjectError};
+use crate::scenario::{Scenario, ScenarioError};
 
 /// Compilers that are tried, in this order, for a source file.
 const COMPILERS: [&str; 6] = ["clang-19", "clang", "clang-20", "clang-18", "clang-17", "clang-21"];
@@ -45,6 +47,28 @@ pub enum TargetError {
     /// What was found cannot be printed.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A scenario cannot be meant.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A kernel made nothing of a scenario.
+    #[error("{path}: {source}")]
+    Outcomes {
+        /// The scenario's file.
+        path: PathBuf,
+        /// Why.
+        source: OutcomesError,
+    },
+    /// Scenarios and objects cannot be asked about in one go.
+    #[error("{0} is no scenario, and others are; give either scenarios or objects")]
+    Mixed(PathBuf),
     /// The object is not one that can be loaded.
     #[error("{path}: {source}")]
     Object {
@@ -244,6 +268,32 @@ pub fn parse_object(path: &Path, bytes: &[u8], kernel: &Kernel) -> Result<Object
     let options = LoadOptions { kernel_config: kernel.config.as_deref(), ..kernel.profile.load_options() };
     Object::parse(&object_name(path), bytes, &options)
         .map_err(|source| TargetError::Object { path: path.to_owned(), source })
+}
+
+/// A scenario with its object.
+#[derive(Debug)]
+pub struct LoadedScenario {
+    /// The scenario's file.
+    pub path: PathBuf,
+    /// What it says.
+    pub scenario: Scenario,
+    /// The object's bytes.
+    pub bytes: Vec<u8>,
+    /// The object.
+    pub object: Object,
+}
+
+/// Reads a scenario and the object that it names, which is compiled first if it is a C file.
+///
+/// # Errors
+/// If either cannot be read, or the object not be compiled or loaded.
+pub fn load_scenario(path: &Path, kernel: &Kernel) -> Result<LoadedScenario, TargetError> {
+    let text = String::from_utf8_lossy(&read(path)?).into_owned();
+    let scenario = Scenario::from_toml(&path.display().to_string(), &text)?;
+    let object_path = path.parent().unwrap_or(Path::new("")).join(&scenario.object);
+    let bytes = read_or_compile(&object_path)?;
+    let object = parse_object(&object_path, &bytes, kernel)?;
+    Ok(LoadedScenario { path: path.to_owned(), scenario, bytes, object })
 }
 
 /// What an object is called: its file name without `.o`, `.bpf.o` or `.bpf.c`.

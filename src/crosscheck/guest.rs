@@ -15,7 +15,7 @@ use super::image::{PARTIAL, sweep};
 use super::{Cache, CrosscheckError, protocol};
 
 /// The guest crate, file by file. The lock file is the workspace's: cargo drops from it what the guest does not need.
-const SOURCES: [(&str, &str); 13] = [
+const SOURCES: [(&str, &str); 16] = [
     ("Cargo.toml", include_str!("../../guest/Cargo.toml")),
     ("Cargo.lock", include_str!("../../Cargo.lock")),
     (".cargo/config.toml", include_str!("../../guest/.cargo/config.toml")),
@@ -25,7 +25,10 @@ const SOURCES: [(&str, &str); 13] = [
     ("src/maps.rs", include_str!("../../guest/src/maps.rs")),
     ("src/process.rs", include_str!("../../guest/src/process.rs")),
     ("src/protocol.rs", include_str!("../../guest/src/protocol.rs")),
+    ("src/race.rs", include_str!("../../guest/src/race.rs")),
+    ("src/reset.rs", include_str!("../../guest/src/reset.rs")),
     ("src/run.rs", include_str!("../../guest/src/run.rs")),
+    ("src/scenario.rs", include_str!("../../guest/src/scenario.rs")),
     ("src/serve.rs", include_str!("../../guest/src/serve.rs")),
     ("src/setup.rs", include_str!("../../guest/src/setup.rs")),
     ("src/verifier_log.rs", include_str!("../../guest/src/verifier_log.rs")),

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::protocol::{LoadRequest, ProgramVerdict, Reply, ReplyBody, RequestBody, TestRunRequest, TestRunResult};
+use super::protocol::{
+    LoadRequest, ProgramVerdict, Reply, ReplyBody, RequestBody, ScenarioRequest, ScenarioResult, TestRunRequest,
+    TestRunResult,
+};
 use super::{BootOptions, CrosscheckError, KernelImage, Vm};
 
 /// How long a machine may be silent beyond the time that a single program has.
@@ -172,6 +175,19 @@ impl Judge<Vm> {
     /// As [`Vm::boot`] and [`Vm::test_run`].
     pub fn test_run(&mut self, object: &[u8], request: TestRunRequest) -> Result<TestRunResult, CrosscheckError> {
         let result = self.machine()?.test_run(object, request);
+        self.keep_if_alive(result)
+    }
+
+    /// Runs programs of one object concurrently; see [`Vm::scenario`]. The machine is given up when it died.
+    ///
+    /// # Errors
+    /// As [`Vm::boot`] and [`Vm::scenario`].
+    pub fn scenario(&mut self, object: &[u8], request: ScenarioRequest) -> Result<ScenarioResult, CrosscheckError> {
+        let result = self.machine()?.scenario(object, request);
+        self.keep_if_alive(result)
+    }
+
+    fn keep_if_alive<T>(&mut self, result: Result<T, CrosscheckError>) -> Result<T, CrosscheckError> {
         if !matches!(result, Ok(_) | Err(CrosscheckError::Refused { .. })) {
             self.machine = None;
         }

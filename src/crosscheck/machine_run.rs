@@ -138,6 +138,11 @@ fn run_step(machine: &mut Machine, step: &RunStep, program: u32) -> Result<Done,
             started => started?,
         }
         end = machine.run(cpu);
+        if matches!(end, End::Returned(_)) {
+            // Timers that the program set have expired before the next step.
+            let callback = machine.run_callbacks()?.pop().map(|(_, _, end)| end);
+            end = callback.filter(|end| !matches!(end, End::Returned(_))).unwrap_or(end);
+        }
         machine.end_grace_period();
         if !matches!(end, End::Returned(_)) {
             break;

@@ -6,6 +6,7 @@
 //! * [`judge`]: many objects, many programs, machines that die on the way.
 //! * [`missing_kfuncs`]: objects of which only some programs need what the kernel lacks.
 //! * [`compare`] and [`compare_run`]: two verdicts, two runs, side by side.
+//! * [`kernel_outcomes`]: a scenario on a real kernel, and what comes of it.
 //! * [`machine_run`]: our own machine's run, in the words in which the guest tells of its own.
 //!
 //! Nothing here knows how our own verifier works; it gives [`compare::OurVerdict`]. Start at [`judge::Judge`].
@@ -19,6 +20,7 @@ pub mod guest;
 pub mod image;
 pub mod initramfs;
 pub mod judge;
+pub mod kernel_outcomes;
 pub mod machine_run;
 pub mod missing_kfuncs;
 #[path = "../../guest/src/protocol.rs"]

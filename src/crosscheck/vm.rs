@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::protocol::{Hello, Reply, ReplyBody, Request, RequestBody, TestRunRequest, TestRunResult};
+use super::protocol::{
+    Hello, Reply, ReplyBody, Request, RequestBody, ScenarioRequest, ScenarioResult, TestRunRequest, TestRunResult,
+};
 use super::qemu::{Accelerator, Event, Qemu};
 use super::{CrosscheckError, KernelImage, initramfs};
 
@@ -191,6 +193,24 @@ impl Vm {
         for body in self.request(RequestBody::TestRun(request), object, timeout)? {
             match body {
                 ReplyBody::TestRun(result) => return Ok(result),
+                ReplyBody::Failed { message } => return Err(CrosscheckError::Refused { message }),
+                _ => {}
+            }
+        }
+        Err(CrosscheckError::Refused { message: "no result came".into() })
+    }
+
+    /// Runs programs of one object concurrently, many times over.
+    ///
+    /// What goes wrong with the programs is the result's `error`, not an error here.
+    ///
+    /// # Errors
+    /// When the guest refuses, dies, or does not answer within the request's time and half a minute.
+    pub fn scenario(&mut self, object: &[u8], request: ScenarioRequest) -> Result<ScenarioResult, CrosscheckError> {
+        let timeout = Duration::from_secs(u64::from(request.timeout_seconds) + 30);
+        for body in self.request(RequestBody::Scenario(request), object, timeout)? {
+            match body {
+                ReplyBody::Scenario(result) => return Ok(result),
                 ReplyBody::Failed { message } => return Err(CrosscheckError::Refused { message }),
                 _ => {}
             }

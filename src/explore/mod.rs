@@ -1,5 +1,21 @@
 //! Schedules over the machine: which actor takes the next step, what a search covers, and what it finds.
 //!
-//! Start at [`system::System`], which is all that the explorer knows of what it drives.
+//! Start at [`system::System`], which is all that the explorer knows of what it drives; then [`policy::Policy`], which decides, and
+//! [`search::search`], which drives one by the other. Of a search come [`result`]s, of a failing run a [`schedule`] that
+//! [`replay`] repeats and [`shrink`] makes simpler.
 
+pub mod causality;
+pub mod clock;
+pub mod drive;
+pub mod finding;
+pub mod observe;
+pub mod places;
+pub mod policy;
+pub mod race;
+pub mod random;
+pub mod simulation;
 pub mod system;
+pub mod toy;
+
+#[cfg(test)]
+mod exactness;

@@ -7,6 +7,7 @@
 //! Start at [`Simulation::new`], then [`Simulation::perform`](System::perform).
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -46,7 +47,6 @@ struct Progress {
 }
 
 /// What a scenario starts from: shared by all that explore it.
-#[derive(Debug)]
 struct Start {
     machine: Machine,
     scripts: Vec<Script>,
@@ -59,6 +59,12 @@ struct Start {
     leaks: bool,
     /// The CPU of each of the scenario's tasks, which is also the number of the machine's task that runs it.
     tasks: Vec<u32>,
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").field("scripts", &self.scripts).field("last", &self.last).finish_non_exhaustive()
+    }
 }
 
 /// What a run's end shows, by its bytes: most schedules end as others did.
@@ -79,6 +85,8 @@ pub struct Simulation {
     /// The shared instruction of each step so far.
     steps: Vec<Moment>,
     failed: Option<Finding>,
+    /// Would the last step have touched the same whatever other tasks had done?
+    fixed: bool,
     seen: HashMap<u64, Seen, FxBuildHasher>,
     /// Machine states that kept what must always hold.
     kept: HashMap<u64, Option<Finding>, FxBuildHasher>,
@@ -229,6 +237,7 @@ impl Simulation {
 
     fn step(&mut self, choice: Choice) -> Result<(), Finding> {
         self.touches.clear();
+        self.fixed = false;
         if let Some(cpu) = self.buffer(choice.actor) {
             self.steps.push(self.machine.oldest_store(cpu));
             self.machine.flush_one(cpu);
@@ -236,6 +245,7 @@ impl Simulation {
             return self.check_always();
         }
         let task = usize::from(choice.actor.0);
+        self.fixed = !self.machine.has_store_buffers() && self.machine.next_is_plain(self.on_machine(task));
         let done = if self.machine.is_running(self.on_machine(task)) {
             self.steps.push(self.machine.moment(self.on_machine(task)));
             self.execute(task, choice.branch)
@@ -330,7 +340,8 @@ impl System for Simulation {
             return;
         }
         for task in 0..self.tasks() {
-            if self.is_done(task) || self.machine.is_blocked(self.on_machine(task)) {
+            let on = self.on_machine(task);
+            if self.is_done(task) || self.machine.is_blocked(on) || self.machine.waits_for_stores(on) {
                 continue;
             }
             let actor = Actor(task as u16);
@@ -348,7 +359,13 @@ impl System for Simulation {
             let (region, offset) = self.machine.waits_at(self.on_machine(task))?;
             let place = self.machine.memory().region(region).place;
             let at = Touch { place, start: offset, size: 4, kind: TouchKind::Lock };
-            Some(Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at })
+            Some(Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at, fixed: false })
+        }));
+        let draining = (0..self.tasks()).filter(|&task| self.machine.waits_for_stores(self.on_machine(task)));
+        into.extend(draining.map(|task| {
+            let place = self.machine.store_buffer_place(self.on_machine(task));
+            let at = Touch { place, start: 0, size: 1, kind: TouchKind::Acquire };
+            Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at, fixed: false }
         }));
     }
 
@@ -364,12 +381,18 @@ impl System for Simulation {
         &self.touches
     }
 
+    fn is_fixed(&self) -> bool {
+        self.fixed
+    }
+
     fn ending(&mut self) -> Ending<Finding> {
         let mut findings: Vec<Finding> = self.failed.clone().into_iter().collect();
         let waiting: Vec<_> = (0..self.tasks()).filter(|&task| !self.is_done(task)).collect();
         let mut outcome = None;
         if findings.is_empty() && !waiting.is_empty() {
-            findings.push(Finding::Deadlock(waiting.iter().map(|&task| self.machine.moment(self.on_machine(task))).collect()));
+            findings.push(Finding::Deadlock(
+                waiting.iter().map(|&task| self.machine.moment(self.on_machine(task))).collect(),
+            ));
         }
         if findings.is_empty() {
             if self.start.leaks {
@@ -411,7 +434,12 @@ impl System for Simulation {
     }
 
     fn fingerprint(&self) -> Option<u128> {
-        Some(self.machine.fingerprint(&(&self.returns, self.progress.iter().map(|one| (one.job, one.repeat)).collect::<Vec<_>>())))
+        Some(
+            self.machine.fingerprint(&(
+                &self.returns,
+                self.progress.iter().map(|one| (one.job, one.repeat)).collect::<Vec<_>>(),
+            )),
+        )
     }
 
     fn actor_name(&self, actor: Actor) -> String {

@@ -39,6 +39,10 @@ pub enum TouchKind {
     Observe,
     /// Conflicts with everything but its own kind, orders nothing and races with nothing: the end of a life, a free.
     Change,
+    /// Takes what only one can hold; ordered as `Atomic`. While it is held, another's step that would take it is no choice.
+    Lock,
+    /// Gives back what `Lock` took; ordered as `Atomic`.
+    Unlock,
 }
 
 impl TouchKind {
@@ -53,6 +57,18 @@ impl TouchKind {
                 | (Release | Observe, Release | Observe)
                 | (Change, Change)
         )
+    }
+
+    /// Does it conflict with touches of every kind?
+    #[must_use]
+    pub fn is_exclusive(self) -> bool {
+        matches!(self, TouchKind::Write | TouchKind::Atomic | TouchKind::Lock | TouchKind::Unlock)
+    }
+
+    /// Can it change what others see?
+    #[must_use]
+    pub fn writes(self) -> bool {
+        !matches!(self, TouchKind::Read | TouchKind::Dereference | TouchKind::Acquire | TouchKind::Observe)
     }
 
     /// Is it a plain access, which races with any unordered conflicting one?
@@ -91,6 +107,17 @@ impl Touch {
     }
 }
 
+/// A step that an actor has before it and cannot take now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The step.
+    pub choice: Choice,
+    /// What it waits at: what a step that lets it go on, or that holds it up, touches in conflict with this.
+    pub at: Touch,
+    /// This is all that it would touch, and all that can hold it up.
+    pub fixed: bool,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending<F> {
@@ -107,6 +134,9 @@ pub trait System {
     /// What can go wrong. Two findings with equal keys are the same bug.
     type Finding: Clone + fmt::Debug + Send;
 
+    /// How many actors there are: their numbers are below it.
+    fn actor_count(&self) -> usize;
+
     /// Back to the start.
     fn reset(&mut self);
 
@@ -114,11 +144,24 @@ pub trait System {
     /// take another actor's choices away, or give it new ones, if the two steps' touches conflict.
     fn choices(&self, into: &mut Vec<Choice>);
 
+    /// The steps that actors have before them and cannot take now, each for what it waits at; one actor may wait at several places. Reduction
+    /// relies on it: who waits for a lock must be here, or the run in which it comes first is not looked for.
+    fn waiting(&self, _into: &mut Vec<Waiting>) {}
+
     /// Takes a step, of those that [`System::choices`] names. `Err` ends the run at once.
     fn perform(&mut self, choice: Choice) -> Result<(), Self::Finding>;
 
     /// What the last step touched.
     fn touches(&self) -> &[Touch];
+
+    /// Would the last step have been possible, and touched the same, whatever other actors had done before it, as long as its own actor had
+    /// done and seen the same? A step that only a [`TouchKind::Lock`] can hold up is possible enough.
+    ///
+    /// Reduction can then tell beforehand what a step commutes with, and begins no run in vain. A step that another's doing may turn into a
+    /// failure can still be fixed: of the runs that end by that failure, some that differ in steps without bearing on it may then be left out.
+    fn is_fixed(&self) -> bool {
+        false
+    }
 
     /// The run's end: judged when no choices are left, or after `perform` has failed.
     fn ending(&mut self) -> Ending<Self::Finding>;

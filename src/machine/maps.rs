@@ -46,6 +46,7 @@ pub(super) mod errno {
     pub const EINVAL: i64 = -22;
     pub const ENOSPC: i64 = -28;
     pub const ERANGE: i64 = -34;
+    pub const EDEADLK: i64 = -35;
     pub const EOPNOTSUPP: i64 = -95;
     pub const EAFNOSUPPORT: i64 = -97;
     pub const EALREADY: i64 = -114;
@@ -227,6 +228,11 @@ impl MapState {
             MapFamily::Stack => self.elements.queue.values().rev().map(<[u8]>::to_vec).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// All that is in the map, as a text that differs where it does.
+    pub(super) fn contents(&self) -> String {
+        format!("{:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring)
     }
 
     /// Size of a key in bytes.
@@ -441,6 +447,20 @@ impl Machine {
     pub(super) fn copies(&self, map: u32, first: RegionId) -> impl Iterator<Item = RegionId> + use<> {
         let copies = if self.maps[map as usize].per_cpu { self.cpu_count() } else { 1 };
         (first.0..first.0 + copies).map(RegionId)
+    }
+
+    /// The key of the element whose value is in a region.
+    pub(super) fn key_of(&self, map: u32, value: RegionId) -> Option<Box<[u8]>> {
+        match self.memory.region(value).kind {
+            RegionKind::MapValue { map: of, element, .. } if of == map => {
+                let state = &self.maps[map as usize];
+                match state.family {
+                    MapFamily::Array => Some(Box::new((element as u32).to_le_bytes())),
+                    _ => state.elements.hash.iter().find(|&(_, &region)| region == value).map(|(key, _)| key.clone()),
+                }
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {

@@ -179,6 +179,14 @@ impl Machine {
         }
     }
 
+    /// Does a task's next instruction touch what its registers alone say: a load, a store, an atomic one, or a program's start?
+    #[must_use]
+    pub fn next_is_plain(&self, task: u32) -> bool {
+        let Some(execution) = self.execution(task) else { return true };
+        let code = execution.program.ops.get(execution.pc as usize).map(|op| op.code);
+        matches!(code, Some(Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..)))
+    }
+
     /// Would a task's next step wait for another task?
     #[must_use]
     pub fn is_blocked(&self, task: u32) -> bool {

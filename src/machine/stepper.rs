@@ -424,6 +424,7 @@ impl Machine {
             self.memory.close_frame(stack);
         }
         self.world.locks.retain(|_, &mut holder| holder != task);
+        self.finish_callback(task);
         self.note_leaving(task);
         self.rcu.leave(task);
         let ended = self.tasks[task as usize].execution.take();

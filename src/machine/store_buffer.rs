@@ -138,6 +138,21 @@ impl Machine {
         }
     }
 
+    /// The number under which a CPU's store buffer appears in [`super::Order`]s: what waits for it to be empty waits for its stores.
+    #[must_use]
+    pub fn store_buffer_place(&self, cpu: u32) -> u64 {
+        places::store_buffer(cpu)
+    }
+
+    /// Does a task's next instruction need its CPU's earlier stores to be visible?
+    fn is_fence(&self, task: u32) -> bool {
+        match self.next_access(task).map(|(op, _)| op.code) {
+            Some(Code::Atomic(..)) => true,
+            Some(Code::Call) => self.next_model(task).is_some_and(|model| model.fences),
+            _ => false,
+        }
+    }
+
     /// Does a task's next instruction wait until its CPU's store buffer is empty?
     #[must_use]
     pub fn waits_for_stores(&self, task: u32) -> bool {
@@ -147,8 +162,7 @@ impl Machine {
         }
         let Some((op, address)) = self.next_access(task) else { return false };
         match op.code {
-            Code::Atomic(..) => true,
-            Code::Call => self.next_model(task).is_some_and(|model| model.fences),
+            _ if self.is_fence(task) => true,
             Code::Load(size) | Code::LoadSigned(size) => {
                 let found = |spot| self.buffer(cpu).map(|buffer| buffer.find(spot, size.bytes()));
                 matches!(self.memory.at(address).and_then(found), Some(Forwarded::Part))
@@ -161,6 +175,9 @@ impl Machine {
     pub(super) fn step_buffered(&mut self, task: u32) -> Option<Result<Outcome, Box<Trap>>> {
         let (op, address) = self.next_access(task)?;
         let cpu = self.cpu_of(task);
+        if self.is_fence(task) {
+            self.report.order(places::store_buffer(cpu), AccessKind::Acquire);
+        }
         match op.code {
             Code::Store(size) if self.is_shared(address) => Some(self.delay(task, cpu, op, address, size)),
             Code::Load(size) | Code::LoadSigned(size) => {

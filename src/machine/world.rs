@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::btf::{Btf, TypeId};
 
+use super::callbacks::Callbacks;
 use super::context::Context;
 use super::fault::Trap;
 use super::fingerprint::wide;
@@ -35,6 +36,8 @@ pub struct World {
     ticks: u64,
     /// Who holds which spin lock: place of the lock and CPU.
     pub(super) locks: BTreeMap<(RegionId, u32), u32>,
+    /// Timers and work items.
+    pub(super) callbacks: Callbacks,
 }
 
 impl World {
@@ -57,12 +60,13 @@ impl World {
             random: (0..cpus).map(state).collect(),
             ticks: 0,
             locks: BTreeMap::new(),
+            callbacks: Callbacks::default(),
         }
     }
 
     /// A digest of what changes while programs run.
     pub(super) fn digest(&self) -> u128 {
-        wide(&(&self.random, self.ticks))
+        wide(&(&self.random, self.ticks, self.callbacks.contents()))
     }
 
     /// The next random number of a CPU (xorshift64*).

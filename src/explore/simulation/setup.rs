@@ -68,8 +68,8 @@ impl Simulation {
             ..options
         };
         let name = object.name.clone();
-        let mut machine =
-            Machine::new(Arc::clone(object), options).map_err(|error| SimulationError::Setup { program: name, error })?;
+        let mut machine = Machine::new(Arc::clone(object), options)
+            .map_err(|error| SimulationError::Setup { program: name, error })?;
         set_globals(&mut machine, scenario)?;
         let scripts = scripts(&mut machine, scenario)?;
         for placed in &scenario.first {
@@ -106,6 +106,7 @@ impl Simulation {
             touches: Vec::new(),
             steps: Vec::new(),
             failed: None::<Finding>,
+            fixed: false,
             seen: HashMap::default(),
             kept: HashMap::default(),
         })
@@ -139,10 +140,7 @@ fn job(machine: &mut Machine, run: &Run) -> Result<Job, SimulationError> {
         Given::Nothing => Input::default(),
         given => {
             let (context, packet) = (given.context(), given.packet().to_vec());
-            Input {
-                context: (!context.is_empty()).then_some(context),
-                packet: (!packet.is_empty()).then_some(packet),
-            }
+            Input { context: (!context.is_empty()).then_some(context), packet: (!packet.is_empty()).then_some(packet) }
         }
     };
     Ok(Job { program, repeat: run.repeat, input })

@@ -30,6 +30,7 @@ mod ring;
 mod socket;
 mod task;
 mod text;
+mod timer;
 mod traced;
 
 use super::fault::Trap;
@@ -134,7 +135,7 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true }
 }
 
-static FAMILIES: [&[Model]; 26] = [
+static FAMILIES: [&[Model]; 27] = [
     checksum::MODELS,
     control::MODELS,
     cpumask::MODELS,
@@ -160,6 +161,7 @@ static FAMILIES: [&[Model]; 26] = [
     socket::MODELS,
     task::MODELS,
     text::MODELS,
+    timer::MODELS,
     traced::MODELS,
 ];
 

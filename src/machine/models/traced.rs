@@ -24,6 +24,8 @@ pub(super) static MODELS: &[Model] = &[
 const AFTER: [u32; 2] = [25, 26];
 /// `BPF_PROG_TYPE_TRACING`.
 const TRACING: u32 = 26;
+/// Values that the context of such a program has room for (`MAX_BPF_FUNC_ARGS`).
+const MAX_VALUES: u32 = 12;
 /// Highest signal (`_NSIG`).
 const MAX_SIGNAL: u32 = 64;
 /// Bytes of `struct bpf_pidns_info`.
@@ -57,7 +59,7 @@ fn function_address(call: &mut Call<'_>) -> Modelled {
 
 /// Copies a value of the context, which has arguments and then the result.
 fn give(call: &mut Call<'_>, index: u32, to: u64) -> Modelled {
-    if index >= TRACING_CONTEXT / 8 {
+    if index >= MAX_VALUES {
         return Err(Trap::unsupported(format!("{}: value {index} of the context", call.name)));
     }
     let bytes = call.read(call.args[0].wrapping_add(u64::from(index) * 8), 8)?;

@@ -4,13 +4,9 @@
 // program: storage_of_run
 // verdict: accept
 //
-// program: counted
-// verdict: accept
-//
 // cpus: 1 4
 // run: storage_of_run = 3
 // run: storage_of_run = 3
-// run: counted = 2
 #include "kptrsim.h"
 
 struct {
@@ -25,13 +21,6 @@ struct {
 	__type(value, u64);
 } of_cpu SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4);
-	__type(key, u32);
-	__type(value, u64);
-} table SEC(".maps");
-
 SEC("cgroup_skb/egress")
 int storage_of_run(struct __sk_buff *skb)
 {
@@ -43,18 +32,6 @@ int storage_of_run(struct __sk_buff *skb)
 	if (*value + *mine != 3)
 		return 0;
 	return 3;
-}
-
-SEC("tc")
-int counted(struct __sk_buff *skb)
-{
-	u64 value = 0;
-	u32 key = 0;
-
-	bpf_map_update_elem(&table, &key, &value, 0);
-	key = 5;
-	bpf_map_update_elem(&table, &key, &value, 0);
-	return bpf_map_sum_elem_count((struct bpf_map *)&table);
 }
 
 char _license[] SEC("license") = "GPL";

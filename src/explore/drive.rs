@@ -1,0 +1,168 @@
+//! One run after another: a policy decides, a system acts, and what comes of it is heard.
+
+use super::policy::{Abandon, Next, Point, Policy, RunEnd, Step};
+use super::race::RaceDetector;
+use super::system::{Choice, System, Waiting};
+
+/// Why a search cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DriveError {
+    /// The same choices led elsewhere than before.
+    #[error("the system is not deterministic: step {step} of a repeated run ({actor}) went otherwise than before")]
+    NotDeterministic {
+        /// Which step, from 0.
+        step: usize,
+        /// Whose.
+        actor: String,
+    },
+    /// A policy asked for a step that is not there.
+    #[error("the policy asked for a step of {actor} at step {step}, which is no choice there")]
+    NoSuchChoice {
+        /// Which step, from 0.
+        step: usize,
+        /// Whose.
+        actor: String,
+    },
+}
+
+/// A run that was carried out, as far as it went.
+#[derive(Clone, Debug)]
+pub struct Run<F> {
+    /// How it ended.
+    pub end: RunEnd,
+    /// Is it part of this search?
+    pub counts: bool,
+    /// What went wrong.
+    pub findings: Vec<F>,
+    /// What can be observed at its end, if it came to its end.
+    pub outcome: Option<String>,
+    /// Steps that were repeated from the run before.
+    pub kept: usize,
+}
+
+/// A system with the run it is in.
+#[derive(Debug)]
+pub struct Driver<S> {
+    system: S,
+    schedule: Vec<Choice>,
+    races: Option<RaceDetector>,
+    max_steps: usize,
+    choices: Vec<Choice>,
+    waiting: Vec<Waiting>,
+}
+
+impl<S: System> Driver<S> {
+    /// A driver that cuts runs after `max_steps` steps, and looks for data races or not.
+    #[must_use]
+    pub fn new(system: S, max_steps: usize, races: bool) -> Driver<S> {
+        let races = races.then(|| RaceDetector::new(system.actor_count()));
+        Driver { system, schedule: Vec::new(), races, max_steps, choices: Vec::new(), waiting: Vec::new() }
+    }
+
+    /// The choices of the run.
+    #[must_use]
+    pub fn schedule(&self) -> &[Choice] {
+        &self.schedule
+    }
+
+    /// The system, as the last run left it.
+    #[must_use]
+    pub fn system(&self) -> &S {
+        &self.system
+    }
+
+    /// Carries out the policy's next run; `None` when it has none.
+    ///
+    /// # Errors
+    /// [`DriveError`] if the system does not repeat itself, or the policy asks for what is not there.
+    pub fn run(&mut self, policy: &mut impl Policy) -> Result<Option<Run<S::Finding>>, DriveError> {
+        let Some(kept) = policy.begin() else { return Ok(None) };
+        let kept = kept.min(self.schedule.len());
+        self.system.reset();
+        for step in 0..kept {
+            let choice = self.schedule[step];
+            if self.system.perform(choice).is_err() {
+                return Err(DriveError::NotDeterministic { step, actor: self.system.actor_name(choice.actor) });
+            }
+        }
+        self.schedule.truncate(kept);
+        if let Some(races) = &mut self.races {
+            races.truncate(kept);
+        }
+        let mut failure = None;
+        let end = self.steps(policy, &mut failure)?;
+        self.waiting.clear();
+        if failure.is_none() {
+            self.system.waiting(&mut self.waiting);
+        }
+        let counts = policy.end(end, &self.waiting);
+        let mut run = Run { end, counts, findings: Vec::new(), outcome: None, kept };
+        if counts && !matches!(end, RunEnd::Abandoned(_)) {
+            self.judge(failure, &mut run);
+        }
+        Ok(Some(run))
+    }
+
+    fn steps(&mut self, policy: &mut impl Policy, failure: &mut Option<S::Finding>) -> Result<RunEnd, DriveError> {
+        loop {
+            self.choices.clear();
+            self.system.choices(&mut self.choices);
+            if self.choices.is_empty() {
+                return Ok(RunEnd::Over);
+            }
+            let step = self.schedule.len();
+            if step >= self.max_steps {
+                return Ok(RunEnd::Cut);
+            }
+            let last = self.schedule.last().map(|choice| choice.actor);
+            let fingerprint = if policy.wants_fingerprint() { self.system.fingerprint() } else { None };
+            let point = Point { step, choices: &self.choices, last, fingerprint };
+            let choice = match policy.next(&point) {
+                Next::Take(choice) => choice,
+                Next::Abandon(why) => return Ok(RunEnd::Abandoned(why)),
+            };
+            if !self.choices.contains(&choice) {
+                return Err(DriveError::NoSuchChoice { step, actor: self.system.actor_name(choice.actor) });
+            }
+            *failure = self.system.perform(choice).err();
+            self.schedule.push(choice);
+            let touches = self.system.touches();
+            if let Some(races) = &mut self.races {
+                races.step(choice.actor, touches);
+            }
+            let fixed = self.system.is_fixed();
+            policy.performed(&Step { choice, touches, fixed, ends_run: failure.is_some() });
+            if failure.is_some() {
+                return Ok(RunEnd::Over);
+            }
+        }
+    }
+
+    /// What the run came to. A run that was cut has no end to judge, but its races count.
+    fn judge(&mut self, failure: Option<S::Finding>, run: &mut Run<S::Finding>) {
+        if let Some(races) = &self.races {
+            for race in races.races() {
+                run.findings.extend(self.system.race(race.first, race.second));
+            }
+        }
+        let failed = failure.is_some();
+        run.findings.extend(failure);
+        if run.end == RunEnd::Over {
+            let ending = self.system.ending();
+            run.findings.extend(ending.findings);
+            run.outcome = if failed { None } else { ending.outcome };
+        }
+    }
+}
+
+/// Is it a run that a search counts as carried out?
+#[must_use]
+pub fn is_schedule<F>(run: &Run<F>) -> bool {
+    run.counts && !matches!(run.end, RunEnd::Abandoned(_))
+}
+
+/// Is it a run that began in vain: an optimal reduction would not have begun it?
+#[must_use]
+pub fn in_vain<F>(run: &Run<F>) -> bool {
+    matches!(run.end, RunEnd::Abandoned(Abandon::Redundant | Abandon::SleepBlocked | Abandon::Infeasible))
+}
