@@ -123,7 +123,9 @@ fn examine(args: &Args, folder: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let unanswered: Vec<&SelftestObject> = objects
         .iter()
         // The exam of results asks about runs anew, not about verdicts.
-        .filter(|object| (args.ask == Ask::All && !args.runs) || !records.answers(&image.release, &object.name, &object.sha256))
+        .filter(|object| {
+            (args.ask == Ask::All && !args.runs) || !records.answers(&image.release, &object.name, &object.sha256)
+        })
         .collect();
     if !unanswered.is_empty() {
         if args.ask == Ask::Never {

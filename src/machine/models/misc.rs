@@ -24,8 +24,7 @@ pub(super) static MODELS: &[Model] = &[
 fn cast(call: &mut Call<'_>) -> Modelled {
     let region = call.machine.memory.at(call.args[0]).map(|spot| spot.region);
     let is_view = region.is_some_and(|region| {
-        call.kernel_struct(region) == Some("bpf_sock")
-            || call.machine.memory.region(region).kind == RegionKind::Context
+        call.kernel_struct(region) == Some("bpf_sock") || call.machine.memory.region(region).kind == RegionKind::Context
     });
     if is_view {
         return Err(Trap::unsupported("the kernel's own struct of a socket or context"));

@@ -1,7 +1,6 @@
 //! What a tracing program can ask about what it is attached to (`kernel/trace/bpf_trace.c`, Linux 6.12).
 
 use crate::btf::Type;
-use crate::machine::context::TRACING_CONTEXT;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 
