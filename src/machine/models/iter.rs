@@ -37,11 +37,12 @@ fn num_next(call: &mut Call<'_>) -> Modelled {
     let bytes = call.read(address, 8)?;
     let number = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let (current, end) = (number as i32, (number >> 32) as i32);
-    if i64::from(current) + 1 >= i64::from(end) {
+    // As the kernel's, the sum wraps: an iterator that begins at the least number begins one before it.
+    if current.wrapping_add(1) >= end {
         call.write(address, &state(0, 0))?;
         return Ok(Answer::Value(0));
     }
-    call.write(address, &state(current + 1, end))?;
+    call.write(address, &state(current.wrapping_add(1), end))?;
     Ok(Answer::Value(address))
 }
 

@@ -108,6 +108,12 @@ fn waits_for_lock(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
 fn update(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
     let size = call.machine.maps[map as usize].value_size();
+    if matches!(call.machine.maps[map as usize].family, MapFamily::Sockets | MapFamily::SocketHash) {
+        // The value is a socket; that of a packet has no protocol that could be redirected.
+        let is_packets = call.kernel_struct(call.region(call.args[2])?) == Some("bpf_sock");
+        let refused = Trap::unsupported(format!("{} with such a socket", call.name));
+        return if is_packets { Ok(Answer::Value(errno::EOPNOTSUPP as u64)) } else { Err(refused) };
+    }
     let value = call.read(call.args[2], size.into())?;
     touch_element(call, map, &key, AccessKind::Atomic);
     let (flags, at) = (call.args[3], call.at);

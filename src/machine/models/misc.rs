@@ -1,6 +1,8 @@
 //! Clocks, numbers, casts, and `bpf_loop`.
 
+use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
+use crate::machine::region::RegionKind;
 
 use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 
@@ -15,8 +17,20 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_jiffies64", 0, jiffies),
     helper("bpf_loop", 4, bpf_loop).local(),
     // Another type for the same address: what can be read there decides the memory.
-    kfunc("bpf_rdonly_cast", 1, |call| Ok(Answer::Value(call.args[0]))).local(),
+    kfunc("bpf_rdonly_cast", 1, cast).local(),
 ];
+
+/// A socket or a context is there as programs see it, not as the kernel has it.
+fn cast(call: &mut Call<'_>) -> Modelled {
+    let region = call.machine.memory.at(call.args[0]).map(|spot| spot.region);
+    let is_view = region.is_some_and(|region| {
+        call.kernel_struct(region) == Some("bpf_sock") || call.machine.memory.region(region).kind == RegionKind::Context
+    });
+    if is_view {
+        return Err(Trap::unsupported("the kernel's own struct of a socket or context"));
+    }
+    Ok(Answer::Value(call.args[0]))
+}
 
 /// Most iterations of `bpf_loop` (`BPF_MAX_LOOPS`).
 const MAX_LOOPS: u32 = 8 * 1024 * 1024;
