@@ -339,11 +339,11 @@ impl System for Simulation {
         }
         for task in 0..self.tasks() {
             let on = self.on_machine(task);
-            if self.is_done(task) || self.machine.is_blocked(on) || self.machine.waits_for_stores(on) {
+            if self.is_done(task) || self.machine.waits_for_stores(on) {
                 continue;
             }
             let actor = Actor(task as u16);
-            into.extend((0..self.machine.branches(self.on_machine(task))).map(|branch| Choice { actor, branch }));
+            into.extend((0..self.machine.ways(on)).map(|branch| Choice { actor, branch }));
         }
         if self.machine.has_store_buffers() {
             let waiting = (0..self.machine.cpu_count()).filter(|&cpu| self.machine.has_stores(cpu));

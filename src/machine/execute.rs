@@ -3,16 +3,16 @@
 //! It goes on from instruction to instruction until one needs more than registers and memory. What it leaves out, for speed, is
 //! a matter of its [`Mode`]; what it checks is not.
 
-use crate::isa::{AluOp, AtomicOp, JumpOp, Register, Size, Width};
+use crate::isa::{AluOp, JumpOp, Register, Size, Width};
 
 use super::alu;
 use super::code::{Broken, Code, LoadedProgram, Op};
 use super::event::{Access, AccessKind, StepReport};
 use super::fault::{Attempt, FaultKind, Trap};
-use super::memory::{Memory, Recent, Spot};
+use super::memory::{Allocator, Memory, Recent, Spot};
 use super::operation::{Operation, operations};
 use super::rcu::ReadSide;
-use super::task::{Execution, Frame};
+use super::task::{Execution, Frame, Task, Then};
 
 /// Why the inner loop stopped.
 #[derive(Clone, Copy, Debug)]
@@ -72,17 +72,52 @@ impl StepReport {
     }
 }
 
+/// What instructions are executed with, besides their task.
+pub(super) struct Surroundings<'m> {
+    pub memory: &'m mut Memory,
+    pub reader: &'m ReadSide,
+    pub report: &'m mut StepReport,
+    /// Who allocates the stack of functions.
+    pub allocator: Allocator,
+}
+
 /// Executes at most `most` instructions from `pc` on, and says how many were begun and why it stopped.
 ///
 /// On an error, and before what the machine has to do itself, `pc` is still that of the last one begun, and nothing of it has
 /// been done.
 pub(super) fn execute<M: Mode>(
-    execution: &mut Execution,
-    memory: &mut Memory,
-    reader: &ReadSide,
-    report: &mut StepReport,
+    task: &mut Task,
+    mut with: Surroundings<'_>,
     most: u64,
 ) -> (u64, Result<Flow, Box<Trap>>) {
+    let mut begun = 0;
+    loop {
+        let Some(execution) = &mut task.execution else { return (begun, Ok(Flow::Next)) };
+        let (more, stopped) = stretch::<M>(execution, &mut with, most - begun);
+        begun += more;
+        match stopped {
+            Ok(Flow::CallLocal(target)) if !M::REPORTS => {
+                with.memory.allocator = with.allocator;
+                let return_to = execution.pc + 1;
+                if let Err(trap) = task.push(with.memory, target, return_to, Then::Return) {
+                    return (begun, Err(trap));
+                }
+            }
+            Ok(Flow::Exit) if !M::REPORTS && task.return_to_caller(with.memory) => {}
+            Ok(Flow::Exit) if M::LOCAL => return (begun - 1, Ok(Flow::Left)),
+            stopped => return (begun, stopped),
+        }
+    }
+}
+
+/// The same inside one function.
+#[inline(always)]
+fn stretch<M: Mode>(
+    execution: &mut Execution,
+    with: &mut Surroundings<'_>,
+    most: u64,
+) -> (u64, Result<Flow, Box<Trap>>) {
+    let Surroundings { memory, reader, report, .. } = with;
     let Execution { program, registers, known, pc, frames, .. } = execution;
     let ops = program.ops.as_slice();
     let mut recent = Recent::default();
@@ -166,6 +201,22 @@ pub(super) fn execute<M: Mode>(
                 }
             }};
         }
+        macro_rules! atomic {
+            ($bytes:literal) => {{
+                let address = address!(dst);
+                match atomic::<$bytes>(op, registers, memory, &mut recent, reader, address) {
+                    Ok(spot) => {
+                        report.touched::<M>(spot, $bytes, AccessKind::Atomic);
+                        at += 1;
+                        unknown &= !op.writes;
+                        if memory.unwritten_read.is_some() {
+                            break Ok(Flow::Noted);
+                        }
+                    }
+                    Err(trap) => break Err(trap),
+                }
+            }};
+        }
         macro_rules! leave {
             ($flow:expr) => {{
                 if M::LOCAL {
@@ -205,15 +256,17 @@ pub(super) fn execute<M: Mode>(
                         at += 1;
                         unknown &= !op.writes;
                     }
-                    Operation::CallLocal => leave!(Flow::CallLocal(op.target)),
+                    Operation::CallLocal => break Ok(Flow::CallLocal(op.target)),
                     Operation::Call => leave!(Flow::Call(op.imm as usize)),
-                    Operation::Exit => leave!(Flow::Exit),
+                    Operation::Exit => break Ok(Flow::Exit),
+                    Operation::Atomic4 => atomic!(4),
+                    Operation::Atomic8 => atomic!(8),
                     Operation::Other => {
                         if M::LOCAL && op.is_shared(registers, memory) {
                             left += 1;
                             break Ok(Flow::Left);
                         }
-                        let mut core = Core { program, registers, frames, memory, recent: &mut recent, reader, report };
+                        let mut core = Core { program, registers, frames, memory, reader, report };
                         match core.other::<M>(op, at) {
                             Ok(Other::At(next)) => {
                                 at = next;
@@ -239,12 +292,8 @@ pub(super) fn execute<M: Mode>(
 impl Op {
     /// Does it access what other tasks can see?
     fn is_shared(&self, registers: &[u64; 16], memory: &Memory) -> bool {
-        let register = match self.code {
-            Code::LoadSigned(_) => self.src,
-            Code::Atomic(..) => self.dst,
-            _ => return false,
-        };
-        memory.is_shared(registers[usize::from(register & 15)].wrapping_add_signed(self.offset.into()))
+        matches!(self.code, Code::LoadSigned(_))
+            && memory.is_shared(registers[usize::from(self.src & 15)].wrapping_add_signed(self.offset.into()))
     }
 }
 
@@ -261,7 +310,6 @@ struct Core<'r> {
     registers: &'r mut [u64; 16],
     frames: &'r mut Vec<Frame>,
     memory: &'r mut Memory,
-    recent: &'r mut Recent,
     reader: &'r ReadSide,
     report: &'r mut StepReport,
 }
@@ -272,13 +320,6 @@ impl Core<'_> {
         let dst = self.registers[usize::from(op.dst & 15)];
         let src = if op.immediate { op.imm } else { self.registers[usize::from(op.src & 15)] };
         let result = match op.code {
-            Code::Atomic(size, operation) => {
-                match size {
-                    Size::B8 => self.atomic::<M, 8>(op, operation)?,
-                    _ => self.atomic::<M, 4>(op, operation)?,
-                }
-                return Ok(Other::At(at + 1));
-            }
             Code::LoadSigned(size) => {
                 let address = src.wrapping_add_signed(op.offset.into());
                 let (value, spot) = load(self.memory, size, address, self.reader)?;
@@ -305,29 +346,38 @@ impl Core<'_> {
         self.registers[usize::from(op.dst & 15)] = result;
         Ok(Other::At(at + 1))
     }
+}
 
-    #[inline]
-    fn atomic<M: Mode, const N: usize>(&mut self, op: &Op, operation: AtomicOp) -> Result<(), Box<Trap>> {
-        let address = self.registers[usize::from(op.dst & 15)].wrapping_add_signed(op.offset.into());
-        if !address.is_multiple_of(N as u64) {
-            let access = Some(Attempt { address, size: N as u32, write: true });
-            let region = self.memory.near(address).map(|(region, _)| region);
-            return Err(Box::new(Trap::Fault { kind: FaultKind::Misaligned, access, region }));
-        }
-        let (old, spot) = self.memory.load_recent::<N>(self.recent, address, self.reader)?;
-        if self.memory.arena.is_hole(spot.region) {
-            return Err(Trap::unsupported("an atomic access where an arena has no page"));
-        }
-        let width = if N == 8 { u64::MAX } else { 0xffff_ffff };
-        let src = self.registers[usize::from(op.src & 15)] & width;
-        let new = alu::atomic(operation, old, src, self.registers[0] & width);
-        self.memory.store_recent::<N>(self.recent, address, new, self.reader)?;
-        self.report.touched::<M>(spot, N as u32, AccessKind::Atomic);
-        if let Some(register) = Register::new(op.src).and_then(|source| operation.fetched_into(source)) {
-            self.registers[register.index()] = old;
-        }
-        Ok(())
+/// An atomic operation on `N` bytes.
+#[inline(always)]
+fn atomic<const N: usize>(
+    op: &Op,
+    registers: &mut [u64; 16],
+    memory: &mut Memory,
+    recent: &mut Recent,
+    reader: &ReadSide,
+    address: u64,
+) -> Result<Spot, Box<Trap>> {
+    let Code::Atomic(_, operation) = op.code else { return Err(Trap::fault(FaultKind::RanOff)) };
+    if !address.is_multiple_of(N as u64) {
+        let access = Some(Attempt { address, size: N as u32, write: true });
+        let region = memory.near(address).map(|(region, _)| region);
+        return Err(Box::new(Trap::Fault { kind: FaultKind::Misaligned, access, region }));
     }
+    let (old, spot) = memory.load_recent::<N>(recent, address, reader)?;
+    if memory.arena.is_hole(spot.region) {
+        return Err(Trap::unsupported("an atomic access where an arena has no page"));
+    }
+    let width = if N == 8 { u64::MAX } else { 0xffff_ffff };
+    let src = registers[usize::from(op.src & 15)] & width;
+    let new = alu::atomic(operation, old, src, registers[0] & width);
+    memory.store_recent::<N>(recent, address, new, reader)?;
+    if op.writes != 0
+        && let Some(register) = Register::new(op.src).and_then(|source| operation.fetched_into(source))
+    {
+        registers[register.index()] = old;
+    }
+    Ok(spot)
 }
 
 #[inline]

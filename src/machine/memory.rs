@@ -88,13 +88,13 @@ const NOWHERE: Reach = Reach { base: 0, starts: 0, start: u32::MAX, region: Regi
 
 impl Reach {
     /// The offset of an access of `N` bytes at that address, if it lies inside.
-    #[inline]
+    #[inline(always)]
     fn offset<const N: usize>(&self, address: u64) -> Option<u32> {
         let offset = address.wrapping_sub(self.base);
         (offset < self.starts + (8 - N as u64)).then_some(offset as u32)
     }
 
-    #[inline]
+    #[inline(always)]
     fn spot(&self, offset: u32) -> Spot {
         Spot { region: self.region, offset }
     }
@@ -495,7 +495,7 @@ impl Memory {
     ///
     /// # Errors
     /// As [`Memory::check`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn load_recent<const N: usize>(
         &mut self,
         recent: &mut Recent,
@@ -517,21 +517,26 @@ impl Memory {
                 return Ok((value, recent.tracked.spot(offset)));
             }
         }
-        let (value, spot) = self.load_afar::<N>(address, reader)?;
-        self.remember(recent, spot, address);
-        Ok((value, spot))
+        self.load_afar::<N>(recent, address, reader)
     }
 
     #[inline(never)]
-    fn load_afar<const N: usize>(&mut self, address: u64, reader: &ReadSide) -> Result<(u64, Spot), Box<Trap>> {
-        self.load::<N>(address, reader)
+    fn load_afar<const N: usize>(
+        &mut self,
+        recent: &mut Recent,
+        address: u64,
+        reader: &ReadSide,
+    ) -> Result<(u64, Spot), Box<Trap>> {
+        let (value, spot) = self.load::<N>(address, reader)?;
+        self.remember(recent, spot, address);
+        Ok((value, spot))
     }
 
     /// As [`Memory::store`], quicker where one of the last accesses was.
     ///
     /// # Errors
     /// As [`Memory::check`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn store_recent<const N: usize>(
         &mut self,
         recent: &mut Recent,
@@ -554,14 +559,20 @@ impl Memory {
                 return Ok(recent.tracked.spot(offset));
             }
         }
-        let spot = self.store_afar::<N>(address, value, reader)?;
-        self.remember(recent, spot, address);
-        Ok(spot)
+        self.store_afar::<N>(recent, address, value, reader)
     }
 
     #[inline(never)]
-    fn store_afar<const N: usize>(&mut self, address: u64, value: u64, reader: &ReadSide) -> Result<Spot, Box<Trap>> {
-        self.store::<N>(address, value, reader)
+    fn store_afar<const N: usize>(
+        &mut self,
+        recent: &mut Recent,
+        address: u64,
+        value: u64,
+        reader: &ReadSide,
+    ) -> Result<Spot, Box<Trap>> {
+        let spot = self.store::<N>(address, value, reader)?;
+        self.remember(recent, spot, address);
+        Ok(spot)
     }
 
     /// Keeps in mind where an access landed, if the next one there needs no other check.
@@ -579,7 +590,7 @@ impl Memory {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn number_at<const N: usize>(&self, position: usize) -> Option<u64> {
         let bytes = self.bytes.get(position..)?.first_chunk::<N>()?;
         let mut buffer = [0; 8];
@@ -588,7 +599,7 @@ impl Memory {
     }
 
     /// Is there so much memory? Then it is written.
-    #[inline]
+    #[inline(always)]
     fn set_number_at<const N: usize>(&mut self, position: usize, value: u64) -> bool {
         let Some(bytes) = self.bytes.get_mut(position..).and_then(<[u8]>::first_chunk_mut::<N>) else { return false };
         bytes.copy_from_slice(&value.to_le_bytes()[..N]);

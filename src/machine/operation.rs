@@ -72,6 +72,8 @@ macro_rules! numbers {
             CallLocal,
             Call,
             Exit,
+            Atomic4,
+            Atomic8,
             /// What is rare enough to be told by its [`Code`].
             Other,
         }
@@ -102,6 +104,8 @@ macro_rules! numbers {
                     (Code::CallLocal, _) => Operation::CallLocal,
                     (Code::Call, _) => Operation::Call,
                     (Code::Exit, _) => Operation::Exit,
+                    (Code::Atomic(Size::B4, _), _) => Operation::Atomic4,
+                    (Code::Atomic(Size::B8, _), _) => Operation::Atomic8,
                     _ => Operation::Other,
                 }
             }

@@ -175,7 +175,10 @@ impl Machine {
                 self.next_access(task).is_some_and(|(_, address)| self.is_shared(address))
             }
             Code::Exit => execution.frames.len() <= 1,
-            Code::Call => !matches!(self.next_call(task), None | Some((Scheduling::Local, _))),
+            Code::Call => {
+                let model = execution.program.calls.get(op.imm as usize).and_then(|site| site.model);
+                model.is_some_and(|model| !matches!(model.scheduling, Scheduling::Local))
+            }
             _ => false,
         }
     }
@@ -201,6 +204,16 @@ impl Machine {
         match self.next_call(task) {
             Some((Scheduling::Waits(blocked), args)) => blocked(self, task, &args),
             _ => false,
+        }
+    }
+
+    /// In how many ways a task's next step can go: 0 if it would wait for another task.
+    #[must_use]
+    pub fn ways(&self, task: u32) -> u16 {
+        match self.next_model(task).map(|model| &model.scheduling) {
+            Some(Scheduling::Waits(_)) => u16::from(!self.is_blocked(task)),
+            Some(Scheduling::Allocates { .. }) => self.branches(task),
+            _ => 1,
         }
     }
 

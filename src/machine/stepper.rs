@@ -1,5 +1,6 @@
 //! The machine: setting it up, starting programs on its CPUs, and stepping them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -11,7 +12,7 @@ use crate::object::Object;
 use super::code::{self, LoadedProgram};
 use super::context::{Context, Input, Output, TRACING_CONTEXT};
 use super::event::{AccessKind, Event, Outcome, StepReport, places};
-use super::execute::{Flow, Mode, Reported, Silent, execute};
+use super::execute::{Flow, Mode, Reported, Silent, Surroundings, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 use super::maps::MapState;
 use super::memory::{Allocator, Contents, Memory, UnwrittenRead};
@@ -267,18 +268,24 @@ impl Machine {
             return Err(Box::new(self.fail(task, Trap::Limit(limit))));
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
-        if M::REPORTS && self.has_store_buffers() {
+        if M::REPORTS && !self.store_buffers.is_empty() {
             self.steps += 1;
             if let Some(outcome) = self.step_buffered(task) {
                 return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
             }
             self.steps -= 1;
         }
-        let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
-            return Ok(Outcome::Returned(0));
+        let Some(state) = self.tasks.get_mut(task as usize) else { return Ok(Outcome::Returned(0)) };
+        let surroundings = Surroundings {
+            memory: &mut self.memory,
+            reader: &reader,
+            report: &mut self.report,
+            allocator: Allocator::task(task, cpu),
         };
-        let (begun, flow) = execute::<M>(execution, &mut self.memory, &reader, &mut self.report, most.min(left));
-        if begun > 1 {
+        let (begun, flow) = execute::<M>(state, surroundings, most.min(left));
+        if begun > 1
+            && let Some(execution) = &state.execution
+        {
             let mut place = execution.place();
             place.insn -= u32::from(matches!(flow, Ok(Flow::Noted)));
             self.report.at = Moment { place, cpu, step: self.steps + begun - 1 };
@@ -636,10 +643,14 @@ impl Machine {
     }
 
     /// The special fields of what is in a region: a map's value or an object. `None` for other regions.
-    pub(super) fn special_fields(&self, region: RegionId) -> Option<SpecialFields> {
+    pub(super) fn special_fields(&self, region: RegionId) -> Option<Cow<'_, SpecialFields>> {
         match self.memory.region(region).kind {
-            RegionKind::MapValue { map, .. } => self.maps.get(map as usize).map(|map| map.specials.clone()),
-            RegionKind::Object { type_id } => Some(types::special_fields(self.object.btf.as_deref(), type_id)),
+            RegionKind::MapValue { map, .. } => {
+                self.maps.get(map as usize).map(|map| Cow::Borrowed(&map.specials))
+            }
+            RegionKind::Object { type_id } => {
+                Some(Cow::Owned(types::special_fields(self.object.btf.as_deref(), type_id)))
+            }
             _ => None,
         }
     }

@@ -232,4 +232,24 @@ impl Task {
         execution.pc = target;
         Ok(())
     }
+
+    /// Returns from a function of the program to the one that called it; `false` if the innermost frame is none, and then nothing
+    /// has changed.
+    #[inline]
+    pub fn return_to_caller(&mut self, memory: &mut Memory) -> bool {
+        let Some(execution) = &mut self.execution else { return false };
+        let Some(Frame { saved, saved_known, return_to, caller: None, then: Then::Return, .. }) = execution.frames.last()
+        else {
+            return false;
+        };
+        execution.registers[6..11].copy_from_slice(saved);
+        // What is in r0 stays, if there is something.
+        execution.known = (saved_known & !(ARGUMENTS | 1)) | (execution.known & 1);
+        execution.pc = *return_to;
+        execution.frames.pop();
+        if let Some(&stack) = self.stacks.get(execution.frames.len()) {
+            memory.close_frame(stack);
+        }
+        true
+    }
 }
