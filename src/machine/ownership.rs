@@ -227,6 +227,7 @@ impl Machine {
         // Objects that hold objects are worked off in a queue, however long the chain.
         let mut queue = vec![region];
         while let Some(container) = queue.pop() {
+            self.cancel_callbacks_in(container);
             let (fields, roots) = self.ledger.inside(container);
             for field in fields {
                 if let Some(held) = self.ledger.in_field(field) {

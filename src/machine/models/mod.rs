@@ -3,24 +3,36 @@
 //! A model gets a [`Call`] and answers with a value, or with a callback to run first. What has no model here has none
 //! at all: the run ends and names it. Start reading at [`Model`] and any family's `MODELS`.
 
+mod arena;
 mod call;
+mod checksum;
 mod continuation;
 mod control;
 mod cpumask;
 mod dynptr;
 mod graph;
 mod iter;
+mod iter_bits;
 mod local_storage;
 mod lock;
 mod map;
 mod misc;
 mod obj;
+mod packet;
+mod packet_shape;
 mod percpu;
+mod perf;
 mod print;
+mod probe;
 mod queue;
 mod rcu;
+mod redirect;
 mod ring;
+mod socket;
 mod task;
+mod text;
+mod timer;
+mod traced;
 
 use super::fault::Trap;
 use super::stepper::Machine;
@@ -124,7 +136,7 @@ impl Model {
     }
 
     const fn waiting(self, blocked: fn(&Machine, u32, &[u64; 5]) -> bool) -> Model {
-        Model { scheduling: Scheduling::Waits(blocked), is_fixed: |_, _| true, ..self }
+        Model { scheduling: Scheduling::Waits(blocked), ..self }
     }
 }
 
@@ -136,23 +148,35 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true, is_fixed: |_, _| false }
 }
 
-static FAMILIES: [&[Model]; 16] = [
+static FAMILIES: [&[Model]; 28] = [
+    arena::MODELS,
+    checksum::MODELS,
     control::MODELS,
     cpumask::MODELS,
     dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
+    iter_bits::MODELS,
     local_storage::MODELS,
     lock::MODELS,
     map::MODELS,
     misc::MODELS,
     obj::MODELS,
+    packet::MODELS,
+    packet_shape::MODELS,
     percpu::MODELS,
+    perf::MODELS,
     print::MODELS,
+    probe::MODELS,
     queue::MODELS,
     rcu::MODELS,
+    redirect::MODELS,
     ring::MODELS,
+    socket::MODELS,
     task::MODELS,
+    text::MODELS,
+    timer::MODELS,
+    traced::MODELS,
 ];
 
 /// All models.
