@@ -168,6 +168,13 @@ fn run_all(machine: &mut Machine, programs: &[String], args: &Args) -> Result<Ve
             if !returned {
                 return Ok(runs);
             }
+            for (name, cpu, end) in machine.run_callbacks()? {
+                let returned = matches!(end, End::Returned(_));
+                runs.push(ProgramRun { name, cpu, end });
+                if !returned {
+                    return Ok(runs);
+                }
+            }
             if args.grace_period == GracePeriods::AfterEach {
                 machine.end_grace_period();
             }

@@ -21,6 +21,8 @@ pub(super) enum Code {
     Alu64(AluOp),
     Alu32(AluOp),
     MoveSignExtended(Width, Size),
+    /// A pointer into an arena becomes user space's; `imm` is where user space has the arena.
+    CastUser,
     ByteSwap(Endian, Size),
     LoadImmediate,
     Load(Size),
@@ -31,6 +33,8 @@ pub(super) enum Code {
     Jump64(JumpOp),
     Jump32(JumpOp),
     MayGoto,
+    /// A legacy packet load at `imm`, plus `src` unless that is none (`immediate`).
+    LoadPacket(Size),
     /// A function of the program; `target` is its first slot.
     CallLocal,
     /// A helper or kfunc; `imm` is an index into [`LoadedProgram::calls`].
@@ -113,6 +117,8 @@ impl LoadedProgram {
 pub(super) trait Resolve {
     /// The value of the immediate, or why there is none.
     fn immediate(&mut self, source: ImmediateSource) -> Result<u64, String>;
+    /// Where user space has the object's arena; `None` if pointers into it stay as they are.
+    fn arena(&mut self) -> Result<Option<u64>, String>;
     /// The helper or kfunc that is called.
     fn call(&mut self, target: CallTarget) -> CallSite;
 }
@@ -218,7 +224,14 @@ impl LoadedProgram {
             Insn::MoveSignExtended { width, from, dst, src } => {
                 blank(Code::MoveSignExtended(width, from)).reading(src).writing(dst)
             }
-            Insn::AddressSpaceCast { .. } => self.unsupported("addr_space_cast (arenas)"),
+            Insn::AddressSpaceCast { dst, src, to, .. } => {
+                match resolve.arena() {
+                    Ok(Some(start)) if to != 0 => Op { imm: start, ..blank(Code::CastUser).reading(src).writing(dst) },
+                    // A program follows pointers by their low half.
+                    Ok(_) => blank(Code::Alu32(AluOp::Mov)).reading(src).writing(dst),
+                    Err(what) => self.unsupported(what),
+                }
+            }
             Insn::ByteSwap { dst, endian, size } => {
                 let mut lowered = blank(Code::ByteSwap(endian, size)).writing(dst);
                 lowered.reads |= bit(dst);
@@ -245,7 +258,13 @@ impl LoadedProgram {
                 lowered.writes |= op.fetched_into(src).map_or(0, bit);
                 lowered
             }
-            Insn::LoadPacket { .. } => self.unsupported("legacy packet loads (LD_ABS, LD_IND)"),
+            Insn::LoadPacket { size, index, offset } => {
+                let mut lowered = blank(Code::LoadPacket(size)).writing(Register::R0);
+                lowered.reads |= bit(Register::R6);
+                lowered.immediate = index.is_none();
+                lowered.imm = i64::from(offset) as u64;
+                index.map_or(lowered, |index| lowered.reading(index))
+            }
             Insn::Jump { offset } => blank(Code::Jump).at(slot, offset),
             Insn::JumpIf { width, op, dst, src, offset } => {
                 let code = if width == Width::W64 { Code::Jump64(op) } else { Code::Jump32(op) };

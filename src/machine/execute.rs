@@ -19,6 +19,8 @@ pub(super) enum Flow {
     CallLocal(u32),
     /// Run a helper or kfunc.
     Call(usize),
+    /// Load from the packet at that offset.
+    LoadPacket(Size, i32),
     /// The innermost frame returns.
     Exit,
 }
@@ -84,6 +86,10 @@ pub(super) fn execute(
             let value = alu::sign_extend(from, src);
             if width == Width::W64 { value } else { value & 0xffff_ffff }
         }
+        Code::CastUser => match src & 0xffff_ffff {
+            0 => 0,
+            low => op.imm & !0xffff_ffff | low,
+        },
         Code::ByteSwap(endian, size) => alu::byte_swap(endian, size, dst),
         Code::LoadImmediate => {
             next += 1;
@@ -97,6 +103,10 @@ pub(super) fn execute(
         Code::MayGoto => {
             execution.pc = may_goto(execution, op.target);
             return Ok(Flow::Next);
+        }
+        Code::LoadPacket(size) => {
+            let index = if op.immediate { 0 } else { src };
+            return Ok(Flow::LoadPacket(size, index.wrapping_add(op.imm) as i32));
         }
         Code::CallLocal => return Ok(Flow::CallLocal(op.target)),
         Code::Call => return Ok(Flow::Call(op.imm as usize)),
@@ -157,6 +167,9 @@ fn atomic(
         return Err(Box::new(Trap::Fault { kind: FaultKind::Misaligned, access, region }));
     }
     let (old, spot) = load(memory, size, address, reader)?;
+    if memory.arena.is_hole(spot.region) {
+        return Err(Trap::unsupported("an atomic access where an arena has no page"));
+    }
     let width = if size == Size::B8 { u64::MAX } else { 0xffff_ffff };
     let src = execution.registers[usize::from(op.src & 15)] & width;
     let new = alu::atomic(operation, old, src, execution.registers[0] & width);

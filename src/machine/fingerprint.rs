@@ -35,7 +35,7 @@ impl Machine {
         let locks = self.world.locks.iter();
         let locks = locks.fold(0u128, |sum, (&field, task)| sum.wrapping_add(wide(&(self.field(field), task))));
         let rest = wide(&(self.tasks_digest(), self.waiting_digest(), self.leaks().len(), self.world.digest(), more));
-        let maps: Vec<_> = self.maps.iter().map(|map| map.elements()).map(|all| wide(&format!("{all:?}"))).collect();
+        let maps: Vec<_> = self.maps.iter().map(|map| wide(&map.contents())).collect();
         wide(&(memory, references, locks, rest, maps, self.store_buffers.digest(self)))
     }
 

@@ -38,13 +38,19 @@ pub(super) mod errno {
     pub const E2BIG: i64 = -7;
     pub const EAGAIN: i64 = -11;
     pub const ENOMEM: i64 = -12;
+    pub const EACCES: i64 = -13;
     pub const EFAULT: i64 = -14;
     pub const EBUSY: i64 = -16;
     pub const EEXIST: i64 = -17;
+    pub const ENODEV: i64 = -19;
     pub const EINVAL: i64 = -22;
     pub const ENOSPC: i64 = -28;
     pub const ERANGE: i64 = -34;
+    pub const EDEADLK: i64 = -35;
     pub const EOPNOTSUPP: i64 = -95;
+    pub const EAFNOSUPPORT: i64 = -97;
+    pub const EALREADY: i64 = -114;
+    pub const ENOTSUPP: i64 = -524;
 }
 
 /// Update only if the key is new.
@@ -79,6 +85,8 @@ pub enum MapFamily {
     Ring,
     /// `BPF_MAP_TYPE_USER_RINGBUF`: user space never puts anything into it.
     UserRing,
+    /// `BPF_MAP_TYPE_ARENA`.
+    Arena,
     /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`: no event is ever open.
     PerfEvents,
     /// Storage attached to a task, cgroup, socket or inode.
@@ -127,6 +135,7 @@ fn family(map_type: u32) -> (MapFamily, bool, bool) {
         27 => (MapFamily::Ring, false, false),
         30 => (MapFamily::Bloom, false, false),
         31 => (MapFamily::UserRing, false, false),
+        33 => (MapFamily::Arena, false, false),
         _ => (MapFamily::Other, false, false),
     }
 }
@@ -212,6 +221,23 @@ impl MapState {
         array.chain(hash).chain(elements.trie.elements()).chain(storage).collect()
     }
 
+    /// Values of a queue or stack, the one that is taken first in front, or a ring buffer's records, oldest first, without
+    /// those that were discarded. None for other maps.
+    #[must_use]
+    pub fn values_without_keys(&self) -> Vec<Vec<u8>> {
+        match self.family {
+            MapFamily::Ring => self.consumable().map(|record| record.bytes.to_vec()).collect(),
+            MapFamily::Queue => self.elements.queue.values().map(<[u8]>::to_vec).collect(),
+            MapFamily::Stack => self.elements.queue.values().rev().map(<[u8]>::to_vec).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// All that is in the map, as a text that differs where it does.
+    pub(super) fn contents(&self) -> String {
+        format!("{:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring)
+    }
+
     /// Size of a key in bytes.
     #[must_use]
     pub fn key_size(&self) -> u32 {
@@ -260,7 +286,7 @@ impl Machine {
         }
     }
 
-    fn new_value(&mut self, map: u32, at: Option<Moment>) -> Result<RegionId, Box<Trap>> {
+    pub(super) fn new_value(&mut self, map: u32, at: Option<Moment>) -> Result<RegionId, Box<Trap>> {
         let cpus = self.cpu_count();
         let state = &mut self.maps[map as usize];
         let element = state.elements.next_element;
@@ -402,8 +428,7 @@ impl Machine {
 
     /// Frees an element that nothing finds any more; its kptrs are dropped at once (`check_and_free_fields`).
     fn retire_element(&mut self, map: u32, first: RegionId, at: Moment) -> Result<(), Box<Trap>> {
-        let copies = if self.maps[map as usize].per_cpu { self.cpu_count() } else { 1 };
-        for region in (first.0..first.0 + copies).map(RegionId) {
+        for region in self.copies(map, first) {
             self.drop_contents(region, at)?;
             self.free_after_grace_period(region, GracePeriod::Rcu, at);
         }
@@ -421,7 +446,27 @@ impl Machine {
         fields.iter().find(|field| field.kind == FieldKind::SpinLock).map(|field| field.offset)
     }
 
-    fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {
+    /// The regions of a value: one, or each CPU's.
+    pub(super) fn copies(&self, map: u32, first: RegionId) -> impl Iterator<Item = RegionId> + use<> {
+        let copies = if self.maps[map as usize].per_cpu { self.cpu_count() } else { 1 };
+        (first.0..first.0 + copies).map(RegionId)
+    }
+
+    /// The key of the element whose value is in a region.
+    pub(super) fn key_of(&self, map: u32, value: RegionId) -> Option<Box<[u8]>> {
+        match self.memory.region(value).kind {
+            RegionKind::MapValue { map: of, element, .. } if of == map => {
+                let state = &self.maps[map as usize];
+                match state.family {
+                    MapFamily::Array => Some(Box::new((element as u32).to_le_bytes())),
+                    _ => state.elements.hash.iter().find(|&(_, &region)| region == value).map(|(key, _)| key.clone()),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {
         RegionId(first.0 + if self.maps[map as usize].per_cpu { cpu } else { 0 })
     }
 
@@ -485,6 +530,9 @@ impl Machine {
     /// The address of a map's value at an offset, as a wide load names it.
     pub(super) fn direct_value(&mut self, map: u32, offset: u32) -> Result<u64, String> {
         let state = self.maps.get(map as usize).ok_or_else(|| format!("map {map}, which the object does not have"))?;
+        if state.family == MapFamily::Arena {
+            return self.arena_value(offset);
+        }
         if state.family != MapFamily::Array || state.per_cpu {
             return Err(format!("direct access to map {} of type {}", state.name, state.map_type));
         }

@@ -10,6 +10,8 @@
 //! neither imports the other. Start reading at [`Machine`], then [`memory::Memory`].
 
 pub mod alu;
+mod arena;
+mod callbacks;
 mod code;
 mod context;
 mod event;
@@ -36,6 +38,7 @@ mod transfer;
 pub mod types;
 mod world;
 
+pub use callbacks::{CallbackKind, PendingCallback};
 pub use code::LoadedProgram;
 pub use context::{FunctionRun, Input, Output, function_run};
 pub use event::{Access, AccessKind, Event, Order, Outcome, StepReport};

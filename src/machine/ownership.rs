@@ -227,6 +227,7 @@ impl Machine {
         // Objects that hold objects are worked off in a queue, however long the chain.
         let mut queue = vec![region];
         while let Some(container) = queue.pop() {
+            self.cancel_callbacks_in(container);
             let (fields, roots) = self.ledger.inside(container);
             for field in fields {
                 if let Some(held) = self.ledger.in_field(field) {
@@ -263,7 +264,7 @@ impl Machine {
         }
         let waiting = self.rcu.defer(region, kind, at);
         self.report.order(places::RCU, AccessKind::Change);
-        self.report.order(places::cache(at.cpu), AccessKind::Release);
+        self.report.order(places::cache(at.cpu), AccessKind::Atomic);
         for part in self.parts(region) {
             self.memory.retire(part, waiting, at);
             self.report.events.push(Event::Freed(part));

@@ -26,7 +26,9 @@ impl Resolve for Machine {
                 };
                 if variable.kind == ExternKind::Kfunc {
                     // Only a test whether the kernel has it takes a kfunc's address.
-                    let exists = Tables::embedded().kfunc(bare_name(&variable.name)).is_some();
+                    let name = bare_name(&variable.name);
+                    let exists = Tables::embedded().kfunc(name).is_some()
+                        || self.kernel_types().is_some_and(|types| types.find_function(name).is_some());
                     if !exists {
                         return Ok(0);
                     }
@@ -35,6 +37,10 @@ impl Resolve for Machine {
             }
             ImmediateSource::Function(_) => Err("a function outside the program".to_owned()),
         }
+    }
+
+    fn arena(&mut self) -> Result<Option<u64>, String> {
+        self.arena_start().map_err(|_| "more memory than the limit allows".to_owned())
     }
 
     fn call(&mut self, target: CallTarget) -> CallSite {

@@ -270,6 +270,7 @@ impl Machine {
             Ok(Flow::Next) => return Ok(Outcome::Ran),
             Ok(Flow::CallLocal(target)) => self.call_local(task, target),
             Ok(Flow::Call(site)) => self.call(task, site),
+            Ok(Flow::LoadPacket(size, offset)) => self.packet_load(task, size, offset),
             Ok(Flow::Exit) => self.exit(task),
             Err(trap) => self.context_access(task, trap),
         };
@@ -395,16 +396,9 @@ impl Machine {
     /// A task leaves such a section.
     pub(super) fn leave_rcu(&mut self, task: u32) {
         if self.rcu.reader(task).depth() == 1 {
-            self.note_leaving(task);
+            self.report.order(places::READERS, AccessKind::Release);
         }
         self.rcu.unlock(task);
-    }
-
-    /// That readers leave is seen by those caches of the allocator whose units they held back.
-    fn note_leaving(&mut self, task: u32) {
-        for cpu in self.rcu.held_back_by(task) {
-            self.report.order(places::cache(cpu), AccessKind::Release);
-        }
     }
 
     /// Makes a task idle: its sections end, and what its program still held is lost. That is a leak if the program
@@ -423,9 +417,15 @@ impl Machine {
             self.memory.close_frame(stack);
         }
         self.world.locks.retain(|_, &mut holder| holder != task);
-        self.note_leaving(task);
+        self.finish_callback(task);
+        self.report.order(places::READERS, AccessKind::Release);
         self.rcu.leave(task);
-        self.tasks[task as usize].execution = None;
+        let ended = self.tasks[task as usize].execution.take();
+        for (map, first) in ended.map_or(Vec::new(), |execution| execution.storage) {
+            for copy in self.copies(map, first) {
+                self.memory.reclaim(copy, self.steps);
+            }
+        }
     }
 
     /// Turns a trap into the end of the run, with where and when, and makes the task idle.

@@ -65,6 +65,8 @@ pub(super) struct Execution {
     pub lock: Option<(RegionId, u32)>,
     /// Tail calls made so far.
     pub tail_calls: u32,
+    /// Cgroup storage of this run: map, and region of the (first CPU's) value.
+    pub storage: Vec<(u32, RegionId)>,
 }
 
 /// What runs programs, one at a time, and stays on its CPU.
@@ -93,6 +95,7 @@ impl Execution {
             preempt_sections: 0,
             lock: None,
             tail_calls: 0,
+            storage: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::btf::{Btf, TypeId};
 
+use super::callbacks::Callbacks;
 use super::context::Context;
 use super::fault::Trap;
 use super::fingerprint::wide;
@@ -28,12 +29,15 @@ pub struct World {
     cgroup: Option<RegionId>,
     /// Contexts by task, until the task's next program begins.
     pub(super) contexts: BTreeMap<u32, Context>,
+    root_cgroup: Option<RegionId>,
     variables: BTreeMap<String, RegionId>,
     random: Vec<u64>,
     /// Calls of clocks so far.
     ticks: u64,
     /// Who holds which spin lock: place of the lock and CPU.
     pub(super) locks: BTreeMap<(RegionId, u32), u32>,
+    /// Timers and work items.
+    pub(super) callbacks: Callbacks,
 }
 
 impl World {
@@ -50,17 +54,19 @@ impl World {
         World {
             task: None,
             cgroup: None,
+            root_cgroup: None,
             contexts: BTreeMap::new(),
             variables: BTreeMap::new(),
             random: (0..cpus).map(state).collect(),
             ticks: 0,
             locks: BTreeMap::new(),
+            callbacks: Callbacks::default(),
         }
     }
 
     /// A digest of what changes while programs run.
     pub(super) fn digest(&self) -> u128 {
-        wide(&(&self.random, self.ticks))
+        wide(&(&self.random, self.ticks, self.callbacks.contents()))
     }
 
     /// The next random number of a CPU (xorshift64*).
@@ -133,6 +139,19 @@ impl World {
         cgroup.set("level", &1u32.to_le_bytes(), memory);
         self.cgroup = Some(cgroup.region);
         Ok(cgroup.region)
+    }
+}
+
+impl World {
+    /// The root of all cgroups: `level` 0. Its id is not modelled.
+    pub(super) fn root_cgroup(&mut self, memory: &mut Memory, btf: Option<&Btf>) -> Result<RegionId, Box<Trap>> {
+        if let Some(root) = self.root_cgroup {
+            return Ok(root);
+        }
+        let mut root = KernelStruct::new(memory, btf, "cgroup")?;
+        root.set("level", &0u32.to_le_bytes(), memory);
+        self.root_cgroup = Some(root.region);
+        Ok(root.region)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Storage attached to cgroups, tasks, sockets and inodes.
 
-use crate::machine::maps::errno;
+use crate::machine::maps::{MapFamily, errno};
 
 use super::{Answer, Call, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
+    helper("bpf_get_local_storage", 2, of_run),
     helper("bpf_cgrp_storage_get", 4, get),
     helper("bpf_cgrp_storage_delete", 2, delete),
     helper("bpf_task_storage_get", 4, get),
@@ -34,6 +35,26 @@ fn get(call: &mut Call<'_>) -> Modelled {
     let at = call.at;
     let value = call.machine.storage_get(map, owner, initial.as_deref(), flags & CREATE != 0, at)?;
     Ok(Answer::Value(value.map_or(0, |region| call.machine.memory.base(region))))
+}
+
+/// Storage of a cgroup and an attachment. A test run is attached to nothing and has one of its own
+/// (`bpf_test_run`, `net/bpf/test_run.c`).
+fn of_run(call: &mut Call<'_>) -> Modelled {
+    let map = call.machine.map_at(call.name, call.args[0])?;
+    if call.machine.maps[map as usize].family != MapFamily::CgroupStorage {
+        return call.bad("the map is no cgroup storage");
+    }
+    let known = call.execution()?.storage.iter().find(|(of, _)| *of == map).map(|&(_, region)| region);
+    let first = match known {
+        Some(first) => first,
+        None => {
+            let first = call.machine.new_value(map, Some(call.at))?;
+            call.execution()?.storage.push((map, first));
+            first
+        }
+    };
+    let copy = call.machine.own_copy(map, first, call.cpu);
+    Ok(Answer::Value(call.machine.memory.base(copy)))
 }
 
 fn delete(call: &mut Call<'_>) -> Modelled {

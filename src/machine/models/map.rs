@@ -1,20 +1,23 @@
 //! Maps: lookup, update, delete, and visiting each element.
 
-use crate::machine::event::{AccessKind, places};
-use crate::machine::fault::Trap;
+use crate::machine::event::{AccessKind, Event, places};
+use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::{MapFamily, errno};
 use crate::machine::memory::Contents;
+use crate::machine::ownership::Field;
 use crate::machine::region::RegionKind;
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
-use super::{Answer, Call, Continuation, Model, Modelled, helper};
+use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_map_lookup_elem", 2, lookup).relaxed(),
-    helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu).relaxed(),
-    helper("bpf_map_update_elem", 4, update),
+    helper("bpf_map_lookup_elem", 2, lookup).relaxed().fixed(),
+    helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu).relaxed().fixed(),
+    helper("bpf_map_update_elem", 4, update).waiting(waits_for_lock),
     helper("bpf_map_delete_elem", 2, delete),
     helper("bpf_for_each_map_elem", 4, for_each),
+    kfunc("bpf_map_sum_elem_count", 1, count),
 ];
 
 /// The map and the key that the first two arguments name.
@@ -74,14 +77,68 @@ fn lookup_percpu(call: &mut Call<'_>) -> Modelled {
     address(call, value)
 }
 
+/// `BPF_F_LOCK`: update under the value's spin lock.
+const LOCK: u64 = 4;
+/// `BPF_NOEXIST`: the element must be new.
+const NEW: u64 = 1;
+
+/// The lock of the element that an update with `BPF_F_LOCK` changes in its place.
+fn lock_of(machine: &mut Machine, map: u32, key: &[u8], flags: u64) -> Result<Option<Field>, Box<Trap>> {
+    let Some(offset) = machine.lock_offset(map).filter(|_| flags & LOCK != 0 && flags & NEW == 0) else {
+        return Ok(None);
+    };
+    if machine.maps[map as usize].per_cpu {
+        return Ok(None);
+    }
+    Ok(machine.map_lookup(map, key, 0)?.map(|region| (region, offset)))
+}
+
+/// Does another task hold the lock that this update needs?
+fn waits_for_lock(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
+    if args[3] & LOCK == 0 {
+        return false;
+    }
+    // Which lock it is takes a lookup; all that matters is whether one of the map's is held.
+    let Ok(map) = machine.map_at("", args[0]) else { return false };
+    let of_map =
+        |region| matches!(machine.memory.region(region).kind, RegionKind::MapValue { map: of, .. } if of == map);
+    machine.world.locks.iter().any(|(&(region, _), &holder)| holder != task && of_map(region))
+}
+
 fn update(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
     let size = call.machine.maps[map as usize].value_size();
+    if matches!(call.machine.maps[map as usize].family, MapFamily::Sockets | MapFamily::SocketHash) {
+        // The value is a socket; that of a packet has no protocol that could be redirected.
+        let is_packets = call.kernel_struct(call.region(call.args[2])?) == Some("bpf_sock");
+        let refused = Trap::unsupported(format!("{} with such a socket", call.name));
+        return if is_packets { Ok(Answer::Value(errno::EOPNOTSUPP as u64)) } else { Err(refused) };
+    }
     let value = call.read(call.args[2], size.into())?;
     touch_element(call, map, &key, AccessKind::Atomic);
     let (flags, at) = (call.args[3], call.at);
+    let lock = lock_of(call.machine, map, &key, flags)?;
+    if let Some((region, offset)) = lock {
+        match call.machine.world.locks.get(&(region, offset)) {
+            Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, region)),
+            Some(_) => return Ok(Answer::Blocked),
+            None => call.machine.report.events.push(Event::Lock { region, offset }),
+        }
+    }
     let result = call.machine.map_update(map, &key, &value, flags, at)?;
+    if let Some((region, offset)) = lock {
+        call.machine.report.events.push(Event::Unlock { region, offset });
+    }
     Ok(Answer::Value(result as u64))
+}
+
+/// Only hash maps count their elements (`map->elem_count`).
+fn count(call: &mut Call<'_>) -> Modelled {
+    let map = call.machine.map_at(call.name, call.args[0])?;
+    call.machine.report.order(places::elements(map), AccessKind::Observe);
+    let state = &call.machine.maps[map as usize];
+    let count = if state.family == MapFamily::Hash { state.elements().len() } else { 0 };
+    Ok(Answer::Value(count as u64))
 }
 
 fn delete(call: &mut Call<'_>) -> Modelled {

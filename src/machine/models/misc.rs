@@ -1,9 +1,10 @@
-//! Clocks, numbers, strings, reading kernel memory, and `bpf_loop`.
+//! Clocks, numbers, casts, and `bpf_loop`.
 
-use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
+use crate::machine::region::RegionKind;
 
-use super::{Answer, Call, Continuation, Model, Modelled, helper};
+use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_smp_processor_id", 0, |call| Ok(Answer::Value(call.cpu.into()))).local(),
@@ -14,10 +15,22 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_ktime_get_coarse_ns", 0, nanoseconds),
     helper("bpf_ktime_get_tai_ns", 0, nanoseconds),
     helper("bpf_jiffies64", 0, jiffies),
-    helper("bpf_probe_read_kernel", 3, probe_read),
-    helper("bpf_strncmp", 3, strncmp),
     helper("bpf_loop", 4, bpf_loop).local(),
+    // Another type for the same address: what can be read there decides the memory.
+    kfunc("bpf_rdonly_cast", 1, cast).local(),
 ];
+
+/// A socket or a context is there as programs see it, not as the kernel has it.
+fn cast(call: &mut Call<'_>) -> Modelled {
+    let region = call.machine.memory.at(call.args[0]).map(|spot| spot.region);
+    let is_view = region.is_some_and(|region| {
+        call.kernel_struct(region) == Some("bpf_sock") || call.machine.memory.region(region).kind == RegionKind::Context
+    });
+    if is_view {
+        return Err(Trap::unsupported("the kernel's own struct of a socket or context"));
+    }
+    Ok(Answer::Value(call.args[0]))
+}
 
 /// Most iterations of `bpf_loop` (`BPF_MAX_LOOPS`).
 const MAX_LOOPS: u32 = 8 * 1024 * 1024;
@@ -30,43 +43,6 @@ fn nanoseconds(call: &mut Call<'_>) -> Modelled {
 
 fn jiffies(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(call.machine.world.nanoseconds() / JIFFY))
-}
-
-/// Reading from an address that cannot be read gives zeros and an error number. What freed memory holds is not known.
-fn probe_read(call: &mut Call<'_>) -> Modelled {
-    let [to, size, from, ..] = call.args;
-    let size = u64::from(size as u32);
-    match call.read(from, size) {
-        Ok(bytes) => {
-            call.write(to, &bytes)?;
-            Ok(Answer::Value(0))
-        }
-        Err(trap) => match *trap {
-            Trap::Fault { kind: FaultKind::Null | FaultKind::Wild, .. } => {
-                call.write(to, &vec![0; size as usize])?;
-                Ok(Answer::Value(errno::EFAULT as u64))
-            }
-            Trap::Fault { kind, .. } => {
-                Err(Trap::unsupported(format!("{} where a plain read would be: {kind}", call.name)))
-            }
-            other => Err(Box::new(other)),
-        },
-    }
-}
-
-fn strncmp(call: &mut Call<'_>) -> Modelled {
-    let (first, size, second) = (call.args[0], u64::from(call.arg32(1)), call.args[2]);
-    for index in 0..size {
-        let left = call.read(first.wrapping_add(index), 1)?.first().copied().unwrap_or(0);
-        let right = call.read(second.wrapping_add(index), 1)?.first().copied().unwrap_or(0);
-        if left != right {
-            return Ok(Answer::Value(if left < right { -1i64 as u64 } else { 1 }));
-        }
-        if left == 0 {
-            break;
-        }
-    }
-    Ok(Answer::Value(0))
 }
 
 /// `bpf_loop` between two iterations.

@@ -75,7 +75,7 @@ impl Directive {
 }
 
 /// The text, or `None` where the kernel refuses the format.
-fn expand(call: &mut Call<'_>, format: &[u8], values: &[u64]) -> Result<Option<Vec<u8>>, Box<Trap>> {
+pub(super) fn expand(call: &mut Call<'_>, format: &[u8], values: &[u64]) -> Result<Option<Vec<u8>>, Box<Trap>> {
     let mut text = Vec::new();
     let mut values = values.iter().copied();
     let mut rest = format.iter().copied().peekable();

@@ -1,10 +1,14 @@
 //! The current task and cgroup, and references to them.
 
 use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::maps::errno;
 use crate::machine::story::RegionId;
 use crate::machine::world::CGROUP_ID;
 
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
+
+/// Highest process id (`PID_MAX_LIMIT`).
+const MAX_PID: u32 = 4 << 20;
 
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_current_pid_tgid", 0, pid_tgid).local(),
@@ -17,6 +21,14 @@ pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_task_release", 1, |call| release(call, "task_struct")),
     kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")),
     kfunc("bpf_cgroup_release", 1, |call| release(call, "cgroup")),
+    kfunc("bpf_task_from_pid", 1, task_from_pid),
+    kfunc("bpf_cgroup_from_id", 1, cgroup_from_id),
+    kfunc("bpf_cgroup_ancestor", 2, cgroup_ancestor),
+    kfunc("bpf_task_under_cgroup", 2, task_under_cgroup),
+    // There are no hierarchies of the first version.
+    kfunc("bpf_task_get_cgroup1", 2, |_| Ok(Answer::Value(0))).local(),
+    helper("bpf_get_current_ancestor_cgroup_id", 1, ancestor_id).local(),
+    helper("bpf_current_task_under_cgroup", 2, current_under_cgroup),
 ];
 
 fn pid_tgid(call: &mut Call<'_>) -> Modelled {
@@ -37,12 +49,89 @@ fn comm(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(0))
 }
 
-fn current_task(call: &mut Call<'_>) -> Modelled {
+/// The region of the current task.
+pub(super) fn current(call: &mut Call<'_>) -> Result<RegionId, Box<Trap>> {
     let machine = &mut *call.machine;
     let options = machine.options.clone();
     let types = options.kernel_types.clone().or_else(|| machine.object.btf.clone());
-    let task = machine.world.task(&mut machine.memory, types.as_deref(), &options)?;
-    Ok(Answer::Value(machine.memory.base(task)))
+    machine.world.task(&mut machine.memory, types.as_deref(), &options)
+}
+
+/// The cgroup that the current task is in, and the root above it.
+pub(super) fn cgroups(call: &mut Call<'_>) -> Result<[RegionId; 2], Box<Trap>> {
+    let machine = &mut *call.machine;
+    let types = machine.options.kernel_types.clone().or_else(|| machine.object.btf.clone());
+    let own = machine.world.cgroup(&mut machine.memory, types.as_deref())?;
+    Ok([own, machine.world.root_cgroup(&mut machine.memory, types.as_deref())?])
+}
+
+fn current_task(call: &mut Call<'_>) -> Modelled {
+    let task = current(call)?;
+    Ok(Answer::Value(call.machine.memory.base(task)))
+}
+
+/// A new reference, as a pointer.
+fn acquired(call: &mut Call<'_>, region: RegionId) -> Modelled {
+    call.acquire(region);
+    Ok(Answer::Value(call.machine.memory.base(region)))
+}
+
+fn task_from_pid(call: &mut Call<'_>) -> Modelled {
+    let pid = call.arg32(0);
+    if pid == call.machine.options.tid {
+        let task = current(call)?;
+        return acquired(call, task);
+    }
+    if pid == 0 || pid > MAX_PID {
+        return Ok(Answer::Value(0));
+    }
+    Err(Trap::unsupported("bpf_task_from_pid of another task than the current one"))
+}
+
+fn cgroup_from_id(call: &mut Call<'_>) -> Modelled {
+    if call.args[0] != CGROUP_ID {
+        return Err(Trap::unsupported("bpf_cgroup_from_id of another cgroup than the current one"));
+    }
+    let [own, _] = cgroups(call)?;
+    acquired(call, own)
+}
+
+fn cgroup_ancestor(call: &mut Call<'_>) -> Modelled {
+    let region = wanted(call, "cgroup")?;
+    let all = cgroups(call)?;
+    let Some(below) = all.iter().position(|&cgroup| cgroup == region) else {
+        return Err(Trap::unsupported("ancestors of another cgroup than the current one"));
+    };
+    // From the cgroup itself up: the root's level is 0.
+    let level = call.arg32(1) as usize;
+    match all[below..].iter().rev().nth(level) {
+        Some(&ancestor) => acquired(call, ancestor),
+        None => Ok(Answer::Value(0)),
+    }
+}
+
+fn task_under_cgroup(call: &mut Call<'_>) -> Modelled {
+    let task = wanted(call, "task_struct")?;
+    let ancestor = call.region(call.args[1])?;
+    if task != current(call)? || !cgroups(call)?.contains(&ancestor) {
+        return Err(Trap::unsupported("bpf_task_under_cgroup of other tasks or cgroups than the current ones"));
+    }
+    Ok(Answer::Value(1))
+}
+
+fn ancestor_id(call: &mut Call<'_>) -> Modelled {
+    match call.arg32(0) as i32 {
+        1 => Ok(Answer::Value(CGROUP_ID)),
+        0 => Err(Trap::unsupported("the id of the root cgroup")),
+        _ => Ok(Answer::Value(0)),
+    }
+}
+
+/// No cgroup is ever put into such a map.
+fn current_under_cgroup(call: &mut Call<'_>) -> Modelled {
+    let map = call.machine.map_at(call.name, call.args[0])?;
+    let inside = call.arg32(1) < call.machine.maps[map as usize].max_entries();
+    Ok(Answer::Value(if inside { errno::EAGAIN } else { errno::E2BIG } as u64))
 }
 
 fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {

@@ -1,0 +1,236 @@
+//! Callbacks that run later: timers and work queues (`bpf_timer_*`, `bpf_wq_*`, `kernel/bpf/helpers.c`, Linux 6.12).
+//!
+//! A program starts one in a map's value; a scheduler decides when it runs, as a task of its own on the CPU that started
+//! it. A timer's callback is a soft interrupt: a reader of RCU that may not sleep. A work item's is a sleepable program.
+//! Start at [`Machine::pending_callbacks`] and [`Machine::start_callback`].
+//!
+//! Deleting a value stops what is in it, without waiting for a callback that runs already.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::event::{Access, AccessKind, places};
+use super::fault::{End, Trap};
+use super::memory::{Allocator, Contents};
+use super::ownership::Field;
+use super::region::RegionKind;
+use super::setup::SetupError;
+use super::stepper::Machine;
+use super::story::RegionId;
+use super::task::{Execution, Then};
+
+/// What runs a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallbackKind {
+    /// A `bpf_timer`, in a soft interrupt.
+    Timer,
+    /// A `bpf_wq`, in a kernel thread.
+    Work,
+}
+
+/// Bytes of a `bpf_timer` or `bpf_wq`.
+pub(super) const FIELD_SIZE: u32 = 16;
+
+/// A timer or work item that was initialised.
+#[derive(Clone, Debug)]
+pub(super) struct Callback {
+    pub kind: CallbackKind,
+    /// The map that its value is in.
+    pub map: u32,
+    /// The key of that value.
+    pub key: Box<[u8]>,
+    /// The program whose callback it is, by index; none until one is set, and none after it was cancelled.
+    pub program: Option<u32>,
+    /// The callback's address.
+    pub function: u64,
+    /// Since when it is to run, if it is.
+    pub pending: Option<Pending>,
+    /// The task that runs the callback now.
+    pub running: Option<u32>,
+    /// Tasks that wait in a callback on their CPU for this one's end.
+    pub cancelling: Vec<u32>,
+}
+
+/// A callback that was started and has not run yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// The CPU that it runs on.
+    pub cpu: u32,
+    /// When it is due, in nanoseconds of the machine's clock; work is due at once.
+    pub due: u64,
+}
+
+/// All timers and work items, by where they are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Callbacks {
+    pub all: BTreeMap<Field, Callback>,
+    /// The task on each CPU that runs callbacks and is idle.
+    idle: BTreeMap<u32, Vec<u32>>,
+}
+
+/// A callback that could run now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingCallback {
+    /// The timer or work item: region of the map's value and offset in it.
+    pub field: Field,
+    /// What runs it.
+    pub kind: CallbackKind,
+    /// The CPU that it will run on.
+    pub cpu: u32,
+    /// When it is due, in nanoseconds of the machine's clock; 0 for work.
+    pub due: u64,
+}
+
+impl Callbacks {
+    /// The timer whose callback a task runs.
+    pub fn run_by(&self, task: u32) -> Option<Field> {
+        self.all.iter().find(|(_, callback)| callback.running == Some(task)).map(|(&field, _)| field)
+    }
+
+    /// All that the future depends on, as a text.
+    pub fn contents(&self) -> String {
+        format!("{:?}", self.all)
+    }
+}
+
+impl Machine {
+    /// Callbacks that were started and can run now, in the order in which they are due. A callback does not run beside
+    /// itself, and no timer's while its CPU holds a lock (which turns interrupts off) or runs another timer's.
+    #[must_use]
+    pub fn pending_callbacks(&self) -> Vec<PendingCallback> {
+        let pending = self.world.callbacks.all.iter().filter_map(|(&field, callback)| {
+            let Pending { cpu, due } = callback.pending.filter(|_| callback.running.is_none())?;
+            let free = callback.kind == CallbackKind::Work || !self.keeps_interrupts_off(cpu);
+            free.then_some(PendingCallback { field, kind: callback.kind, cpu, due })
+        });
+        let mut pending: Vec<_> = pending.collect();
+        pending.sort_by_key(|callback| (callback.due, callback.field));
+        pending
+    }
+
+    fn keeps_interrupts_off(&self, cpu: u32) -> bool {
+        let locks = self.world.locks.values().any(|&task| self.cpu_of(task) == cpu);
+        let mut timers = self.world.callbacks.all.values().filter(|callback| callback.kind == CallbackKind::Timer);
+        locks || timers.any(|timer| timer.running.is_some_and(|task| self.cpu_of(task) == cpu))
+    }
+
+    /// Begins a callback of [`Machine::pending_callbacks`] and returns the task that runs it; `None` if it is not
+    /// pending any more.
+    ///
+    /// # Errors
+    /// [`SetupError::Memory`].
+    pub fn start_callback(&mut self, field: Field) -> Result<Option<u32>, SetupError> {
+        let too_big = |_| SetupError::Memory(String::from("the callbacks"));
+        let Some(callback) = self.world.callbacks.all.get(&field).cloned() else { return Ok(None) };
+        let (Some(Pending { cpu, .. }), Some(program)) = (callback.pending, callback.program) else { return Ok(None) };
+        let Some(program) = self.programs.get(program as usize).map(Arc::clone) else { return Ok(None) };
+        let Some(slot) = program.function_slot(callback.function) else { return Ok(None) };
+        let task = self.callback_task(cpu)?;
+        self.report.clear();
+        self.memory.allocator = Allocator::task(task, cpu);
+        let key = self.callback_key(&callback).map_err(too_big)?;
+        let memory = &self.memory;
+        let args = [self.maps[callback.map as usize].handle, key, field.0].map(|region| memory.base(region));
+        let state = &mut self.tasks[task as usize];
+        state.execution = Some(Execution::new(program));
+        state.push(&mut self.memory, slot, 0, Then::Finish).map_err(too_big)?;
+        if let Some(execution) = &mut state.execution {
+            execution.registers[1..4].copy_from_slice(&args);
+            execution.known |= 0b1110;
+        }
+        self.report.order(places::RCU, AccessKind::Observe);
+        match callback.kind {
+            CallbackKind::Timer => self.rcu.lock(task),
+            CallbackKind::Work => self.rcu.lock_trace(task),
+        }
+        // What was done before the start is seen by the callback.
+        let (region, offset) = field;
+        self.report.accesses.push(Access { region, offset, size: FIELD_SIZE, kind: AccessKind::Atomic });
+        if let Some(callback) = self.world.callbacks.all.get_mut(&field) {
+            callback.pending = None;
+            callback.running = Some(task);
+        }
+        Ok(Some(task))
+    }
+
+    /// Runs each callback that is pending now and due within a tenth of a second, to its end, one after the other; those
+    /// that they start stay pending. For each its function's name, its CPU and how it ended; the last one may not have
+    /// returned.
+    ///
+    /// # Errors
+    /// [`SetupError::Memory`].
+    pub fn run_callbacks(&mut self) -> Result<Vec<(String, u32, End)>, SetupError> {
+        const SOON: u64 = 100_000_000;
+        let mut ends = Vec::new();
+        let pending = self.pending_callbacks();
+        if pending.is_empty() {
+            return Ok(ends);
+        }
+        let until = self.world.nanoseconds() + SOON;
+        for callback in pending.into_iter().filter(|callback| callback.due <= until) {
+            let name = self.callback_name(callback.field).unwrap_or_default();
+            let Some(task) = self.start_callback(callback.field)? else { continue };
+            let end = self.run(task);
+            let returned = matches!(end, End::Returned(_));
+            ends.push((name, callback.cpu, end));
+            if !returned {
+                break;
+            }
+        }
+        Ok(ends)
+    }
+
+    /// The name of the function that is the callback of a timer or work item; `None` if it has none.
+    #[must_use]
+    pub fn callback_name(&self, field: Field) -> Option<String> {
+        let callback = self.world.callbacks.all.get(&field)?;
+        let program = self.programs.get(callback.program? as usize)?;
+        let slot = program.function_slot(callback.function)?;
+        program.source().function_at(slot as usize).map(|function| function.name.clone())
+    }
+
+    /// An idle task for callbacks on that CPU.
+    fn callback_task(&mut self, cpu: u32) -> Result<u32, SetupError> {
+        match self.world.callbacks.idle.get_mut(&cpu).and_then(Vec::pop) {
+            Some(task) => Ok(task),
+            None => self.add_task(cpu),
+        }
+    }
+
+    /// The region in which the callback sees the key of its value.
+    fn callback_key(&mut self, callback: &Callback) -> Result<RegionId, Box<Trap>> {
+        let (map, size) = (callback.map, callback.key.len() as u32);
+        let region = self.memory.allocate(RegionKind::MapKey { map }, size, Contents::Zero, None)?;
+        self.memory.poke(region, 0, &callback.key);
+        self.memory.freeze(region);
+        Ok(region)
+    }
+
+    /// Notes that the callback which a task ran has ended, if it ran one.
+    pub(super) fn finish_callback(&mut self, task: u32) {
+        if let Some(field) = self.world.callbacks.run_by(task) {
+            let cpu = self.cpu_of(task);
+            let callbacks = &mut self.world.callbacks;
+            callbacks.idle.entry(cpu).or_default().push(task);
+            if let Some(callback) = callbacks.all.get_mut(&field) {
+                callback.running = None;
+            }
+            let (region, offset) = field;
+            self.report.accesses.push(Access { region, offset, size: FIELD_SIZE, kind: AccessKind::Atomic });
+        }
+    }
+
+    /// Stops the timers and work items in a value that is deleted or overwritten (`bpf_timer_cancel_and_free`).
+    pub(super) fn cancel_callbacks_in(&mut self, region: RegionId) {
+        if self.world.callbacks.all.is_empty() {
+            return;
+        }
+        let fields: Vec<Field> =
+            self.world.callbacks.all.range((region, 0)..=(region, u32::MAX)).map(|(&field, _)| field).collect();
+        for field in fields {
+            self.world.callbacks.all.remove(&field);
+            let (region, offset) = field;
+            self.report.accesses.push(Access { region, offset, size: FIELD_SIZE, kind: AccessKind::Atomic });
+        }
+    }
+}
