@@ -1,6 +1,9 @@
 //! Clocks, numbers, casts, and `bpf_loop`.
 
+use crate::btf::TypeId;
+use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
+use crate::machine::region::RegionKind;
 
 use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 
@@ -14,8 +17,7 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_ktime_get_tai_ns", 0, nanoseconds),
     helper("bpf_jiffies64", 0, jiffies),
     helper("bpf_loop", 4, bpf_loop).local(),
-    // Another type for the same address: what can be read there decides the memory.
-    kfunc("bpf_rdonly_cast", 1, |call| Ok(Answer::Value(call.args[0]))).local(),
+    kfunc("bpf_rdonly_cast", 2, cast).local(),
 ];
 
 /// Most iterations of `bpf_loop` (`BPF_MAX_LOOPS`).
@@ -29,6 +31,26 @@ fn nanoseconds(call: &mut Call<'_>) -> Modelled {
 
 fn jiffies(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(call.machine.world.nanoseconds() / JIFFY))
+}
+
+/// Another type for the same address. Structs of the kernel have the layout that they are modelled with and no other: a
+/// `struct bpf_sock` stands where the kernel has a `struct sock`.
+fn cast(call: &mut Call<'_>) -> Modelled {
+    let (address, wanted) = (call.args[0], TypeId(call.arg32(1)));
+    let machine = &*call.machine;
+    if let Some(spot) = machine.memory.at(address) {
+        let wanted = machine.kernel_types().and_then(|btf| Some(btf.get(wanted)?.name().to_owned()));
+        let given = match &machine.memory.region(spot.region).kind {
+            RegionKind::KernelObject { name, .. } => Some(name.to_string()),
+            RegionKind::Context => Some("of the context".to_owned()),
+            _ => None,
+        };
+        if let Some(given) = given.filter(|given| wanted.as_ref() != Some(given)) {
+            let wanted = wanted.unwrap_or_else(|| "of an unknown type".to_owned());
+            return Err(Trap::unsupported(format!("a cast of struct {given} to struct {wanted}")));
+        }
+    }
+    Ok(Answer::Value(address))
 }
 
 /// `bpf_loop` between two iterations.
