@@ -179,3 +179,46 @@ impl Skews {
         u32::try_from((self.0 >> 32) & mask).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skews_are_bounded_differ_and_come_again_for_the_same_seed() {
+        let skews = |seed| {
+            let mut skews = Skews::seeded(seed);
+            (0..100).map(|_| skews.next()).collect::<Vec<_>>()
+        };
+        assert_eq!(skews(7), skews(7));
+        assert_ne!(skews(7), skews(9));
+        assert!(skews(0).iter().all(|&skew| skew < 1 << 10));
+        assert!(skews(0).iter().any(|&skew| skew == 0) && skews(0).iter().any(|&skew| skew > 1));
+    }
+
+    #[test]
+    fn nobody_leaves_a_meeting_before_all_have_come() {
+        const ROUNDS: usize = 50;
+        let meeting = Meeting::of(3);
+        let entered = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for round in 1..=ROUNDS {
+                        entered.fetch_add(1, Ordering::SeqCst);
+                        meeting.wait();
+                        assert!(entered.load(Ordering::SeqCst) >= 3 * round);
+                    }
+                });
+            }
+        });
+        assert_eq!(entered.load(Ordering::SeqCst), 3 * ROUNDS);
+    }
+
+    #[test]
+    fn a_test_run_that_fails_is_told_by_name() {
+        let run = TestRun { name: "absent".into(), fd: -1, context: Vec::new(), packet: Vec::new(), repeat: 1 };
+        let answer = obey(Order::Alone(run), &[], &Meeting::of(1));
+        assert!(answer.is_err_and(|error| error.contains("absent")));
+    }
+}

@@ -16,7 +16,7 @@ use super::target::LoadedScenario;
 use crate::explore::finding::Finding;
 use crate::explore::result::Shard;
 use crate::explore::schedule::Schedule;
-use crate::explore::search::{Control, Ended, Progress, SearchOptions, SearchResult, Strategy, search};
+use crate::explore::search::{Control, Progress, SearchOptions, SearchResult, Strategy, search};
 use crate::explore::shrink::shrink;
 use crate::explore::simulation::Simulation;
 use crate::explore::system::Choice;

@@ -102,3 +102,26 @@ pub fn linear_extensions(run: &Causality, actors: usize) -> Option<f64> {
     }
     ways.into_values().next()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explore::toy::{Op, Toy};
+
+    #[test]
+    fn systems_without_variance_are_estimated_exactly() {
+        let alone = Toy::new((0..3).map(|actor| vec![Op::Write(actor, 1)]).collect(), 3, 0);
+        let guess = estimate(alone, 0, 8, 100).expect("a toy keeps to its contract");
+        assert_eq!((guess.schedules.round(), guess.traces.map(f64::round)), (6.0, Some(1.0)));
+        let guess = estimate(Toy::race(2, 1), 0, 8, 100).expect("a toy keeps to its contract");
+        assert_eq!((guess.schedules.round(), guess.traces.map(f64::round)), (2.0, Some(2.0)));
+    }
+
+    #[test]
+    fn the_average_comes_near_the_truth() {
+        // 8! / (4! 4!) = 70 schedules, all of them traces.
+        let guess = estimate(Toy::race(2, 4), 1, 2000, 100).expect("a toy keeps to its contract");
+        assert!((65.0..75.0).contains(&guess.schedules), "{guess:?}");
+        assert!(guess.traces.is_some_and(|traces| (65.0..75.0).contains(&traces)), "{guess:?}");
+    }
+}

@@ -26,3 +26,5 @@ pub mod toy;
 
 #[cfg(test)]
 mod exactness;
+#[cfg(test)]
+mod search_tests;

@@ -274,3 +274,104 @@ fn merge_coverage(into: &mut Coverage, other: Coverage) -> Result<(), MergeError
     into.most_steps = into.most_steps.max(other.most_steps);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coverage(shard: Option<Shard>, explored: u64) -> Coverage {
+        Coverage {
+            policy: "dpor".to_owned(),
+            unit: Unit::Traces,
+            complete: true,
+            explored,
+            cut: 0,
+            stuck: 1,
+            in_vain: 0,
+            random_runs: 0,
+            preemptions: None,
+            most_steps: explored,
+            shards: shard.into_iter().collect(),
+            estimate: None,
+        }
+    }
+
+    fn share(number: u32, part: u64, steps: u64) -> Vec<Record> {
+        let at = Position { part, run: 0 };
+        let finding = FindingRecord {
+            key: "leak".to_owned(),
+            detail: serde_json::json!({ "share": number }),
+            runs: 2,
+            first_at: at,
+            first: format!("first of {number}"),
+            shortest_steps: steps,
+            shortest_at: at,
+            shortest: format!("shortest of {number}"),
+        };
+        let outcome =
+            OutcomeRecord { outcome: "x = 1".to_owned(), runs: 3, at, schedule: format!("outcome of {number}") };
+        let shard = Shard { number, count: 2 };
+        vec![Record::Finding(finding), Record::Outcome(outcome), Record::Coverage(coverage(Some(shard), 100))]
+    }
+
+    #[test]
+    fn shards_merge_to_the_whole_whatever_their_order() {
+        let (one, two) = (share(1, 4, 9), share(2, 3, 11));
+        let merged = merge([one.clone(), two.clone()].concat()).expect("shares of one search");
+        assert_eq!(merged, merge([two, one].concat()).expect("shares of one search"));
+        let [Record::Finding(finding), Record::Outcome(outcome), Record::Coverage(coverage)] = &merged[..] else {
+            panic!("{merged:?}")
+        };
+        assert_eq!(
+            (finding.runs, finding.first.as_str(), finding.shortest.as_str()),
+            (4, "first of 2", "shortest of 1")
+        );
+        assert_eq!((outcome.runs, outcome.schedule.as_str()), (6, "outcome of 2"));
+        assert_eq!((coverage.explored, coverage.stuck, coverage.shards.len()), (200, 2, 0));
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let twice = merge([share(1, 0, 1), share(1, 0, 1)].concat()).expect_err("twice");
+        assert_eq!(twice.to_string(), "share 1/2 is there twice");
+        let whole = merge([share(1, 0, 1), vec![Record::Coverage(coverage(None, 5))]].concat()).expect_err("whole");
+        assert!(whole.to_string().starts_with("these are shares of different searches"), "{whole}");
+    }
+
+    #[test]
+    fn a_record_is_a_line_that_comes_back() {
+        for record in share(1, 0, 1) {
+            let line = serde_json::to_string(&record).expect("serialisable");
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Record>(&line).expect("our own"), record);
+        }
+    }
+
+    #[test]
+    fn coverage_is_a_statement() {
+        let text = |coverage: &Coverage| coverage.to_string();
+        let mut coverage = coverage(None, 214);
+        assert_eq!(text(&coverage), "all 214 traces (schedules up to the order of independent steps)");
+        coverage.unit = Unit::Schedules;
+        coverage.preemptions = Some(2);
+        assert_eq!(text(&coverage), "all 214 schedules with at most 2 preemptions");
+        (coverage.unit, coverage.preemptions, coverage.complete) = (Unit::Runs, None, false);
+        coverage.explored = 10_000;
+        assert_eq!(text(&coverage), "10000 runs of unknown many");
+        coverage.unit = Unit::Traces;
+        coverage.shards = vec![Shard { number: 2, count: 8 }];
+        assert_eq!(
+            text(&coverage),
+            "10000 traces (schedules up to the order of independent steps) of unknown many in share 2/8"
+        );
+    }
+
+    #[test]
+    fn a_shard_is_read_as_it_is_written() {
+        assert_eq!("2/8".parse(), Ok(Shard { number: 2, count: 8 }));
+        for bad in ["0/8", "9/8", "1", "a/b", ""] {
+            let error = bad.parse::<Shard>().expect_err("no share").to_string();
+            assert!(error.ends_with("write K/N, with K from 1 to N"), "{error}");
+        }
+    }
+}

@@ -26,7 +26,7 @@ use super::system::System;
 /// How schedules are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Strategy {
-    /// A few hundred runs of PCT and URW; then every trace, if the estimate says that they are not too many; else more runs of both.
+    /// Some runs of PCT and URW; then every trace, if the estimate says that they are not too many; else more runs of both.
     #[default]
     Automatic,
     /// One run, a step each in turn.
@@ -88,7 +88,7 @@ impl Default for SearchOptions {
 /// Runs of a random strategy, unless told otherwise.
 pub const RANDOM_RUNS: u64 = 10_000;
 /// Runs of the automatic strategy before it looks for all traces, and in all if these are too many.
-const HUNT: u64 = 256;
+const HUNT: u64 = 64;
 const HUNT_ONLY: u64 = 100_000;
 /// Traces that the automatic strategy sets out to explore.
 const MANY_TRACES: f64 = 5e6;
@@ -367,7 +367,7 @@ impl<S: System, M: Fn() -> S + Sync> Search<'_, M> {
 
     fn automatic(&mut self) -> Result<SearchResult<S::Finding>, SearchError> {
         let mut all = Collection::default();
-        let hunt = HUNT.min(self.options.schedules.unwrap_or(HUNT));
+        let hunt = HUNT.min(self.options.schedules.map_or(HUNT, |most| most / 2));
         let ended = self.sample(0..hunt, &mut all)?;
         if ended != Ended::Exhausted {
             return Ok(self.result(all, 0, "pct and urw", Unit::Runs, false, ended, None));

@@ -15,7 +15,7 @@ use rustc_hash::{FxBuildHasher, FxHasher};
 
 use super::finding::{Finding, RacingAccess};
 use super::observe::observe;
-use super::system::{Actor, Choice, Ending, System, Touch, TouchKind, Waiting};
+use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
 use crate::machine::{AccessKind, End, Input, Machine, Moment, Outcome};
 use crate::scenario::{Judgement, Observation};
 
@@ -85,8 +85,8 @@ pub struct Simulation {
     /// The shared instruction of each step so far.
     steps: Vec<Moment>,
     failed: Option<Finding>,
-    /// Would the last step have touched the same whatever other tasks had done?
-    fixed: bool,
+    /// How far the last step depended on what others had done.
+    stability: Stability,
     seen: HashMap<u64, Seen, FxBuildHasher>,
     /// Machine states that kept what must always hold.
     kept: HashMap<u64, Option<Finding>, FxBuildHasher>,
@@ -235,9 +235,17 @@ impl Simulation {
         }
     }
 
+    fn stability_of_next(&self, task: u32) -> Stability {
+        match (self.machine.next_is_fixed(task), self.machine.may_wait_for_stores(task)) {
+            (true, false) => Stability::Fixed,
+            (true, true) => Stability::Held,
+            (false, _) => Stability::Varies,
+        }
+    }
+
     fn step(&mut self, choice: Choice) -> Result<(), Finding> {
         self.touches.clear();
-        self.fixed = false;
+        self.stability = Stability::Fixed;
         if let Some(cpu) = self.buffer(choice.actor) {
             self.steps.push(self.machine.oldest_store(cpu));
             self.machine.flush_one(cpu);
@@ -245,7 +253,7 @@ impl Simulation {
             return self.check_always();
         }
         let task = usize::from(choice.actor.0);
-        self.fixed = !self.machine.has_store_buffers() && self.machine.next_is_plain(self.on_machine(task));
+        self.stability = self.stability_of_next(self.on_machine(task));
         let done = if self.machine.is_running(self.on_machine(task)) {
             self.steps.push(self.machine.moment(self.on_machine(task)));
             self.execute(task, choice.branch)
@@ -381,8 +389,8 @@ impl System for Simulation {
         &self.touches
     }
 
-    fn is_fixed(&self) -> bool {
-        self.fixed
+    fn stability(&self) -> Stability {
+        self.stability
     }
 
     fn ending(&mut self) -> Ending<Finding> {

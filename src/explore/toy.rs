@@ -326,3 +326,23 @@ impl System for Toy {
         format!("actor {}", actor.0)
     }
 }
+
+impl Toy {
+    /// Two actors of whom one publishes, takes back and publishes again, and the other fails if it looks once after each: three switches in
+    /// order, in the middle of steps that have nothing to do with it.
+    #[must_use]
+    pub fn republish() -> Toy {
+        let publisher = [
+            Op::Add(3, 1),
+            Op::Swap(0, 1),
+            Op::Add(3, 1),
+            Op::Swap(0, 2),
+            Op::Add(3, 1),
+            Op::Swap(0, 1),
+            Op::Add(3, 1),
+        ];
+        let look = |seen| [Op::Add(4, 1), Op::Acquire(0), Op::SkipUnless(seen), Op::Add(2, 1)];
+        let reader = [look(1), look(2), look(1)].concat();
+        Toy::new(vec![publisher.to_vec(), [reader, vec![Op::Fail(2, 3)]].concat()], 5, 0).with_fixed_failures()
+    }
+}

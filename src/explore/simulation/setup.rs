@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{Job, Progress, Script, Simulation, Start};
 use crate::explore::finding::Finding;
+use crate::explore::system::Stability;
 use crate::machine::{End, Input, Machine, MachineOptions, SetupError};
 use crate::object::Object;
 use crate::scenario::names::Names;
@@ -106,7 +107,7 @@ impl Simulation {
             touches: Vec::new(),
             steps: Vec::new(),
             failed: None::<Finding>,
-            fixed: false,
+            stability: Stability::Varies,
             seen: HashMap::default(),
             kept: HashMap::default(),
         })
