@@ -160,6 +160,7 @@ fn programs_run_and_maps_come_back() -> Result<(), Failed> {
     let request = TestRunRequest {
         globals: vec![set("my_pid", GlobalValue::Pid), set("step", GlobalValue::Int(3))],
         steps: ["counts", "doubles", "counts", "returns_seven"].map(step).into(),
+        companions: Vec::new(),
         timeout_seconds: 60,
     };
     let mut judge = Judge::new(image()?, options()?);

@@ -46,10 +46,32 @@ fn dump(object: &Object, map: &Map) -> MapDump {
         | sys::BPF_MAP_TYPE_LRU_HASH
         | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH
         | sys::BPF_MAP_TYPE_LPM_TRIE => reader.walk(&mut dump),
+        sys::BPF_MAP_TYPE_QUEUE | sys::BPF_MAP_TYPE_STACK => reader.empty(&mut dump),
+        sys::BPF_MAP_TYPE_RINGBUF => reader.consume(&mut dump),
         _ => Err("maps of this type are not read".into()),
     };
     dump.error = outcome.err();
     dump
+}
+
+/// Lists a value of a map without keys.
+fn push(dump: &mut MapDump, value: &[u8]) {
+    if dump.entries.len() == MAX_ENTRIES {
+        dump.truncated = true;
+        return;
+    }
+    let number = u32::try_from(dump.entries.len()).unwrap_or(u32::MAX);
+    dump.entries.push(MapEntry { key: to_hex(&number.to_le_bytes()), values: vec![to_hex(value)] });
+}
+
+/// What libbpf calls for each record of a ring buffer.
+unsafe extern "C" fn record(dump: *mut c_void, data: *mut c_void, size: sys::size_t) -> std::ffi::c_int {
+    // SAFETY: `dump` is what `consume` passed; libbpf gives `size` bytes at `data`.
+    unsafe {
+        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), size as usize);
+        push(&mut *dump.cast::<MapDump>(), bytes);
+    }
+    0
 }
 
 /// Reads entries of one map.
@@ -95,6 +117,37 @@ impl Reader {
             dump.entries.push(MapEntry { key: to_hex(&next), values });
             key = Some(next);
         }
+    }
+
+    /// Takes everything out of a queue or stack; the keys are running numbers.
+    fn empty(&self, dump: &mut MapDump) -> Result<(), String> {
+        loop {
+            let mut value = vec![0u8; self.value_size];
+            // SAFETY: such a map has no key, and the value has room for one.
+            let status = unsafe {
+                sys::bpf_map_lookup_and_delete_elem(self.fd, std::ptr::null(), value.as_mut_ptr().cast::<c_void>())
+            };
+            if status != 0 {
+                return Ok(());
+            }
+            push(dump, &value);
+        }
+    }
+
+    /// Takes all records out of a ring buffer, without those that were discarded; the keys are running numbers.
+    fn consume(&self, dump: &mut MapDump) -> Result<(), String> {
+        let to = std::ptr::from_mut(dump).cast::<c_void>();
+        // SAFETY: the map is a ring buffer, and `dump` outlives the consumer.
+        let ring = unsafe { sys::ring_buffer__new(self.fd, Some(record), to, std::ptr::null()) };
+        if ring.is_null() {
+            return Err("cannot map the ring buffer".into());
+        }
+        // SAFETY: the consumer is ours, and nobody else uses it.
+        unsafe {
+            sys::ring_buffer__consume(ring);
+            sys::ring_buffer__free(ring);
+        }
+        Ok(())
     }
 
     /// The storage of the file system object at `path`, if it has any.

@@ -67,8 +67,11 @@ pub struct TestRunRequest {
     /// Written before the programs are loaded.
     #[serde(default)]
     pub globals: Vec<GlobalSetting>,
-    /// Run in this order. The programs they name are the ones that are loaded.
+    /// Run in this order. The programs they name are loaded.
     pub steps: Vec<RunStep>,
+    /// More programs to load: those that the object puts into its program arrays.
+    #[serde(default)]
+    pub companions: Vec<String>,
     /// Seconds for all of it.
     pub timeout_seconds: u32,
 }
@@ -425,6 +428,7 @@ mod tests {
             body: RequestBody::TestRun(TestRunRequest {
                 globals: vec![GlobalSetting { name: "my\npid".into(), offset: 0, value: GlobalValue::Pid }],
                 steps: vec![],
+                companions: vec![],
                 timeout_seconds: 9,
             }),
         };

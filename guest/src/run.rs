@@ -49,7 +49,8 @@ pub fn test_run(request: &TestRunRequest, bytes: &[u8], sink: &mut Sink) {
 }
 
 fn carry_out(request: &TestRunRequest, bytes: &[u8], result: &mut TestRunResult) -> Result<(), String> {
-    let wanted: Vec<&str> = request.steps.iter().map(|step| step.program.as_str()).collect();
+    let steps = request.steps.iter().map(|step| &step.program);
+    let wanted: Vec<&str> = steps.chain(&request.companions).map(String::as_str).collect();
     let object = load_object(bytes, &wanted, &request.globals)?;
     let programs = object.programs();
     for step in &request.steps {

@@ -321,7 +321,12 @@ fn test_run(args: &Args, image: &KernelImage, judge: &mut Judge, jobs: &[LoadJob
         repeat: 0,
         cpu,
     });
-    let request = TestRunRequest { globals: args.set.clone(), steps: steps.collect(), timeout_seconds: args.timeout };
+    let request = TestRunRequest {
+        globals: args.set.clone(),
+        steps: steps.collect(),
+        companions: Vec::new(),
+        timeout_seconds: args.timeout,
+    };
     let kernel = kernel_of_image(image)?;
     let mut good = true;
     for job in jobs {

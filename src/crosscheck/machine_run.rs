@@ -293,6 +293,16 @@ fn dump(machine: &Machine, map: &Map, state: &MapState) -> MapDump {
                 }
             }
         }
+        MapFamily::Queue | MapFamily::Stack | MapFamily::Ring => {
+            let mut values = state.values_without_keys();
+            dump.truncated = values.len() > MAX_ENTRIES;
+            values.truncate(MAX_ENTRIES);
+            let entry = |(number, value): (usize, Vec<u8>)| MapEntry {
+                key: to_hex(&(number as u32).to_le_bytes()),
+                values: vec![to_hex(&value)],
+            };
+            dump.entries = values.into_iter().enumerate().map(entry).collect();
+        }
         _ => dump.error = Some("maps of this type are not read".into()),
     }
     dump
@@ -403,7 +413,12 @@ mod tests {
             repeat: 0,
             cpu: None,
         };
-        TestRunRequest { globals, steps: programs.iter().map(step).collect(), timeout_seconds: 1 }
+        TestRunRequest {
+            globals,
+            steps: programs.iter().map(step).collect(),
+            companions: Vec::new(),
+            timeout_seconds: 1,
+        }
     }
 
     fn run(programs: &[&str], globals: Vec<GlobalSetting>) -> Result<MachineRun, MachineRunError> {

@@ -33,6 +33,8 @@ pub(super) enum Code {
     Jump64(JumpOp),
     Jump32(JumpOp),
     MayGoto,
+    /// A legacy packet load at `imm`, plus `src` unless that is none (`immediate`).
+    LoadPacket(Size),
     /// A function of the program; `target` is its first slot.
     CallLocal,
     /// A helper or kfunc; `imm` is an index into [`LoadedProgram::calls`].
@@ -256,7 +258,13 @@ impl LoadedProgram {
                 lowered.writes |= op.fetched_into(src).map_or(0, bit);
                 lowered
             }
-            Insn::LoadPacket { .. } => self.unsupported("legacy packet loads (LD_ABS, LD_IND)"),
+            Insn::LoadPacket { size, index, offset } => {
+                let mut lowered = blank(Code::LoadPacket(size)).writing(Register::R0);
+                lowered.reads |= bit(Register::R6);
+                lowered.immediate = index.is_none();
+                lowered.imm = i64::from(offset) as u64;
+                index.map_or(lowered, |index| lowered.reading(index))
+            }
             Insn::Jump { offset } => blank(Code::Jump).at(slot, offset),
             Insn::JumpIf { width, op, dst, src, offset } => {
                 let code = if width == Width::W64 { Code::Jump64(op) } else { Code::Jump32(op) };

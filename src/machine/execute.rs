@@ -19,6 +19,8 @@ pub(super) enum Flow {
     CallLocal(u32),
     /// Run a helper or kfunc.
     Call(usize),
+    /// Load from the packet at that offset.
+    LoadPacket(Size, i32),
     /// The innermost frame returns.
     Exit,
 }
@@ -101,6 +103,10 @@ pub(super) fn execute(
         Code::MayGoto => {
             execution.pc = may_goto(execution, op.target);
             return Ok(Flow::Next);
+        }
+        Code::LoadPacket(size) => {
+            let index = if op.immediate { 0 } else { src };
+            return Ok(Flow::LoadPacket(size, index.wrapping_add(op.imm) as i32));
         }
         Code::CallLocal => return Ok(Flow::CallLocal(op.target)),
         Code::Call => return Ok(Flow::Call(op.imm as usize)),

@@ -37,14 +37,20 @@ pub(super) mod errno {
     pub const ENOENT: i64 = -2;
     pub const E2BIG: i64 = -7;
     pub const EAGAIN: i64 = -11;
+    pub const ENOMEM: i64 = -12;
+    pub const EACCES: i64 = -13;
     pub const EFAULT: i64 = -14;
     pub const EBUSY: i64 = -16;
     pub const EEXIST: i64 = -17;
+    pub const ENODEV: i64 = -19;
     pub const EINVAL: i64 = -22;
     pub const ENOSPC: i64 = -28;
     pub const ERANGE: i64 = -34;
     pub const EDEADLK: i64 = -35;
     pub const EOPNOTSUPP: i64 = -95;
+    pub const EAFNOSUPPORT: i64 = -97;
+    pub const EALREADY: i64 = -114;
+    pub const ENOTSUPP: i64 = -524;
 }
 
 /// Update only if the key is new.
@@ -213,6 +219,18 @@ impl MapState {
         let hash = elements.hash.iter().map(|(key, &region)| (key.to_vec(), region));
         let storage = elements.storage.values().map(|&region| (Vec::new(), region));
         array.chain(hash).chain(elements.trie.elements()).chain(storage).collect()
+    }
+
+    /// Values of a queue or stack, the one that is taken first in front, or a ring buffer's records, oldest first, without
+    /// those that were discarded. None for other maps.
+    #[must_use]
+    pub fn values_without_keys(&self) -> Vec<Vec<u8>> {
+        match self.family {
+            MapFamily::Ring => self.consumable().map(|record| record.bytes.to_vec()).collect(),
+            MapFamily::Queue => self.elements.queue.values().map(<[u8]>::to_vec).collect(),
+            MapFamily::Stack => self.elements.queue.values().rev().map(<[u8]>::to_vec).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// All that is in the map, as a text that differs where it does.

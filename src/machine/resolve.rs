@@ -26,7 +26,9 @@ impl Resolve for Machine {
                 };
                 if variable.kind == ExternKind::Kfunc {
                     // Only a test whether the kernel has it takes a kfunc's address.
-                    let exists = Tables::embedded().kfunc(bare_name(&variable.name)).is_some();
+                    let name = bare_name(&variable.name);
+                    let exists = Tables::embedded().kfunc(name).is_some()
+                        || self.kernel_types().is_some_and(|types| types.find_function(name).is_some());
                     if !exists {
                         return Ok(0);
                     }

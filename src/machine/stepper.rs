@@ -270,6 +270,7 @@ impl Machine {
             Ok(Flow::Next) => return Ok(Outcome::Ran),
             Ok(Flow::CallLocal(target)) => self.call_local(task, target),
             Ok(Flow::Call(site)) => self.call(task, site),
+            Ok(Flow::LoadPacket(size, offset)) => self.packet_load(task, size, offset),
             Ok(Flow::Exit) => self.exit(task),
             Err(trap) => self.context_access(task, trap),
         };

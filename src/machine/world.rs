@@ -27,9 +27,9 @@ const UNKNOWN_SIZE: u32 = 4096;
 pub struct World {
     task: Option<RegionId>,
     cgroup: Option<RegionId>,
-    root_cgroup: Option<RegionId>,
     /// Contexts by task, until the task's next program begins.
     pub(super) contexts: BTreeMap<u32, Context>,
+    root_cgroup: Option<RegionId>,
     variables: BTreeMap<String, RegionId>,
     random: Vec<u64>,
     /// Calls of clocks so far.

@@ -122,7 +122,10 @@ fn examine(args: &Args, folder: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let mut records = Records::read(&home().join("kernel.jsonl"))?;
     let unanswered: Vec<&SelftestObject> = objects
         .iter()
-        .filter(|object| args.ask == Ask::All || !records.answers(&image.release, &object.name, &object.sha256))
+        // The exam of results asks about runs anew, not about verdicts.
+        .filter(|object| {
+            (args.ask == Ask::All && !args.runs) || !records.answers(&image.release, &object.name, &object.sha256)
+        })
         .collect();
     if !unanswered.is_empty() {
         if args.ask == Ask::Never {

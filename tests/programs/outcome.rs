@@ -34,6 +34,7 @@ pub fn request(story: &Story, cpus: u32) -> Result<TestRunRequest, Failed> {
     Ok(TestRunRequest {
         globals: story.set.iter().map(global).collect::<Result<_, _>>()?,
         steps: steps.collect(),
+        companions: Vec::new(),
         timeout_seconds: STORY_SECONDS,
     })
 }

@@ -15,6 +15,7 @@ mod xdp;
 pub use probe::{FunctionRun, function_run};
 
 pub(super) use packet::{Extent, Packet};
+pub(super) use skb::ether_type;
 pub(super) use tracing::TRACING_CONTEXT;
 
 use super::fault::Trap;
@@ -110,13 +111,13 @@ pub(super) struct Context {
     pub address: u64,
     pub view: View,
     pub packet: Option<Packet>,
+    /// Address of the packet's `sk_buff`, where the context itself is something else.
+    pub skb: Option<u64>,
     program_type: u32,
     region: Option<RegionId>,
     /// Everything that was made for it, but the packet's window.
     made: Vec<RegionId>,
     given: Option<Vec<u8>>,
-    /// Value that a traced function has returned, for `fexit` and `fmod_ret` programs, and the number of its arguments.
-    pub traced: Option<tracing::Traced>,
 }
 
 /// What contexts are made with.
@@ -212,11 +213,11 @@ impl Making<'_> {
             address: self.memory.base(region),
             view,
             packet: None,
+            skb: None,
             program_type: self.section.program_type,
             region: Some(region),
             made: vec![region],
             given: None,
-            traced: None,
         })
     }
 
@@ -236,11 +237,11 @@ impl Making<'_> {
             address: if given.is_empty() { 0 } else { self.memory.base(region) },
             view: View::Plain,
             packet: None,
+            skb: None,
             program_type: self.section.program_type,
             region: Some(region),
             made: vec![region],
             given: Some(given),
-            traced: None,
         })
     }
 }

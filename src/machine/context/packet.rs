@@ -71,6 +71,20 @@ impl Packet {
         self.open(memory)
     }
 
+    /// Makes room in front of the packet, if there is too little.
+    pub fn reserve_front(&mut self, memory: &mut Memory, step: u64, count: u32) -> Result<(), Box<Trap>> {
+        let missing = count.saturating_sub(self.meta);
+        if missing == 0 {
+            return Ok(());
+        }
+        self.mac += missing;
+        self.network += missing;
+        self.change(memory, step, |buffer, extent| {
+            buffer.splice(0..0, std::iter::repeat_n(0, missing as usize));
+            Extent { meta: extent.meta + missing, data: extent.data + missing, end: extent.end + missing }
+        })
+    }
+
     /// Ends the window's life.
     pub fn close(&self, memory: &mut Memory, step: u64) {
         memory.reclaim(self.window, step);
@@ -98,6 +112,21 @@ impl Packet {
     /// The same with the metadata in front.
     pub fn bytes_with_meta<'m>(&self, memory: &'m Memory) -> &'m [u8] {
         memory.peek(self.window)
+    }
+
+    /// Bytes at a place in the buffer, in front of the packet or in it.
+    pub fn bytes_from(&self, memory: &Memory, start: u32, size: u32) -> Option<Vec<u8>> {
+        let end = start.checked_add(size).filter(|&end| end <= self.end)?;
+        let byte = |at: u32| match at.checked_sub(self.meta) {
+            Some(offset) => memory.peek(self.window).get(offset as usize).copied(),
+            None => self.buffer.get(at as usize).copied(),
+        };
+        (start..end).map(byte).collect()
+    }
+
+    /// Bytes at an offset from data.
+    pub fn bytes_from_data(&self, memory: &Memory, offset: u32, size: u32) -> Option<Vec<u8>> {
+        self.bytes_from(memory, self.data.checked_add(offset)?, size)
     }
 
     /// Where `size` bytes at an offset from data are in memory; `None` if they are not all inside the packet.

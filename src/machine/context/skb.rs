@@ -79,6 +79,10 @@ pub(in crate::machine) struct Skb {
     pub direct: bool,
     /// Its socket.
     pub socket: RegionId,
+    /// Has the program put a header in front of the network header?
+    pub encapsulated: bool,
+    /// Has the program set a tunnel's key?
+    pub tunnel: bool,
 }
 
 /// `bpf_prog_test_run_skb`.
@@ -109,7 +113,8 @@ pub(super) fn prepare(making: &mut Making, kind: ProgramType, input: &Input) -> 
     let link_layer = matches!(kind, P::SchedCls | P::SchedAct);
     let direct = link_layer || matches!(kind, P::LwtIn | P::LwtOut | P::LwtXmit);
     let socket = socket::of_packet(making.memory, network, family)?;
-    let mut context = making.context(View::Skb(Skb { link_layer, direct, socket }), SIZE)?;
+    let mut context =
+        making.context(View::Skb(Skb { link_layer, direct, socket, encapsulated: false, tunnel: false }), SIZE)?;
     context.made.push(socket);
     let packet = open_packet(making.memory, &bytes, if link_layer { 0 } else { ETHERNET })?;
     let length = packet.len();
@@ -283,6 +288,8 @@ pub(super) fn prepare_netfilter(making: &mut Making, input: &Input) -> Result<Co
         context.made.push(object);
         let address = making.memory.base(object);
         making.memory.poke(region, offset, &address.to_le_bytes());
+        // The packet is the second.
+        context.skb = Some(address);
     }
     let mut buffer = vec![0; HEADROOM as usize];
     buffer.extend_from_slice(&bytes);

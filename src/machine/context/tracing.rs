@@ -9,26 +9,13 @@ use crate::btf::TypeId;
 use crate::machine::memory::Contents;
 use crate::machine::region::RegionKind;
 
-use super::probe::{self, Argument};
+use super::probe::{self, Argument, FEXIT, MODIFY_RETURN};
 use super::{Context, Input, Making, Refusal, View, errno};
 
 /// Arguments that a context has room for (`MAX_BPF_FUNC_ARGS`).
 const ARGUMENTS: usize = 12;
 /// Size of such a context in bytes.
 pub(in crate::machine) const TRACING_CONTEXT: u32 = ARGUMENTS as u32 * 8;
-/// `BPF_TRACE_FEXIT`, `BPF_MODIFY_RETURN`.
-const WITH_RESULT: [u32; 2] = [25, 26];
-
-/// What is known of the function that a program is attached to.
-#[derive(Clone, Debug)]
-pub(in crate::machine) struct Traced {
-    /// Its name.
-    pub function: Arc<str>,
-    /// How many arguments it has.
-    pub arguments: u32,
-    /// Does the context hold its result behind them?
-    pub with_result: bool,
-}
 
 pub(super) fn prepare(making: &mut Making) -> Result<Context, Refusal> {
     let mut context = making.context(View::Plain, TRACING_CONTEXT)?;
@@ -49,13 +36,12 @@ pub(super) fn prepare(making: &mut Making) -> Result<Context, Refusal> {
                 }
             });
         }
-        let with_result = WITH_RESULT.contains(&making.section.attach_type);
-        let arguments = words.len() as u32;
-        if with_result {
-            // A program that may change the result finds zero: the function has not run.
-            words.push(if making.section.attach_type == WITH_RESULT[0] { function.result } else { 0 });
+        // A program that may change the result finds zero: the function has not run.
+        match making.section.attach_type {
+            FEXIT => words.push(function.result),
+            MODIFY_RETURN => words.push(0),
+            _ => {}
         }
-        context.traced = Some(Traced { function: Arc::from(function.name), arguments, with_result });
     } else {
         words.extend(making.options.arguments.iter().take(ARGUMENTS));
     }

@@ -19,6 +19,13 @@ pub(super) struct Queue {
     seen: BTreeSet<Box<[u8]>>,
 }
 
+impl Queue {
+    /// Values, oldest first.
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.values.iter().map(|value| &**value)
+    }
+}
+
 impl Machine {
     /// Puts a value in; the result is zero or a negative error number.
     pub(in crate::machine) fn map_push(&mut self, map: u32, value: &[u8], flags: u64) -> Result<i64, Box<Trap>> {

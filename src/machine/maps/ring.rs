@@ -58,6 +58,13 @@ impl MapState {
         self.elements.ring.closed.values()
     }
 
+    /// The records that a consumer gets: those before the first that is still reserved, without the discarded ones.
+    pub(super) fn consumable(&self) -> impl Iterator<Item = &Record> {
+        let given_back =
+            self.elements.ring.closed.iter().zip(0..).take_while(|((number, _), expected)| *number == expected);
+        given_back.map(|((_, record), _)| record).filter(|record| !record.discarded)
+    }
+
     /// Size of a ring buffer in bytes: the declared one, which libbpf rounds up to a power of two of pages.
     pub(in crate::machine) fn ring_size(&self) -> u64 {
         let pages = u64::from(self.max_entries).div_ceil(PAGE);

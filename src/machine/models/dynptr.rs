@@ -1,8 +1,9 @@
 //! Dynptrs: views of memory whose bounds are checked when they are used (`kernel/bpf/helpers.c`, Linux 6.12).
 //!
 //! A dynptr lies in the program's stack as the kernel has it there: address, then size with kind and a read-only bit,
-//! then offset. Views of program memory and of ring buffer records are modelled; packets are not.
+//! then offset. A view of a packet has the address of its context, and is looked up in it each time.
 
+use crate::kernel::ProgramType;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 
@@ -10,6 +11,8 @@ use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_dynptr_from_mem", 4, from_mem),
+    kfunc("bpf_dynptr_from_skb", 3, |call| from_packet(call, Kind::Skb)),
+    kfunc("bpf_dynptr_from_xdp", 3, |call| from_packet(call, Kind::Xdp)),
     helper("bpf_dynptr_read", 5, read),
     helper("bpf_dynptr_write", 5, write),
     helper("bpf_dynptr_data", 3, data),
@@ -36,7 +39,17 @@ pub(super) enum Kind {
     Local = 1,
     /// A record of a ring buffer (`BPF_DYNPTR_TYPE_RINGBUF`).
     Ring = 2,
+    /// The packet of an `sk_buff` (`BPF_DYNPTR_TYPE_SKB`).
+    Skb = 3,
+    /// An XDP packet (`BPF_DYNPTR_TYPE_XDP`).
+    Xdp = 4,
 }
+
+/// Program types that may write to the packet through a view of it (`may_access_direct_pkt_data`).
+const WRITERS: [ProgramType; 5] =
+    [ProgramType::SchedCls, ProgramType::SchedAct, ProgramType::Xdp, ProgramType::LwtXmit, ProgramType::SkSkb];
+/// Flags of a write to a packet: `BPF_F_RECOMPUTE_CSUM`, `BPF_F_INVALIDATE_HASH`.
+const PACKET_FLAGS: u64 = 3;
 
 /// A dynptr that is not null.
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +78,8 @@ impl Dynptr {
         }
         let dynptr = Dynptr { data, word: number(8), offset: number(12) };
         match (dynptr.word & !READ_ONLY) >> KIND_SHIFT {
-            1 | 2 => Ok(Some(dynptr)),
-            _ => Err(Trap::unsupported(format!("{} on a dynptr of a packet", call.name))),
+            1..=4 => Ok(Some(dynptr)),
+            kind => Err(Trap::unsupported(format!("{} on a dynptr of kind {kind}", call.name))),
         }
     }
 
@@ -90,10 +103,21 @@ impl Dynptr {
         self.word & READ_ONLY != 0
     }
 
+    fn is_packet(self) -> bool {
+        (self.word & !READ_ONLY) >> KIND_SHIFT >= Kind::Skb as u32
+    }
+
     /// Where `length` bytes from an offset of the view are; `None` if they are not all in it.
-    fn within(self, offset: u32, length: u32) -> Option<u64> {
-        let fits = self.size().checked_sub(length).is_some_and(|last| offset <= last);
-        fits.then(|| self.data + u64::from(self.offset) + u64::from(offset))
+    fn within(self, call: &Call<'_>, offset: u32, length: u32) -> Result<Option<u64>, Box<Trap>> {
+        if !self.size().checked_sub(length).is_some_and(|last| offset <= last) {
+            return Ok(None);
+        }
+        let offset = u64::from(self.offset) + u64::from(offset);
+        if !self.is_packet() {
+            return Ok(Some(self.data + offset));
+        }
+        let place = call.packet_at(self.data)?.1.place(offset as i64, length);
+        Ok(place.map(|(region, at)| call.machine.memory.base(region) + u64::from(at)))
     }
 }
 
@@ -113,11 +137,23 @@ fn from_mem(call: &mut Call<'_>) -> Modelled {
     number(result)
 }
 
+fn from_packet(call: &mut Call<'_>, kind: Kind) -> Modelled {
+    let [packet, flags, to, ..] = call.args;
+    let program = ProgramType::from_number(call.execution()?.program.source().section.program_type);
+    let size = call.packet_at(packet)?.1.len();
+    let mut dynptr = Dynptr::new(kind, packet, size).filter(|_| flags == 0);
+    if let Some(dynptr) = dynptr.as_mut().filter(|_| !program.is_some_and(|program| WRITERS.contains(&program))) {
+        dynptr.word |= READ_ONLY;
+    }
+    Dynptr::store(dynptr, call, to)?;
+    number(if flags == 0 { 0 } else { errno::EINVAL })
+}
+
 fn read(call: &mut Call<'_>) -> Modelled {
     let [to, _, from, _, flags] = call.args;
     let (length, offset) = (call.arg32(1), call.arg32(3));
     let Some(dynptr) = Dynptr::load(call, from)?.filter(|_| flags == 0) else { return number(errno::EINVAL) };
-    let Some(address) = dynptr.within(offset, length) else { return number(errno::E2BIG) };
+    let Some(address) = dynptr.within(call, offset, length)? else { return number(errno::E2BIG) };
     let bytes = call.read(address, length.into())?;
     call.write(to, &bytes)?;
     number(0)
@@ -128,8 +164,8 @@ fn write(call: &mut Call<'_>) -> Modelled {
     let (offset, length) = (call.arg32(1), call.arg32(3));
     let dynptr = Dynptr::load(call, to)?.filter(|dynptr| !dynptr.is_read_only());
     let Some(dynptr) = dynptr else { return number(errno::EINVAL) };
-    let Some(address) = dynptr.within(offset, length) else { return number(errno::E2BIG) };
-    if flags != 0 {
+    let Some(address) = dynptr.within(call, offset, length)? else { return number(errno::E2BIG) };
+    if flags != 0 && !(dynptr.is_packet() && flags & !PACKET_FLAGS == 0) {
         return number(errno::EINVAL);
     }
     let bytes = call.read(from, length.into())?;
@@ -140,14 +176,16 @@ fn write(call: &mut Call<'_>) -> Modelled {
 fn data(call: &mut Call<'_>) -> Modelled {
     let (offset, length) = (call.arg32(1), call.arg32(2));
     let dynptr = Dynptr::load(call, call.args[0])?.filter(|dynptr| !dynptr.is_read_only());
-    Ok(Answer::Value(dynptr.and_then(|dynptr| dynptr.within(offset, length)).unwrap_or(0)))
+    let Some(dynptr) = dynptr.filter(|dynptr| !dynptr.is_packet()) else { return number(0) };
+    Ok(Answer::Value(dynptr.within(call, offset, length)?.unwrap_or(0)))
 }
 
 /// Memory is in one piece, so that the buffer for copies is not used.
 fn slice(call: &mut Call<'_>) -> Modelled {
     let (offset, length) = (call.arg32(1), call.arg32(3));
     let dynptr = Dynptr::load(call, call.args[0])?;
-    Ok(Answer::Value(dynptr.and_then(|dynptr| dynptr.within(offset, length)).unwrap_or(0)))
+    let Some(dynptr) = dynptr else { return number(0) };
+    Ok(Answer::Value(dynptr.within(call, offset, length)?.unwrap_or(0)))
 }
 
 fn slice_to_write(call: &mut Call<'_>) -> Modelled {

@@ -7,9 +7,9 @@ use crate::machine::maps::errno;
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_iter_num_new", 3, num_new),
-    kfunc("bpf_iter_num_next", 1, num_next),
-    kfunc("bpf_iter_num_destroy", 1, num_destroy),
+    kfunc("bpf_iter_num_new", 3, num_new).local(),
+    kfunc("bpf_iter_num_next", 1, num_next).local(),
+    kfunc("bpf_iter_num_destroy", 1, num_destroy).local(),
 ];
 
 /// Longest range that an iterator walks (`BPF_MAX_LOOPS`).
@@ -37,11 +37,12 @@ fn num_next(call: &mut Call<'_>) -> Modelled {
     let bytes = call.read(address, 8)?;
     let number = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let (current, end) = (number as i32, (number >> 32) as i32);
-    if i64::from(current) + 1 >= i64::from(end) {
+    // As the kernel's, the sum wraps: an iterator that begins at the least number begins one before it.
+    if current.wrapping_add(1) >= end {
         call.write(address, &state(0, 0))?;
         return Ok(Answer::Value(0));
     }
-    call.write(address, &state(current + 1, end))?;
+    call.write(address, &state(current.wrapping_add(1), end))?;
     Ok(Answer::Value(address))
 }
 

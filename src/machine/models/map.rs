@@ -14,7 +14,7 @@ use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_map_lookup_elem", 2, lookup).relaxed().fixed(),
     helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu).relaxed().fixed(),
-    helper("bpf_map_update_elem", 4, update).waiting(waits_for_lock).fixed_if(|_, _| false),
+    helper("bpf_map_update_elem", 4, update).waiting(waits_for_lock),
     helper("bpf_map_delete_elem", 2, delete),
     helper("bpf_for_each_map_elem", 4, for_each),
     kfunc("bpf_map_sum_elem_count", 1, count),
@@ -105,6 +105,12 @@ fn waits_for_lock(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field
 fn update(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
     let size = call.machine.maps[map as usize].value_size();
+    if matches!(call.machine.maps[map as usize].family, MapFamily::Sockets | MapFamily::SocketHash) {
+        // The value is a socket; that of a packet has no protocol that could be redirected.
+        let is_packets = call.kernel_struct(call.region(call.args[2])?) == Some("bpf_sock");
+        let refused = Trap::unsupported(format!("{} with such a socket", call.name));
+        return if is_packets { Ok(Answer::Value(errno::EOPNOTSUPP as u64)) } else { Err(refused) };
+    }
     let value = call.read(call.args[2], size.into())?;
     touch_element(call, map, &key, AccessKind::Atomic);
     let (flags, at) = (call.args[3], call.at);

@@ -5,6 +5,7 @@
 
 mod arena;
 mod call;
+mod checksum;
 mod continuation;
 mod control;
 mod cpumask;
@@ -17,13 +18,17 @@ mod lock;
 mod map;
 mod misc;
 mod obj;
+mod packet;
+mod packet_shape;
 mod percpu;
 mod perf;
 mod print;
 mod probe;
 mod queue;
 mod rcu;
+mod redirect;
 mod ring;
+mod socket;
 mod task;
 mod text;
 mod timer;
@@ -132,7 +137,7 @@ impl Model {
     }
 
     const fn waiting(self, blocked: fn(&Machine, u32, &[u64; 5]) -> Option<Field>) -> Model {
-        Model { scheduling: Scheduling::Waits(blocked), is_fixed: |_, _| true, ..self }
+        Model { scheduling: Scheduling::Waits(blocked), ..self }
     }
 }
 
@@ -144,8 +149,9 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true, is_fixed: |_, _| false }
 }
 
-static FAMILIES: [&[Model]; 23] = [
+static FAMILIES: [&[Model]; 28] = [
     arena::MODELS,
+    checksum::MODELS,
     control::MODELS,
     cpumask::MODELS,
     dynptr::MODELS,
@@ -157,13 +163,17 @@ static FAMILIES: [&[Model]; 23] = [
     map::MODELS,
     misc::MODELS,
     obj::MODELS,
+    packet::MODELS,
+    packet_shape::MODELS,
     percpu::MODELS,
     perf::MODELS,
     print::MODELS,
     probe::MODELS,
     queue::MODELS,
     rcu::MODELS,
+    redirect::MODELS,
     ring::MODELS,
+    socket::MODELS,
     task::MODELS,
     text::MODELS,
     timer::MODELS,

@@ -16,8 +16,8 @@ const INDEX: u64 = 0xffff_ffff;
 /// Bytes of `struct bpf_perf_event_value`.
 const VALUE_SIZE: u32 = 24;
 
-/// `BPF_PROG_TYPE_*` of programs that see packets, whose flags may also ask for bytes of one.
-const PACKET_PROGRAMS: [u32; 10] = [1, 3, 4, 6, 8, 10, 11, 12, 14, 19];
+/// Bits of the flags that are a number of bytes of the packet (`BPF_F_CTXLEN_MASK`).
+const PACKET: u64 = 0xf_ffff << 32;
 
 /// Why there is no event for these flags.
 fn find(call: &mut Call<'_>, flags: u64) -> Result<i64, Box<Trap>> {
@@ -42,17 +42,17 @@ fn find(call: &mut Call<'_>, flags: u64) -> Result<i64, Box<Trap>> {
     })
 }
 
-fn is_packet_program(call: &mut Call<'_>) -> Result<bool, Box<Trap>> {
-    Ok(PACKET_PROGRAMS.contains(&call.execution()?.program.source().section.program_type))
-}
-
 fn output(call: &mut Call<'_>) -> Modelled {
     let [_, _, flags, data, size] = call.args;
     call.read(data, size)?;
-    if flags & !INDEX != 0 && is_packet_program(call)? {
-        return Err(Trap::unsupported("bpf_perf_event_output with bytes of the packet"));
+    let Ok((_, packet)) = call.packet() else { return Ok(Answer::Value(find(call, flags)? as u64)) };
+    if flags & !(PACKET | INDEX) != 0 {
+        return Ok(Answer::Value(errno::EINVAL as u64));
     }
-    Ok(Answer::Value(find(call, flags)? as u64))
+    if (flags & PACKET) >> 32 > packet.len().into() {
+        return Ok(Answer::Value(errno::EFAULT as u64));
+    }
+    Ok(Answer::Value(find(call, flags & INDEX)? as u64))
 }
 
 fn read_value(call: &mut Call<'_>) -> Modelled {

@@ -13,7 +13,7 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_timer_init", 3, init_timer),
     helper("bpf_timer_set_callback", 2, set_callback),
     helper("bpf_timer_start", 3, start_timer),
-    helper("bpf_timer_cancel", 1, cancel_timer).waiting(waits_for_end).fixed_if(|_, _| false),
+    helper("bpf_timer_cancel", 1, cancel_timer).waiting(waits_for_end),
     kfunc("bpf_wq_init", 3, init_work),
     kfunc("bpf_wq_set_callback_impl", 3, set_work_callback),
     kfunc("bpf_wq_start", 2, start_work),

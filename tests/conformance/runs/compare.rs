@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kptrsim::btf::Btf;
 use kptrsim::crosscheck::machine_run::machine_run;
-use kptrsim::crosscheck::protocol::{RunStep, TestRunRequest, TestRunResult};
+use kptrsim::crosscheck::protocol::{RunStep, TestRunResult};
 use kptrsim::machine::{End, MachineOptions};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use super::values::places_of;
 /// CPUs of the guest, and therefore of our machine.
 const CPUS: u32 = 4;
 /// Instructions that one of our runs may take.
-const MAX_INSNS: u64 = 20_000_000;
+const MAX_INSNS: u64 = 100_000_000;
 /// Bytes of simulated memory that one of our runs may take.
 const MAX_MEMORY: u64 = 512 << 20;
 /// The name of the guest's process.
@@ -96,7 +96,7 @@ fn ours(object: &Examined, step: &RunStep, kernel: &Arc<Btf>) -> Ours {
         kernel_types: Some(Arc::clone(kernel)),
         ..MachineOptions::default()
     };
-    let request = TestRunRequest { globals: Vec::new(), steps: vec![step.clone()], timeout_seconds: 0 };
+    let request = object.request(step, 0);
     match machine_run(&object.object, options, &request) {
         Ok(run) => {
             let unsupported = match run.ends.last() {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kptrsim::btf::Btf;
-use kptrsim::crosscheck::protocol::{RunStep, Verdict};
+use kptrsim::crosscheck::protocol::{RunStep, TestRunRequest, Verdict};
 use kptrsim::crosscheck::{Cache, KernelImage};
 use kptrsim::kernel::Profile;
 use kptrsim::object::{LoadOptions, Object};
@@ -35,6 +35,9 @@ use record::ObjectRuns;
 /// Seconds that one program may take to load and run in the emulated kernel.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// `BPF_MAP_TYPE_PROG_ARRAY`.
+const PROGRAM_ARRAY: u32 = 3;
+
 /// An object with programs to run.
 pub struct Examined<'f> {
     /// The file.
@@ -43,6 +46,21 @@ pub struct Examined<'f> {
     pub object: Object,
     /// How each program is run.
     pub steps: Vec<RunStep>,
+}
+
+impl Examined<'_> {
+    /// The request to run one program; with it are loaded those that the object puts into its program arrays.
+    fn request(&self, step: &RunStep, timeout_seconds: u32) -> TestRunRequest {
+        let arrays = self.object.maps.iter().filter(|map| map.definition.map_type == PROGRAM_ARRAY);
+        let slots = arrays.flat_map(|map| &map.initial_programs);
+        let companions = slots.filter_map(|&(_, program)| self.object.programs.get(program as usize));
+        TestRunRequest {
+            globals: Vec::new(),
+            steps: vec![step.clone()],
+            companions: companions.map(|program| program.name.clone()).collect(),
+            timeout_seconds,
+        }
+    }
 }
 
 /// Takes the exam as the arguments say.

@@ -13,9 +13,7 @@ use std::time::Duration;
 use kptrsim::btf::Btf;
 use kptrsim::crosscheck::judge::Job;
 use kptrsim::crosscheck::machine_run::{hide_special_fields, trigger};
-use kptrsim::crosscheck::protocol::{
-    ReplyBody, RequestBody, RunStep, TestRunRequest, TestRunResult, TestRunsRequest, Trigger,
-};
+use kptrsim::crosscheck::protocol::{ReplyBody, RequestBody, RunStep, TestRunResult, TestRunsRequest, Trigger};
 use kptrsim::crosscheck::{BootOptions, Cache, Judge, KernelImage, guest, missing_kfuncs};
 use serde::{Deserialize, Serialize};
 
@@ -170,11 +168,7 @@ fn pass<'o>(
 ) -> Result<Vec<(&'o Examined<'o>, RunStep)>, Box<dyn Error>> {
     let progress = progress_bar(jobs.len());
     let request = |(index, (object, steps)): (usize, &(&Examined, Vec<RunStep>))| {
-        let run = |step: &RunStep| TestRunRequest {
-            globals: Vec::new(),
-            steps: vec![step.clone()],
-            timeout_seconds: timeout.as_secs() as u32,
-        };
+        let run = |step: &RunStep| object.request(step, timeout.as_secs() as u32);
         let body = TestRunsRequest { runs: steps.iter().map(run).collect(), exclusive };
         let bytes = &object.file.bytes;
         Job {

@@ -25,6 +25,8 @@ pub struct Left {
     pub places: Places,
     /// Maps that could not be read or listed whole: nothing is known of what is not in `places`.
     pub partial: BTreeSet<String>,
+    /// Maps in which an entry that is not listed is zero.
+    pub arrays: BTreeSet<String>,
 }
 
 /// Everything that a run left behind, but for maps that no program may write.
@@ -50,6 +52,9 @@ fn map_places(map: &MapDump, left: &mut Left) {
         left.partial.insert(map.name.clone());
     }
     let zero_from_the_start = map.map_type.ends_with("array");
+    if zero_from_the_start {
+        left.arrays.insert(map.name.clone());
+    }
     for entry in &map.entries {
         for (cpu, value) in entry.values.iter().enumerate() {
             let Some(bytes) = from_hex(value) else { continue };
@@ -96,8 +101,9 @@ impl Kept {
         for name in names {
             let empty = Vec::new();
             let (one, two) = (first.places.get(name), second.places.get(name));
-            // A variable that is zero is not listed.
-            let zero_is_absent = one.is_none() != two.is_none() && !name.contains('[');
+            // A variable or element that is zero is not listed.
+            let map = name.split_once('[').map(|(map, _)| map);
+            let zero_is_absent = one.is_none() != two.is_none() && map.is_none_or(|map| first.arrays.contains(map));
             match (one, two) {
                 (Some(one), Some(two)) if one == two => {
                     kept.places.insert(name.clone(), short(one, &[]));
@@ -142,7 +148,7 @@ impl Kept {
             }
             let own = ours.places.get(name).map(|bytes| short(bytes, varying.map_or(&[][..], Vec::as_slice)));
             let theirs = self.places.get(name);
-            let absent = if name.contains('[') { "no entry" } else { "" };
+            let absent = if map.is_some_and(|map| !ours.arrays.contains(map)) { "no entry" } else { "" };
             let (own, theirs) = (own.as_deref().unwrap_or(absent), theirs.map_or(absent, String::as_str));
             if own != theirs {
                 found.push((name.clone(), own.to_owned(), theirs.to_owned()));

@@ -1,0 +1,137 @@
+//! Sockets, and what else the network knows of a packet: its hash, tunnel, security association.
+//!
+//! There are no sockets but those of packets, so that a search finds none. As `net/core/filter.c`, Linux 6.12.
+
+use crate::kernel::ProgramType;
+use crate::machine::context::View;
+use crate::machine::fault::Trap;
+use crate::machine::maps::errno;
+
+use super::packet::HASH;
+use super::{Answer, Call, Model, Modelled, helper};
+
+pub(super) static MODELS: &[Model] = &[
+    helper("bpf_sk_lookup_tcp", 5, none),
+    helper("bpf_sk_lookup_udp", 5, none),
+    helper("bpf_skc_lookup_tcp", 5, none),
+    // A packet's socket is a full one, which listens to nothing and is of no protocol.
+    helper("bpf_sk_fullsock", 1, |call| of_socket(call, true)),
+    helper("bpf_tcp_sock", 1, |call| of_socket(call, false)),
+    helper("bpf_get_listener_sock", 1, |call| of_socket(call, false)),
+    helper("bpf_sk_assign", 3, assign),
+    helper("bpf_get_socket_uid", 1, |call| call.packet().map(|_| Answer::Value(0))),
+    helper("bpf_get_hash_recalc", 1, hash),
+    helper("bpf_set_hash_invalid", 1, |call| set_hash(call, 0)),
+    helper("bpf_set_hash", 2, |call| set_hash(call, call.arg32(1))),
+    helper("bpf_get_cgroup_classid", 1, |call| call.packet().map(|_| Answer::Value(0))),
+    helper("bpf_get_route_realm", 1, |call| call.packet().map(|_| Answer::Value(0))),
+    helper("bpf_skb_get_tunnel_key", 4, tunnel_key),
+    helper("bpf_skb_set_tunnel_key", 4, set_tunnel_key),
+    helper("bpf_skb_get_tunnel_opt", 3, tunnel_options),
+    helper("bpf_skb_set_tunnel_opt", 3, set_tunnel_options),
+    helper("bpf_skb_get_xfrm_state", 5, security_association),
+];
+
+fn none(_: &mut Call<'_>) -> Modelled {
+    Ok(Answer::Value(0))
+}
+
+/// The socket itself, or NULL.
+fn of_socket(call: &mut Call<'_>, found: bool) -> Modelled {
+    let region = call.region(call.args[0])?;
+    if call.kernel_struct(region) != Some("bpf_sock") {
+        return Err(Trap::unsupported(format!("{} on a socket of another kind", call.name)));
+    }
+    Ok(Answer::Value(if found { call.args[0] } else { 0 }))
+}
+
+fn assign(call: &mut Call<'_>) -> Modelled {
+    // BPF_SK_LOOKUP_F_REPLACE, BPF_SK_LOOKUP_F_NO_REUSEPORT.
+    const LOOKUP_FLAGS: u64 = 3;
+    let (socket, flags) = (call.args[1], call.args[2]);
+    let program = ProgramType::from_number(call.execution()?.program.source().section.program_type);
+    let is_lookup = program == Some(ProgramType::SkLookup);
+    if socket != 0 {
+        return Err(Trap::unsupported("bpf_sk_assign of a socket"));
+    }
+    let refused = if is_lookup { flags & !LOOKUP_FLAGS != 0 } else { true };
+    Ok(Answer::Value(if refused { errno::EINVAL as u64 } else { 0 }))
+}
+
+/// The kernel's hash has a random key; so has ours.
+fn hash(call: &mut Call<'_>) -> Modelled {
+    let known = call.packet()?.0.number(&call.machine.memory, HASH as usize);
+    let hash = if known == 0 { call.machine.world.random(call.cpu) | 1 } else { known };
+    set_hash(call, hash)?;
+    Ok(Answer::Value(hash.into()))
+}
+
+fn set_hash(call: &mut Call<'_>, hash: u32) -> Modelled {
+    let (context, memory) = call.packet_mut()?;
+    context.set_number(memory, HASH, hash);
+    Ok(Answer::Value(0))
+}
+
+/// Sizes that `struct bpf_tunnel_key` had in the past, and has.
+const KEY_SIZES: [u32; 5] = [8, 22, 24, 28, 44];
+
+fn has_tunnel(call: &Call<'_>) -> Result<bool, Box<Trap>> {
+    Ok(matches!(&call.packet()?.0.view, View::Skb(skb) if skb.tunnel))
+}
+
+fn tunnel_key(call: &mut Call<'_>) -> Modelled {
+    if has_tunnel(call)? {
+        return Err(Trap::unsupported("the tunnel key that the program has set"));
+    }
+    let (to, size) = (call.args[1], call.arg32(2));
+    call.cleared(to, size, errno::EINVAL)
+}
+
+fn set_tunnel_key(call: &mut Call<'_>) -> Modelled {
+    // BPF_F_TUNINFO_IPV6, ZERO_CSUM_TX, DONT_FRAGMENT, SEQ_NUMBER, NO_TUNNEL_KEY.
+    const IPV6: u64 = 1;
+    const FLAGS: u64 = 0x1f;
+    let (from, size, flags) = (call.args[1], call.arg32(2), call.args[3]);
+    if flags & !FLAGS != 0 || !KEY_SIZES.contains(&size) {
+        return Ok(Answer::Value(errno::EINVAL as u64));
+    }
+    let mut key = call.read(from, size.into())?;
+    key.resize(44, 0);
+    let (extension, label) = (&key[22..24], &key[24..28]);
+    let is_set = |bytes: &[u8]| bytes.iter().any(|&byte| byte != 0);
+    if (flags & IPV6 == 0 && is_set(label)) || is_set(extension) {
+        return Ok(Answer::Value(errno::EINVAL as u64));
+    }
+    if let View::Skb(skb) = &mut call.packet_mut()?.0.view {
+        skb.tunnel = true;
+    }
+    Ok(Answer::Value(0))
+}
+
+fn tunnel_options(call: &mut Call<'_>) -> Modelled {
+    if has_tunnel(call)? {
+        return Err(Trap::unsupported("the tunnel options that the program has set"));
+    }
+    let (to, size) = (call.args[1], call.arg32(2));
+    call.cleared(to, size, errno::ENOENT)
+}
+
+fn set_tunnel_options(call: &mut Call<'_>) -> Modelled {
+    // IP_TUNNEL_OPTS_MAX.
+    const MOST: u32 = 255;
+    let size = call.arg32(2);
+    let result = if !has_tunnel(call)? || !size.is_multiple_of(4) {
+        errno::EINVAL
+    } else if size > MOST {
+        errno::ENOMEM
+    } else {
+        0
+    };
+    Ok(Answer::Value(result as u64))
+}
+
+fn security_association(call: &mut Call<'_>) -> Modelled {
+    call.packet()?;
+    let (to, size) = (call.args[2], call.arg32(3));
+    call.cleared(to, size, errno::EINVAL)
+}
