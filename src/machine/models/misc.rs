@@ -41,13 +41,13 @@ fn cast(call: &mut Call<'_>) -> Modelled {
     if let Some(spot) = machine.memory.at(address) {
         let wanted = machine.kernel_types().and_then(|btf| Some(btf.get(wanted)?.name().to_owned()));
         let given = match &machine.memory.region(spot.region).kind {
-            RegionKind::KernelObject { name, .. } => Some(name.to_string()),
-            RegionKind::Context => Some("of the context".to_owned()),
+            RegionKind::KernelObject { name, .. } => Some(format!("struct {name}")),
+            RegionKind::Context => Some("the context".to_owned()),
             _ => None,
         };
-        if let Some(given) = given.filter(|given| wanted.as_ref() != Some(given)) {
-            let wanted = wanted.unwrap_or_else(|| "of an unknown type".to_owned());
-            return Err(Trap::unsupported(format!("a cast of struct {given} to struct {wanted}")));
+        let wanted = wanted.map_or_else(|| "an unknown type".to_owned(), |name| format!("struct {name}"));
+        if let Some(given) = given.filter(|given| *given != wanted) {
+            return Err(Trap::unsupported(format!("a cast of {given} to {wanted}")));
         }
     }
     Ok(Answer::Value(address))
