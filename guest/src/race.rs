@@ -1,9 +1,9 @@
 //! Threads that are bound to CPUs and start at the same moment, or nearly so.
 //!
-//! The thread that leads sleeps while the others race, so that each has its CPU to itself. They meet at a spinning barrier; after it each
-//! waits a random while, from nothing to some thousand turns of a loop, as what races is shorter than the way into the kernel.
+//! The thread that leads races too, so that each has its CPU to itself. They meet at a spinning barrier; after it each waits a
+//! random while, from nothing to some hundred turns of a loop, as what races is shorter than the way into the kernel.
 
-use std::hint::spin_loop;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -85,9 +85,8 @@ impl Meeting {
     fn wait(&self) {
         let arrived = self.arrived.fetch_add(1, Ordering::AcqRel);
         let end = (arrived / self.parties + 1) * self.parties;
-        while self.arrived.load(Ordering::Acquire) < end {
-            spin_loop();
-        }
+        // No `pause`: a translated CPU leaves its loop for it, which takes longer than what races.
+        while self.arrived.load(Ordering::Acquire) < end {}
     }
 }
 
@@ -109,6 +108,22 @@ impl Line {
     }
 }
 
+/// Carries out an order on this thread.
+pub fn obey(order: Order, task: &[TestRun], meeting: &Meeting) -> Answer {
+    let mut returns = Vec::new();
+    match order {
+        Order::Alone(run) => run.run(&mut returns)?,
+        Order::Race { skew } => {
+            meeting.wait();
+            for turn in 0..skew {
+                black_box(turn);
+            }
+            task.iter().try_for_each(|run| run.run(&mut returns))?;
+        }
+    }
+    Ok(returns)
+}
+
 /// The ends that the thread has.
 pub struct Worker {
     orders: Receiver<Order>,
@@ -126,16 +141,7 @@ impl Worker {
     /// Carries out orders until the leader hangs up.
     pub fn serve(&self, task: &[TestRun], meeting: &Meeting) {
         for order in &self.orders {
-            let mut returns = Vec::new();
-            let outcome = match order {
-                Order::Alone(run) => run.run(&mut returns),
-                Order::Race { skew } => {
-                    meeting.wait();
-                    (0..skew).for_each(|_| spin_loop());
-                    task.iter().try_for_each(|run| run.run(&mut returns))
-                }
-            };
-            if self.answers.send(outcome.map(|()| returns)).is_err() {
+            if self.answers.send(obey(order, task, meeting)).is_err() {
                 return;
             }
         }
@@ -161,15 +167,58 @@ impl Skews {
         Skews(seed | 1)
     }
 
-    /// Turns to wait: often few, sometimes some thousand.
+    /// Turns to wait: often few, sometimes some hundred.
     pub fn next(&mut self) -> u32 {
         /// Skews are below two to this power.
-        const MAX_POWER: u64 = 13;
+        const MAX_POWER: u64 = 10;
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         let power = (self.0 >> 8) % (MAX_POWER + 1);
         let mask = (1_u64 << power) - 1;
         u32::try_from((self.0 >> 32) & mask).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skews_are_bounded_differ_and_come_again_for_the_same_seed() {
+        let skews = |seed| {
+            let mut skews = Skews::seeded(seed);
+            (0..100).map(|_| skews.next()).collect::<Vec<_>>()
+        };
+        assert_eq!(skews(7), skews(7));
+        assert_ne!(skews(7), skews(9));
+        assert!(skews(0).iter().all(|&skew| skew < 1 << 10));
+        assert!(skews(0).iter().any(|&skew| skew == 0) && skews(0).iter().any(|&skew| skew > 1));
+    }
+
+    #[test]
+    fn nobody_leaves_a_meeting_before_all_have_come() {
+        const ROUNDS: usize = 50;
+        let meeting = Meeting::of(3);
+        let entered = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for round in 1..=ROUNDS {
+                        entered.fetch_add(1, Ordering::SeqCst);
+                        meeting.wait();
+                        assert!(entered.load(Ordering::SeqCst) >= 3 * round);
+                    }
+                });
+            }
+        });
+        assert_eq!(entered.load(Ordering::SeqCst), 3 * ROUNDS);
+    }
+
+    #[test]
+    fn a_test_run_that_fails_is_told_by_name() {
+        let run = TestRun { name: "absent".into(), fd: -1, context: Vec::new(), packet: Vec::new(), repeat: 1 };
+        let answer = obey(Order::Alone(run), &[], &Meeting::of(1));
+        assert!(answer.is_err_and(|error| error.contains("absent")));
     }
 }

@@ -3,7 +3,7 @@
 //! The object is loaded once. An iteration puts all maps back, runs `first`, lets the tasks race, runs `last`, and reads what was asked for.
 //! Start at [`scenario`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::maps::Reader;
 use crate::protocol::{
     MapEntry, ReplyBody, RunStep, ScenarioOutcome, ScenarioRequest, ScenarioResult, Trigger, from_hex, to_hex,
 };
-use crate::race::{Line, Meeting, Order, Skews, TestRun, line};
+use crate::race::{Answer, Line, Meeting, Order, Skews, TestRun, line, obey};
 use crate::reset::{Reset, thread_descriptor};
 use crate::run::{DEFAULT_PACKET, load_object, pin_to, takes_packet, trigger_for};
 use crate::serve::Sink;
@@ -209,47 +209,62 @@ struct Plan {
 
 impl Plan {
     fn carry_out(&self, request: &ScenarioRequest, tally: &mut Tally) -> Result<(), String> {
-        let cpus: std::collections::BTreeSet<usize> =
-            self.tasks.keys().copied().chain(self.first.iter().chain(&self.last).map(|(cpu, _)| *cpu)).collect();
+        let leader = *self.order.first().ok_or("no task")?;
+        let placed = self.first.iter().chain(&self.last).map(|(cpu, _)| *cpu);
+        let others: BTreeSet<usize> = self.tasks.keys().copied().chain(placed).filter(|&cpu| cpu != leader).collect();
         let meeting = Meeting::of(self.tasks.len());
         thread::scope(|scope| {
-            let mut lines = BTreeMap::new();
-            let mut threads = Vec::new();
-            for &cpu in &cpus {
-                let (leader, worker) = line();
+            pin_to(Some(leader)).map_err(|error| format!("cannot run on CPU {leader}: {error}"))?;
+            let mut crew =
+                Crew { plan: self, meeting: &meeting, lines: BTreeMap::new(), threads: vec![own_descriptor()?] };
+            for cpu in others {
+                let (line, worker) = line();
                 let task = self.tasks.get(&cpu).map_or(&[][..], Vec::as_slice);
                 let meeting = &meeting;
                 scope.spawn(move || match pin_to(Some(cpu)) {
                     Ok(()) => {
-                        // SAFETY: takes nothing.
-                        worker.announce(unsafe { libc::gettid() }.cast_unsigned());
+                        worker.announce(thread_id());
                         worker.serve(task, meeting);
                     }
                     Err(error) => worker.refuse(format!("cannot run on CPU {cpu}: {error}")),
                 });
-                let thread = leader.answer()?.first().copied().unwrap_or(0).cast_signed();
-                threads.push(thread_descriptor(thread)?);
-                lines.insert(cpu, leader);
+                let thread = line.answer()?.first().copied().unwrap_or(0).cast_signed();
+                crew.threads.push(thread_descriptor(thread)?);
+                crew.lines.insert(cpu, line);
             }
-            self.iterate(request, tally, &lines, &threads)
+            crew.iterate(request, tally)
         })
     }
+}
 
-    fn iterate(
-        &self,
-        request: &ScenarioRequest,
-        tally: &mut Tally,
-        lines: &BTreeMap<usize, Line>,
-        threads: &[OwnedFd],
-    ) -> Result<(), String> {
+fn thread_id() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { libc::gettid() }.cast_unsigned()
+}
+
+fn own_descriptor() -> Result<OwnedFd, String> {
+    thread_descriptor(thread_id().cast_signed())
+}
+
+/// The threads: the one that leads, on the first task's CPU, and one for each other CPU.
+struct Crew<'a> {
+    plan: &'a Plan,
+    meeting: &'a Meeting,
+    lines: BTreeMap<usize, Line>,
+    threads: Vec<OwnedFd>,
+}
+
+impl Crew<'_> {
+    fn iterate(&self, request: &ScenarioRequest, tally: &mut Tally) -> Result<(), String> {
         let mut skews = Skews::seeded(request.seed);
         let end = Instant::now() + Duration::from_secs(request.budget_seconds.into());
         while tally.iterations < request.iterations && Instant::now() < end {
-            self.reset.apply(threads)?;
-            alone(&self.first, lines)?;
-            let returns = self.race(lines, &mut skews)?;
-            let last = alone(&self.last, lines)?;
-            let maps = tally.readers.iter().map(|one| one.read(&self.reset, threads)).collect::<Result<_, _>>()?;
+            self.plan.reset.apply(&self.threads)?;
+            self.alone(&self.plan.first)?;
+            let returns = self.race(&mut skews)?;
+            let last = self.alone(&self.plan.last)?;
+            let maps = tally.readers.iter().map(|one| one.read(&self.plan.reset, &self.threads));
+            let maps = maps.collect::<Result<_, _>>()?;
             *tally.counts.entry(Outcome { returns, last, maps }).or_default() += 1;
             tally.iterations += 1;
             if tally.counts.len() > MAX_OUTCOMES {
@@ -260,26 +275,31 @@ impl Plan {
     }
 
     /// Lets all tasks run at once; what they returned, task by task.
-    fn race(&self, lines: &BTreeMap<usize, Line>, skews: &mut Skews) -> Result<Vec<u32>, String> {
-        let racing: Vec<&Line> = self.order.iter().filter_map(|cpu| lines.get(cpu)).collect();
+    fn race(&self, skews: &mut Skews) -> Result<Vec<u32>, String> {
+        let racing: Vec<&Line> = self.plan.order.iter().filter_map(|cpu| self.lines.get(cpu)).collect();
         for line in &racing {
             line.order(Order::Race { skew: skews.next() })?;
         }
+        let own = self.plan.order.first().and_then(|cpu| self.plan.tasks.get(cpu)).map_or(&[][..], Vec::as_slice);
+        let own = obey(Order::Race { skew: skews.next() }, own, self.meeting);
         // All are waited for before any failure is told: none may be left behind at the next meeting.
-        let answers: Vec<_> = racing.iter().map(|line| line.answer()).collect();
+        let answers: Vec<Answer> = std::iter::once(own).chain(racing.iter().map(|line| line.answer())).collect();
         answers.into_iter().collect::<Result<Vec<_>, _>>().map(|lists| lists.concat())
     }
-}
 
-/// Runs programs one after another, each on its CPU.
-fn alone(runs: &[(usize, TestRun)], lines: &BTreeMap<usize, Line>) -> Result<Vec<u32>, String> {
-    let mut returns = Vec::new();
-    for (cpu, run) in runs {
-        let Some(line) = lines.get(cpu) else { continue };
-        line.order(Order::Alone(run.clone()))?;
-        returns.extend(line.answer()?);
+    /// Runs programs one after another, each on its CPU.
+    fn alone(&self, runs: &[(usize, TestRun)]) -> Result<Vec<u32>, String> {
+        let mut returns = Vec::new();
+        for (cpu, run) in runs {
+            let order = Order::Alone(run.clone());
+            let answer = match self.lines.get(cpu) {
+                Some(line) => line.order(order).and_then(|()| line.answer()),
+                None => obey(order, &[], self.meeting),
+            };
+            returns.extend(answer?);
+        }
+        Ok(returns)
     }
-    Ok(returns)
 }
 
 impl Watched {

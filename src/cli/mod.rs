@@ -9,7 +9,9 @@ pub mod explore;
 pub mod kernel;
 mod kernel_scenario;
 pub mod output;
+pub mod replay;
 pub mod run;
+pub mod scenario;
 pub mod target;
 pub mod verify;
 
@@ -25,6 +27,7 @@ enum Command {
     Verify(verify::Args),
     Run(run::Args),
     Explore(explore::Args),
+    Replay(replay::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -36,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
         Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
+        Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
     };

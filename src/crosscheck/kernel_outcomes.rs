@@ -187,13 +187,18 @@ fn entry(entry: &MapEntry) -> Option<scenario::MapEntry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::LoadOptions;
+    use crate::object::{LoadOptions, Section};
     use crate::scenario::words::{Builder, OnWord, SetWord};
 
     const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/objects/percpu_slot.bpf.o"));
 
+    /// The object, with its programs as `syscall` programs, so that what they return is told.
     fn object() -> Object {
-        Object::parse("percpu_slot", OBJECT, &LoadOptions::default()).expect("it loads")
+        let mut object = Object::parse("percpu_slot", OBJECT, &LoadOptions::default()).expect("it loads");
+        for program in &mut object.programs {
+            program.section = Section::parse("syscall");
+        }
+        object
     }
 
     fn scenario() -> Scenario {

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::clock::{Clocks, join};
 use super::places::{NONE, Places};
 use super::policy::Step;
-use super::system::{Actor, Choice, Touch, TouchKind};
+use super::system::{Actor, Choice, Stability, Touch, TouchKind};
 
 /// A step of the run.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +19,20 @@ pub struct Event {
     pub index: u32,
     /// The actor's step before, if any.
     pub previous: Option<u32>,
-    /// The run ended with it: it conflicts with every other step.
+    /// The run ended with it.
     pub ends_run: bool,
-    /// It touches the same wherever it comes.
-    pub fixed: bool,
+    /// How far it depends on what others did.
+    pub stability: Stability,
     touch_end: u32,
+}
+
+impl Event {
+    /// Does it conflict with every other step?
+    #[must_use]
+    #[inline]
+    pub fn is_broad(&self) -> bool {
+        self.ends_run || self.stability == Stability::Varies
+    }
 }
 
 /// The steps of a run and their order.
@@ -34,6 +43,8 @@ pub struct Causality {
     clocks: Clocks,
     places: Places,
     last: Vec<Option<u32>>,
+    /// The steps that conflict with every other.
+    broad: Vec<u32>,
     scratch: Vec<u32>,
 }
 
@@ -47,6 +58,7 @@ impl Causality {
             clocks: Clocks::new(actors),
             places: Places::default(),
             last: vec![None; actors],
+            broad: Vec::new(),
             scratch: vec![0; actors],
         }
     }
@@ -79,6 +91,13 @@ impl Causality {
         &self.touches[start..self.events[event].touch_end as usize]
     }
 
+    /// What decides what a step commutes with.
+    #[must_use]
+    #[inline]
+    pub fn effect(&self, event: usize) -> Effect<'_> {
+        Effect { touches: self.touches(event), broad: self.events[event].is_broad() }
+    }
+
     /// The clock of a step.
     #[must_use]
     #[inline]
@@ -108,13 +127,14 @@ impl Causality {
 
     /// Appends a step.
     pub fn push(&mut self, step: &Step<'_>) {
-        let Step { choice, touches, fixed, ends_run } = *step;
+        let Step { choice, touches, stability, ends_run } = *step;
         let actor = choice.actor.0 as usize;
         let number = self.events.len() as u32;
         let previous = self.last[actor];
         let mut clock = std::mem::take(&mut self.scratch);
         self.start(choice.actor, &mut clock);
-        if ends_run {
+        let broad = ends_run || stability == Stability::Varies;
+        if broad {
             for last in self.last.iter().flatten() {
                 join(&mut clock, self.clocks.row(*last as usize));
             }
@@ -129,8 +149,11 @@ impl Causality {
             self.places.push(number, *touch);
         }
         self.touches.extend_from_slice(touches);
-        self.events.push(Event { choice, index, previous, ends_run, fixed, touch_end: self.touches.len() as u32 });
+        self.events.push(Event { choice, index, previous, ends_run, stability, touch_end: self.touches.len() as u32 });
         self.last[actor] = Some(number);
+        if broad {
+            self.broad.push(number);
+        }
     }
 
     /// Forgets all but the first `events` steps.
@@ -143,6 +166,9 @@ impl Causality {
         self.touches.truncate(self.events.last().map_or(0, |event| event.touch_end as usize));
         self.clocks.truncate(events);
         self.places.truncate(events as u32);
+        while self.broad.last().is_some_and(|broad| *broad as usize >= events) {
+            self.broad.pop();
+        }
     }
 
     /// Sets `clock` to what the actor's latest step knows.
@@ -159,6 +185,7 @@ impl Causality {
     #[inline]
     pub fn walk(&self, touches: &[Touch], clock: &mut [u32], mut meet: impl FnMut(&Self, usize, &mut [u32])) {
         let mut cursors: SmallVec<[u32; 8]> = touches.iter().map(|touch| self.places.newest(touch.place)).collect();
+        let mut broad = self.broad.len();
         loop {
             let mut latest: Option<(u32, usize)> = None;
             for (number, &cursor) in cursors.iter().enumerate() {
@@ -168,6 +195,19 @@ impl Causality {
                         latest = Some((event, number));
                     }
                 }
+            }
+            if let Some(&barrier) = broad.checked_sub(1).and_then(|last| self.broad.get(last))
+                && latest.is_none_or(|(event, _)| event <= barrier)
+            {
+                broad -= 1;
+                if !self.covered(barrier as usize, clock) {
+                    meet(self, barrier as usize, clock);
+                }
+                // All that came before it happens before it.
+                if self.covered(barrier as usize, clock) {
+                    return;
+                }
+                continue;
             }
             let Some((event, number)) = latest else { return };
             let record = self.places.record(cursors[number]);
@@ -215,11 +255,24 @@ fn covers(outer: &Touch, inner: &Touch) -> bool {
     outer.start <= inner.start && outer.start.saturating_add(outer.size) >= inner.start.saturating_add(inner.size)
 }
 
-/// Do two steps with these touches fail to commute?
-#[must_use]
-#[inline]
-pub fn conflict(first: &[Touch], second: &[Touch]) -> bool {
-    first.iter().any(|one| second.iter().any(|other| one.conflicts(other)))
+/// What of a step decides what it commutes with.
+#[derive(Clone, Copy, Debug)]
+pub struct Effect<'a> {
+    /// What it touches.
+    pub touches: &'a [Touch],
+    /// It conflicts with every other step: it ends the run, or could have touched anything.
+    pub broad: bool,
+}
+
+impl Effect<'_> {
+    /// Do two steps fail to commute?
+    #[must_use]
+    #[inline]
+    pub fn conflicts(&self, other: &Effect<'_>) -> bool {
+        self.broad
+            || other.broad
+            || self.touches.iter().any(|one| other.touches.iter().any(|theirs| one.conflicts(theirs)))
+    }
 }
 
 /// Is all that they conflict in that one gives back what the other takes? Then the second could not have come before the first.

@@ -36,6 +36,8 @@ pub struct Run<F> {
     pub findings: Vec<F>,
     /// What can be observed at its end, if it came to its end.
     pub outcome: Option<String>,
+    /// Was nothing left to choose, and yet it had not come to its end?
+    pub stuck: bool,
     /// Steps that were repeated from the run before.
     pub kept: usize,
 }
@@ -92,11 +94,9 @@ impl<S: System> Driver<S> {
         let mut failure = None;
         let end = self.steps(policy, &mut failure)?;
         self.waiting.clear();
-        if failure.is_none() {
-            self.system.waiting(&mut self.waiting);
-        }
+        self.system.waiting(&mut self.waiting);
         let counts = policy.end(end, &self.waiting);
-        let mut run = Run { end, counts, findings: Vec::new(), outcome: None, kept };
+        let mut run = Run { end, counts, findings: Vec::new(), outcome: None, stuck: false, kept };
         if counts && !matches!(end, RunEnd::Abandoned(_)) {
             self.judge(failure, &mut run);
         }
@@ -130,8 +130,8 @@ impl<S: System> Driver<S> {
             if let Some(races) = &mut self.races {
                 races.step(choice.actor, touches);
             }
-            let fixed = self.system.is_fixed();
-            policy.performed(&Step { choice, touches, fixed, ends_run: failure.is_some() });
+            let stability = self.system.stability();
+            policy.performed(&Step { choice, touches, stability, ends_run: failure.is_some() });
             if failure.is_some() {
                 return Ok(RunEnd::Over);
             }
@@ -150,6 +150,7 @@ impl<S: System> Driver<S> {
         if run.end == RunEnd::Over {
             let ending = self.system.ending();
             run.findings.extend(ending.findings);
+            run.stuck = !failed && ending.outcome.is_none();
             run.outcome = if failed { None } else { ending.outcome };
         }
     }

@@ -10,7 +10,7 @@ use super::drive::{Driver, is_schedule};
 use super::policy::dfs::{Dfs, DfsOptions};
 use super::policy::dpor::Dpor;
 use super::policy::{Everything, Policy, RunEnd};
-use super::system::{Choice, System, Touch};
+use super::system::{Choice, Stability, System, Touch};
 use super::toy::{Op, Toy};
 
 /// The least schedule, by actors, of those that a schedule is equivalent to.
@@ -41,7 +41,7 @@ fn trace_of(system: &Toy, schedule: &[Choice]) -> Vec<Choice> {
         .iter()
         .map(|&choice| {
             let failed = system.perform(choice).is_err();
-            (choice, system.touches().to_vec(), failed)
+            (choice, system.touches().to_vec(), failed || system.stability() == Stability::Varies)
         })
         .collect();
     normal_form(&steps)
@@ -131,7 +131,7 @@ fn check(toy: &Toy) -> Result<Option<Explored>, TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: std::env::var("EXACT_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn each_trace_is_explored_once(toy in toy()) {
         check(&toy).map_err(|error| TestCaseError::fail(format!("{error}\nPROGRAMS {:?}", toy.programs())))?;
@@ -141,7 +141,6 @@ proptest! {
     fn no_run_is_in_vain(toy in plain_toy()) {
         let explored = check(&toy).map_err(|error| TestCaseError::fail(format!("{error}\nPROGRAMS {:?}", toy.programs())))?;
         if let Some(explored) = explored {
-            println!("WASTE {} {}", explored.runs, explored.begun);
             prop_assert_eq!(explored.runs, explored.begun, "PROGRAMS {:?}", toy.programs());
         }
     }

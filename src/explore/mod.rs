@@ -6,16 +6,26 @@
 
 pub mod causality;
 pub mod clock;
+pub mod collect;
 pub mod drive;
+pub mod estimate;
 pub mod finding;
 pub mod observe;
 pub mod places;
 pub mod policy;
 pub mod race;
 pub mod random;
+pub mod records;
+pub mod replay;
+pub mod result;
+pub mod schedule;
+pub mod search;
+pub mod shrink;
 pub mod simulation;
 pub mod system;
 pub mod toy;
 
 #[cfg(test)]
 mod exactness;
+#[cfg(test)]
+mod search_tests;

@@ -164,3 +164,115 @@ fn races(first: TouchKind, second: TouchKind) -> bool {
 fn covers(outer: &Touch, inner: &Touch) -> bool {
     outer.start <= inner.start && outer.start.saturating_add(outer.size) >= inner.start.saturating_add(inner.size)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use TouchKind::{Acquire, Atomic, Dereference, Lock, Read, Release, Unlock, Write};
+
+    fn touch(place: u64, kind: TouchKind) -> Touch {
+        Touch { place, start: 0, size: 4, kind }
+    }
+
+    /// The races of a run of two actors: for each step its actor, place and kind.
+    fn races_of(steps: &[(u16, u64, TouchKind)]) -> Vec<(usize, usize)> {
+        let mut detector = RaceDetector::new(2);
+        for &(actor, place, kind) in steps {
+            detector.step(Actor(actor), &[touch(place, kind)]);
+        }
+        detector.races().iter().map(|race| (race.first.0, race.second.0)).collect()
+    }
+
+    #[test]
+    fn plain_accesses_race_unless_both_read_or_something_orders_them() {
+        assert_eq!(races_of(&[(0, 1, Write), (1, 1, Read)]), [(0, 1)]);
+        assert_eq!(races_of(&[(0, 1, Read), (1, 1, Read)]), []);
+        assert_eq!(races_of(&[(0, 1, Write), (1, 2, Write)]), []);
+        assert_eq!(races_of(&[(0, 1, Write), (0, 9, Unlock), (1, 9, Lock), (1, 1, Write)]), []);
+        assert_eq!(races_of(&[(0, 1, Write), (0, 9, Release), (1, 9, Acquire), (1, 1, Read)]), []);
+        assert_eq!(races_of(&[(0, 9, Release), (0, 1, Write), (1, 9, Acquire), (1, 1, Read)]), [(1, 3)]);
+        assert_eq!(races_of(&[(0, 1, Write), (0, 9, Acquire), (1, 9, Acquire), (1, 1, Read)]), [(0, 3)]);
+    }
+
+    #[test]
+    fn a_dereference_races_with_a_plain_write_and_sees_behind_an_atomic_one() {
+        assert_eq!(races_of(&[(0, 1, Write), (1, 1, Dereference)]), [(0, 1)]);
+        assert_eq!(races_of(&[(0, 1, Atomic), (1, 1, Dereference)]), []);
+        assert_eq!(races_of(&[(0, 1, Write), (0, 9, Atomic), (1, 9, Dereference), (1, 1, Read)]), []);
+    }
+
+    #[test]
+    fn a_plain_access_races_with_an_atomic_one() {
+        assert_eq!(races_of(&[(0, 1, Atomic), (1, 1, Write)]), [(0, 1)]);
+        assert_eq!(races_of(&[(0, 1, Atomic), (1, 1, Atomic)]), []);
+        assert_eq!(races_of(&[(0, 1, Acquire), (1, 1, Read)]), []);
+    }
+
+    #[test]
+    fn only_bytes_that_are_shared_race() {
+        let bytes = |start, size| Touch { place: 1, start, size, kind: Write };
+        let mut detector = RaceDetector::new(2);
+        detector.step(Actor(0), &[bytes(0, 4)]);
+        detector.step(Actor(1), &[bytes(4, 4)]);
+        assert_eq!(detector.races(), []);
+        detector.step(Actor(1), &[bytes(3, 1)]);
+        assert_eq!(detector.races(), [Race { first: (0, bytes(0, 4)), second: (2, bytes(3, 1)) }]);
+    }
+
+    fn kind() -> impl Strategy<Value = TouchKind> {
+        prop::sample::select(vec![Read, Write, Read, Write, Dereference, Atomic, Acquire, Release])
+    }
+
+    /// Races as they are defined, by the closure of the order over all pairs of steps.
+    fn by_definition(steps: &[(u16, u64, TouchKind)]) -> bool {
+        let count = steps.len();
+        let mut before = vec![vec![false; count]; count];
+        for second in 0..count {
+            for first in 0..second {
+                let ((one, place, kind), (other, there, theirs)) = (steps[first], steps[second]);
+                let releases = matches!(kind, Atomic | Release);
+                let written = (first + 1..second)
+                    .any(|step| steps[step].1 == place && matches!(steps[step].2, Write | Atomic | Release));
+                let acquires = matches!(theirs, Atomic | Acquire) || (theirs == Dereference && !written);
+                before[first][second] = one == other || (place == there && releases && acquires);
+            }
+        }
+        for middle in 0..count {
+            for first in 0..count {
+                for second in 0..count {
+                    before[first][second] |= before[first][middle] && before[middle][second];
+                }
+            }
+        }
+        (0..count).any(|second| {
+            (0..second).any(|first| {
+                let same = steps[first].1 == steps[second].1;
+                same && races(steps[first].2, steps[second].2) && !before[first][second]
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_has_a_race_exactly_if_the_definition_says_so(
+            steps in prop::collection::vec((0..3_u16, 0..2_u64, kind()), 0..10),
+            cut in 0..10_usize,
+        ) {
+            let mut detector = RaceDetector::new(3);
+            for &(actor, place, kind) in &steps {
+                detector.step(Actor(actor), &[touch(place, kind)]);
+            }
+            prop_assert_eq!(!detector.races().is_empty(), by_definition(&steps));
+            // A run that shares its beginning goes on as if it had begun anew.
+            let cut = cut.min(steps.len());
+            let all = detector.races().to_vec();
+            detector.truncate(cut);
+            for &(actor, place, kind) in &steps[cut..] {
+                detector.step(Actor(actor), &[touch(place, kind)]);
+            }
+            prop_assert_eq!(detector.races(), all);
+        }
+    }
+}

@@ -107,6 +107,19 @@ impl Touch {
     }
 }
 
+/// How far a step depends on what other actors did before it. Reduction must know what steps commute with before it takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stability {
+    /// It is always possible, but for a [`TouchKind::Lock`] that another holds, and always touches the same. It may fail in some runs and not
+    /// in others; of those that it ends, some that differ only in steps without bearing on the failure may then be left out.
+    Fixed,
+    /// It touches the same, but others can make it impossible for a time in ways of their own.
+    Held,
+    /// It may touch something else. Reduction takes it to conflict with every other step: right, and slow. Better to touch, as
+    /// [`TouchKind::Atomic`], something that stands for all that it could touch, and be fixed.
+    Varies,
+}
+
 /// A step that an actor has before it and cannot take now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -145,7 +158,8 @@ pub trait System {
     fn choices(&self, into: &mut Vec<Choice>);
 
     /// The steps that actors have before them and cannot take now, each for what it waits at; one actor may wait at several places. Reduction
-    /// relies on it: who waits for a lock must be here, or the run in which it comes first is not looked for.
+    /// relies on it: who waits for a lock must be here, or the run in which it comes first is not looked for. Asked when no choices are left,
+    /// and after a step that failed.
     fn waiting(&self, _into: &mut Vec<Waiting>) {}
 
     /// Takes a step, of those that [`System::choices`] names. `Err` ends the run at once.
@@ -154,13 +168,10 @@ pub trait System {
     /// What the last step touched.
     fn touches(&self) -> &[Touch];
 
-    /// Would the last step have been possible, and touched the same, whatever other actors had done before it, as long as its own actor had
-    /// done and seen the same? A step that only a [`TouchKind::Lock`] can hold up is possible enough.
-    ///
-    /// Reduction can then tell beforehand what a step commutes with, and begins no run in vain. A step that another's doing may turn into a
-    /// failure can still be fixed: of the runs that end by that failure, some that differ in steps without bearing on it may then be left out.
-    fn is_fixed(&self) -> bool {
-        false
+    /// How far the last step would have been the same, had other actors done other things before it: the same actor with the same steps of its
+    /// own behind it, which saw the same.
+    fn stability(&self) -> Stability {
+        Stability::Varies
     }
 
     /// The run's end: judged when no choices are left, or after `perform` has failed.

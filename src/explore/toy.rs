@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::causality::Mixer;
-use super::system::{Actor, Choice, Ending, System, Touch, TouchKind, Waiting};
+use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
 
 /// An instruction. Variables and locks are numbered; a number that does not exist names nothing, and the instruction does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +73,7 @@ pub struct Toy {
     holders: Vec<Option<u16>>,
     actors: Vec<State>,
     touches: Vec<Touch>,
-    fixed: bool,
+    stability: Stability,
     fixed_failures: bool,
 }
 
@@ -93,7 +93,7 @@ impl Toy {
             variables: vec![0; variables],
             holders: vec![None; locks],
             touches: Vec::new(),
-            fixed: true,
+            stability: Stability::Fixed,
             fixed_failures: false,
         }
     }
@@ -160,7 +160,9 @@ impl Toy {
                 register = self.get(variable);
             }
             Op::Acquire(variable) | Op::Await(variable, _) => {
-                self.fixed = matches!(op, Op::Acquire(_));
+                if matches!(op, Op::Await(..)) {
+                    self.stability = Stability::Held;
+                }
                 self.touch(variable, TouchKind::Acquire);
                 register = self.get(variable);
             }
@@ -194,13 +196,15 @@ impl Toy {
             Op::SkipUnless(value) => skip = usize::from(register != value),
             Op::Fail(variable, value) => {
                 self.touch(variable, TouchKind::Acquire);
-                self.fixed = self.fixed_failures;
+                if !self.fixed_failures {
+                    self.stability = Stability::Varies;
+                }
                 if self.get(variable) == value {
                     return true;
                 }
             }
             Op::Scatter(variable) => {
-                self.fixed = false;
+                self.stability = Stability::Varies;
                 self.touch(variable, TouchKind::Acquire);
                 let count = self.variables.len().max(1);
                 let target = (usize::from(variable) + 1 + usize::from(self.get(variable))) % count;
@@ -262,7 +266,7 @@ impl System for Toy {
 
     fn perform(&mut self, choice: Choice) -> Result<(), ToyFinding> {
         self.touches.clear();
-        self.fixed = true;
+        self.stability = Stability::Fixed;
         let actor = usize::from(choice.actor.0);
         match self.op(actor) {
             Some(op) if self.execute(actor, op, choice.branch) => {
@@ -276,8 +280,8 @@ impl System for Toy {
         &self.touches
     }
 
-    fn is_fixed(&self) -> bool {
-        self.fixed
+    fn stability(&self) -> Stability {
+        self.stability
     }
 
     fn ending(&mut self) -> Ending<ToyFinding> {
@@ -320,5 +324,25 @@ impl System for Toy {
 
     fn actor_name(&self, actor: Actor) -> String {
         format!("actor {}", actor.0)
+    }
+}
+
+impl Toy {
+    /// Two actors of whom one publishes, takes back and publishes again, and the other fails if it looks once after each: three switches in
+    /// order, in the middle of steps that have nothing to do with it.
+    #[must_use]
+    pub fn republish() -> Toy {
+        let publisher = [
+            Op::Add(3, 1),
+            Op::Swap(0, 1),
+            Op::Add(3, 1),
+            Op::Swap(0, 2),
+            Op::Add(3, 1),
+            Op::Swap(0, 1),
+            Op::Add(3, 1),
+        ];
+        let look = |seen| [Op::Add(4, 1), Op::Acquire(0), Op::SkipUnless(seen), Op::Add(2, 1)];
+        let reader = [look(1), look(2), look(1)].concat();
+        Toy::new(vec![publisher.to_vec(), [reader, vec![Op::Fail(2, 3)]].concat()], 5, 0).with_fixed_failures()
     }
 }

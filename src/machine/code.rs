@@ -21,6 +21,8 @@ pub(super) enum Code {
     Alu64(AluOp),
     Alu32(AluOp),
     MoveSignExtended(Width, Size),
+    /// A pointer into an arena becomes user space's; `imm` is where user space has the arena.
+    CastUser,
     ByteSwap(Endian, Size),
     LoadImmediate,
     Load(Size),
@@ -115,6 +117,8 @@ impl LoadedProgram {
 pub(super) trait Resolve {
     /// The value of the immediate, or why there is none.
     fn immediate(&mut self, source: ImmediateSource) -> Result<u64, String>;
+    /// Where user space has the object's arena; `None` if pointers into it stay as they are.
+    fn arena(&mut self) -> Result<Option<u64>, String>;
     /// The helper or kfunc that is called.
     fn call(&mut self, target: CallTarget) -> CallSite;
 }
@@ -220,7 +224,14 @@ impl LoadedProgram {
             Insn::MoveSignExtended { width, from, dst, src } => {
                 blank(Code::MoveSignExtended(width, from)).reading(src).writing(dst)
             }
-            Insn::AddressSpaceCast { .. } => self.unsupported("addr_space_cast (arenas)"),
+            Insn::AddressSpaceCast { dst, src, to, .. } => {
+                match resolve.arena() {
+                    Ok(Some(start)) if to != 0 => Op { imm: start, ..blank(Code::CastUser).reading(src).writing(dst) },
+                    // A program follows pointers by their low half.
+                    Ok(_) => blank(Code::Alu32(AluOp::Mov)).reading(src).writing(dst),
+                    Err(what) => self.unsupported(what),
+                }
+            }
             Insn::ByteSwap { dst, endian, size } => {
                 let mut lowered = blank(Code::ByteSwap(endian, size)).writing(dst);
                 lowered.reads |= bit(dst);

@@ -86,6 +86,10 @@ pub(super) fn execute(
             let value = alu::sign_extend(from, src);
             if width == Width::W64 { value } else { value & 0xffff_ffff }
         }
+        Code::CastUser => match src & 0xffff_ffff {
+            0 => 0,
+            low => op.imm & !0xffff_ffff | low,
+        },
         Code::ByteSwap(endian, size) => alu::byte_swap(endian, size, dst),
         Code::LoadImmediate => {
             next += 1;
@@ -163,6 +167,9 @@ fn atomic(
         return Err(Box::new(Trap::Fault { kind: FaultKind::Misaligned, access, region }));
     }
     let (old, spot) = load(memory, size, address, reader)?;
+    if memory.arena.is_hole(spot.region) {
+        return Err(Trap::unsupported("an atomic access where an arena has no page"));
+    }
     let width = if size == Size::B8 { u64::MAX } else { 0xffff_ffff };
     let src = execution.registers[usize::from(op.src & 15)] & width;
     let new = alu::atomic(operation, old, src, execution.registers[0] & width);

@@ -85,6 +85,8 @@ pub enum MapFamily {
     Ring,
     /// `BPF_MAP_TYPE_USER_RINGBUF`: user space never puts anything into it.
     UserRing,
+    /// `BPF_MAP_TYPE_ARENA`.
+    Arena,
     /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`: no event is ever open.
     PerfEvents,
     /// Storage attached to a task, cgroup, socket or inode.
@@ -133,6 +135,7 @@ fn family(map_type: u32) -> (MapFamily, bool, bool) {
         27 => (MapFamily::Ring, false, false),
         30 => (MapFamily::Bloom, false, false),
         31 => (MapFamily::UserRing, false, false),
+        33 => (MapFamily::Arena, false, false),
         _ => (MapFamily::Other, false, false),
     }
 }
@@ -527,6 +530,9 @@ impl Machine {
     /// The address of a map's value at an offset, as a wide load names it.
     pub(super) fn direct_value(&mut self, map: u32, offset: u32) -> Result<u64, String> {
         let state = self.maps.get(map as usize).ok_or_else(|| format!("map {map}, which the object does not have"))?;
+        if state.family == MapFamily::Arena {
+            return self.arena_value(offset);
+        }
         if state.family != MapFamily::Array || state.per_cpu {
             return Err(format!("direct access to map {} of type {}", state.name, state.map_type));
         }

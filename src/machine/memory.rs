@@ -10,6 +10,7 @@
 //! two flat buffers. Memory that came of such a clone can go back to it in time proportional to what was touched since
 //! ([`Memory::restore`]).
 
+use super::arena::Arena;
 use super::fault::{Attempt, FaultKind, Limit, Trap};
 use super::rcu::{ReadSide, Waiting};
 use super::region::{Life, Region, RegionKind, place};
@@ -123,6 +124,8 @@ pub struct Memory {
     slot_count: u64,
     spans: Tracked<FreeSpans>,
     changes: Changes,
+    /// Pages that are reached by their low 32 bits.
+    pub(super) arena: Tracked<Arena>,
     limit: u64,
     /// Who allocates now; by default the machine itself.
     pub(super) allocator: Allocator,
@@ -144,6 +147,7 @@ impl Memory {
             slot_count: 1,
             spans: Tracked::default(),
             changes: Changes::default(),
+            arena: Tracked::default(),
             allocator: Allocator::default(),
             limit: limit.min(u64::from(u32::MAX) - 63),
             unwritten_read: None,
@@ -259,7 +263,7 @@ impl Memory {
     /// The region into whose slots an address falls, and the (possibly negative or too large) offset from its start.
     #[must_use]
     pub fn near(&self, address: u64) -> Option<(RegionId, i64)> {
-        let id = self.slot(address)?;
+        let Some(id) = self.slot(address) else { return self.arena.near(address) };
         let hot = self.hot.get(id as usize)?;
         Some((RegionId(id), address.wrapping_sub(hot.base) as i64))
     }
@@ -297,7 +301,7 @@ impl Memory {
                 return self.check_flags(*hot, spot, address, size, write, reader);
             }
         }
-        Err(self.outside(address, size, write))
+        self.arena.check(address, size, write).unwrap_or_else(|| Err(self.outside(address, size, write)))
     }
 
     #[inline]
@@ -578,6 +582,7 @@ impl Memory {
         }
         self.slot_count = base.slot_count;
         self.spans.restore(&base.spans);
+        self.arena.restore(&base.arena);
         self.unwritten_read = None;
         self.allocator = base.allocator;
     }

@@ -10,6 +10,7 @@
 //! neither imports the other. Start reading at [`Machine`], then [`memory::Memory`].
 
 pub mod alu;
+mod arena;
 mod callbacks;
 mod code;
 mod context;

@@ -264,7 +264,7 @@ impl Machine {
         }
         let waiting = self.rcu.defer(region, kind, at);
         self.report.order(places::RCU, AccessKind::Change);
-        self.report.order(places::cache(at.cpu), AccessKind::Release);
+        self.report.order(places::cache(at.cpu), AccessKind::Atomic);
         for part in self.parts(region) {
             self.memory.retire(part, waiting, at);
             self.report.events.push(Event::Freed(part));

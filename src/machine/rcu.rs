@@ -160,12 +160,6 @@ impl Rcu {
         &self.deferred
     }
 
-    /// The CPUs whose frees a task's sections hold back, were it to leave them.
-    pub(super) fn held_back_by(&self, task: u32) -> impl Iterator<Item = u32> + '_ {
-        let reader = self.reader(task);
-        self.deferred.iter().filter(move |deferred| reader.protects(deferred.waiting)).map(|deferred| deferred.at.cpu)
-    }
-
     /// Could this free's grace period end now: has each reader that was there left?
     #[must_use]
     pub fn is_ripe(&self, deferred: &Deferred) -> bool {

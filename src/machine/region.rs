@@ -42,6 +42,11 @@ pub enum RegionKind {
         /// Index of the map in its object.
         map: u32,
     },
+    /// A page of an arena, or what stands for those that are not there.
+    ArenaPage {
+        /// Index of the map in its object.
+        map: u32,
+    },
     /// A record that was reserved in a ring buffer.
     Record {
         /// Index of the map in its object.

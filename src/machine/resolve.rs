@@ -39,6 +39,10 @@ impl Resolve for Machine {
         }
     }
 
+    fn arena(&mut self) -> Result<Option<u64>, String> {
+        self.arena_start().map_err(|_| "more memory than the limit allows".to_owned())
+    }
+
     fn call(&mut self, target: CallTarget) -> CallSite {
         let (name, kfunc): (Arc<str>, bool) = match target {
             CallTarget::Helper(id) => {

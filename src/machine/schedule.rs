@@ -179,12 +179,19 @@ impl Machine {
         }
     }
 
-    /// Does a task's next instruction touch what its registers alone say: a load, a store, an atomic one, or a program's start?
+    /// Does what a task's next step touches follow from its registers alone, whatever other tasks do before it? True of loads,
+    /// stores, atomics, starts and ends of programs, and calls whose models say so.
     #[must_use]
-    pub fn next_is_plain(&self, task: u32) -> bool {
+    pub fn next_is_fixed(&self, task: u32) -> bool {
         let Some(execution) = self.execution(task) else { return true };
-        let code = execution.program.ops.get(execution.pc as usize).map(|op| op.code);
-        matches!(code, Some(Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..)))
+        let Some(op) = execution.program.ops.get(execution.pc as usize) else { return false };
+        if op.code == Code::Call {
+            let mut args = [0; 5];
+            args.copy_from_slice(&execution.registers[1..6]);
+            let model = execution.program.calls.get(op.imm as usize).and_then(|site| site.model);
+            return model.is_some_and(|model| (model.is_fixed)(self, &args));
+        }
+        matches!(op.code, Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) | Code::Exit)
     }
 
     /// Would a task's next step wait for another task?
@@ -223,6 +230,12 @@ impl Machine {
         choices.into_iter().filter_map(|(possible, unit)| possible.then_some(unit))
     }
 
+    /// Has that CPU freed a unit that would serve, whether or not readers have left it by now?
+    fn waits_for_reuse(&self, cpu: u32, per_cpu: bool, size: u32) -> bool {
+        let mut frees = self.rcu.deferred().iter().filter(|free| free.at.cpu == cpu);
+        self.options.early_reuse && frees.any(|free| self.is_unit(free.region, per_cpu, size))
+    }
+
     fn is_unit(&self, region: RegionId, per_cpu: bool, size: u32) -> bool {
         let is_per_cpu = match self.memory.region(region).kind {
             RegionKind::PerCpuObject { .. } => true,
@@ -235,6 +248,9 @@ impl Machine {
     /// Chooses the memory for an object: what its bytes are, or `None` if the allocation fails.
     pub(super) fn take_unit(&mut self, cpu: u32, per_cpu: bool, size: u32) -> Option<Contents> {
         self.report.order(places::cache(cpu), AccessKind::Atomic);
+        if self.waits_for_reuse(cpu, per_cpu, size) {
+            self.report.order(places::READERS, AccessKind::Acquire);
+        }
         let unit = self.units(cpu, per_cpu, size).nth(self.branch.into()).unwrap_or(Unit::Fresh);
         match unit {
             Unit::Used => {

@@ -396,16 +396,9 @@ impl Machine {
     /// A task leaves such a section.
     pub(super) fn leave_rcu(&mut self, task: u32) {
         if self.rcu.reader(task).depth() == 1 {
-            self.note_leaving(task);
+            self.report.order(places::READERS, AccessKind::Release);
         }
         self.rcu.unlock(task);
-    }
-
-    /// That readers leave is seen by those caches of the allocator whose units they held back.
-    fn note_leaving(&mut self, task: u32) {
-        for cpu in self.rcu.held_back_by(task) {
-            self.report.order(places::cache(cpu), AccessKind::Release);
-        }
     }
 
     /// Makes a task idle: its sections end, and what its program still held is lost. That is a leak if the program
@@ -425,7 +418,7 @@ impl Machine {
         }
         self.world.locks.retain(|_, &mut holder| holder != task);
         self.finish_callback(task);
-        self.note_leaving(task);
+        self.report.order(places::READERS, AccessKind::Release);
         self.rcu.leave(task);
         let ended = self.tasks[task as usize].execution.take();
         for (map, first) in ended.map_or(Vec::new(), |execution| execution.storage) {

@@ -30,7 +30,8 @@ struct PendingStore {
 #[derive(Clone, Debug, Default)]
 struct Buffer {
     stores: VecDeque<PendingStore>,
-    so_far: u32,
+    /// All stores of the run so far.
+    history: Vec<PendingStore>,
 }
 
 /// All CPUs' buffers.
@@ -53,14 +54,14 @@ impl StoreBuffers {
     pub fn restore(&mut self, base: &StoreBuffers) {
         for (buffer, base) in self.buffers.iter_mut().zip(&base.buffers) {
             buffer.stores.clone_from(&base.stores);
-            buffer.so_far = base.so_far;
+            buffer.history.truncate(base.history.len());
         }
     }
 }
 
 /// What a load finds in its own CPU's buffer.
 enum Forwarded {
-    Value(u64, u32),
+    Value(u64),
     Nothing,
     /// A store covers some of its bytes.
     Part,
@@ -73,6 +74,11 @@ fn overlap(store: &PendingStore, spot: Spot, size: u32) -> bool {
 }
 
 impl Buffer {
+    /// The CPU's latest store to some of those bytes, visible by now or not.
+    fn latest(&self, spot: Spot, size: u32) -> Option<&PendingStore> {
+        self.history.iter().rev().find(|store| overlap(store, spot, size))
+    }
+
     fn find(&self, spot: Spot, size: u32) -> Forwarded {
         let Some(store) = self.stores.iter().rev().find(|store| overlap(store, spot, size)) else {
             return Forwarded::Nothing;
@@ -83,7 +89,7 @@ impl Buffer {
         }
         let shifted = store.value >> (8 * (spot.offset - store.spot.offset));
         let mask = if size == 8 { u64::MAX } else { (1 << (8 * size)) - 1 };
-        Forwarded::Value(shifted & mask, store.nth)
+        Forwarded::Value(shifted & mask)
     }
 }
 
@@ -153,6 +159,21 @@ impl Machine {
         }
     }
 
+    /// Could a task's next instruction wait until its CPU's store buffer is empty?
+    #[must_use]
+    pub fn may_wait_for_stores(&self, task: u32) -> bool {
+        if !self.has_store_buffers() {
+            return false;
+        }
+        let partly = |(op, address): (Op, u64)| {
+            let (Code::Load(size) | Code::LoadSigned(size)) = op.code else { return None };
+            let spot = self.memory.at(address)?;
+            let latest = self.buffer(self.cpu_of(task))?.latest(spot, size.bytes())?;
+            Some(latest.spot.offset > spot.offset || latest.spot.offset + latest.size < spot.offset + size.bytes())
+        };
+        self.is_fence(task) || self.next_access(task).and_then(partly).unwrap_or(false)
+    }
+
     /// Does a task's next instruction wait until its CPU's store buffer is empty?
     #[must_use]
     pub fn waits_for_stores(&self, task: u32) -> bool {
@@ -182,10 +203,13 @@ impl Machine {
             Code::Store(size) if self.is_shared(address) => Some(self.delay(task, cpu, op, address, size)),
             Code::Load(size) | Code::LoadSigned(size) => {
                 let spot = self.memory.at(address)?;
-                let Forwarded::Value(value, nth) = self.buffer(cpu)?.find(spot, size.bytes()) else { return None };
+                // Were it visible already, or not yet, the load would read elsewhere: it depends on that store.
+                let latest = self.buffer(cpu)?.latest(spot, size.bytes())?.nth;
+                self.report.order(places::pending_store(cpu, latest), AccessKind::Release);
+                let Forwarded::Value(value) = self.buffer(cpu)?.find(spot, size.bytes()) else { return None };
                 let signed = matches!(op.code, Code::LoadSigned(_));
                 let value = if signed { alu::sign_extend(size, value) } else { value };
-                Some(self.forward(task, cpu, op, address, size, (value, nth)))
+                Some(self.forward(task, op, address, size, value))
             }
             _ => None,
         }
@@ -201,24 +225,17 @@ impl Machine {
         let value = if op.immediate { op.imm } else { execution.registers[usize::from(op.src & 15)] };
         execution.pc += 1;
         let Some(buffer) = self.store_buffers.buffers.get_mut(cpu as usize) else { return Ok(Outcome::Ran) };
-        buffer.so_far += 1;
-        let nth = buffer.so_far;
-        buffer.stores.push_back(PendingStore { spot, size: size.bytes(), value, nth, at });
+        let nth = buffer.history.len() as u32;
+        let store = PendingStore { spot, size: size.bytes(), value, nth, at };
+        buffer.history.push(store);
+        buffer.stores.push_back(store);
         let (region, offset) = (spot.region, spot.offset);
         self.report.accesses.push(Access { region, offset, size: size.bytes(), kind: AccessKind::Observe });
         self.report.order(places::pending_store(cpu, nth), AccessKind::Release);
         Ok(Outcome::Ran)
     }
 
-    fn forward(
-        &mut self,
-        task: u32,
-        cpu: u32,
-        op: Op,
-        address: u64,
-        size: Size,
-        (value, nth): (u64, u32),
-    ) -> Result<Outcome, Box<Trap>> {
+    fn forward(&mut self, task: u32, op: Op, address: u64, size: Size, value: u64) -> Result<Outcome, Box<Trap>> {
         let reader = self.rcu.reader(task);
         let spot = self.memory.check(address, size.bytes(), false, &reader)?;
         if let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) {
@@ -227,9 +244,7 @@ impl Machine {
             execution.pc += 1;
         }
         let (region, offset) = (spot.region, spot.offset);
-        self.report.accesses.push(Access { region, offset, size: size.bytes(), kind: AccessKind::Observe });
-        // Were the store visible already, the load would read memory.
-        self.report.order(places::pending_store(cpu, nth), AccessKind::Release);
+        self.report.accesses.push(Access { region, offset, size: size.bytes(), kind: AccessKind::Read });
         Ok(Outcome::Ran)
     }
 }

@@ -23,7 +23,7 @@ pub struct Moment {
 }
 
 /// A region of simulated memory: an index that is never given to another region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct RegionId(pub u32);
 
 impl RegionId {

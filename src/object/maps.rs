@@ -61,6 +61,9 @@ impl Maps {
         let mut maps = Maps::default();
         maps.add_declared(elf, btf)?;
         maps.add_globals(elf, btf)?;
+        if let (Some(arena), Some((_, section))) = (maps.arena, elf.section_named(".addr_space.1")) {
+            maps.maps[arena].arena = section.data.to_vec();
+        }
         if let Some(bytes) = config.filter(|bytes| !bytes.is_empty()) {
             maps.config = Some(maps.maps.len());
             maps.add_section(".kconfig", None, bytes, true, btf)?;
@@ -115,6 +118,7 @@ impl Maps {
             name: name.to_owned(),
             definition,
             globals,
+            arena: Vec::new(),
             initial_maps: Vec::new(),
             initial_programs: Vec::new(),
         });

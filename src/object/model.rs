@@ -33,6 +33,8 @@ pub struct Map {
     pub definition: MapDefinition,
     /// For globals: initial bytes and what lies where. `None` for a map of `.maps`.
     pub globals: Option<GlobalSection>,
+    /// Initial bytes of an arena's variables, which libbpf lays at its start; empty for other maps.
+    pub arena: Vec<u8>,
     /// Maps that the declaration puts into an array or hash of maps: slot, and index into [`Object::maps`].
     pub initial_maps: Vec<(u32, u32)>,
     /// Programs that the declaration puts into a program array (slot, index into [`Object::programs`]) or a

@@ -3,6 +3,7 @@
 //! One file for each thing that is reported: [`verify`] and [`run`]. [`place`] and [`value`] put places and memory into
 //! words. Nothing here decides anything.
 
+pub mod explore;
 pub mod place;
 pub mod run;
 pub mod value;

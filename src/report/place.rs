@@ -122,6 +122,7 @@ impl<'m> Words<'m> {
                 cpu.map_or(value.clone(), |cpu| format!("{value}, copy of CPU {cpu}"))
             }
             RegionKind::MapKey { map } => format!("a key of map {}", self.map_name(*map)),
+            RegionKind::ArenaPage { map } => format!("a page of arena {}", self.map_name(*map)),
             RegionKind::Record { map } => format!("a record of ring buffer {}", self.map_name(*map)),
             RegionKind::Map { map } => format!("map {} itself", self.map_name(*map)),
             RegionKind::Object { type_id } => format!("object of {}", self.type_name(*type_id)),

@@ -407,6 +407,25 @@ impl<'m> RunReport<'m> {
     }
 }
 
+/// How a run ended, for people: what, where, and the memory's story.
+#[must_use]
+pub fn end_text(machine: &Machine, end: &End) -> String {
+    let report = RunReport::new(machine, &[]);
+    match end {
+        End::Returned(value) => format!("returned {}", *value as u32 as i32),
+        End::Fault(fault) => format!("{}\n{}", fault.kind, report.fault_text(fault)),
+        End::Unsupported(unsupported) => format!("{}\n{}", unsupported.what, report.unsupported_text(unsupported)),
+        End::Limit(limit, at) => format!("{limit}\n  at {}", report.words.source(at.place)),
+    }
+}
+
+/// The same for machines.
+#[must_use]
+pub fn end_json(machine: &Machine, end: &End) -> Value {
+    let report = RunReport::new(machine, &[]);
+    report.run_json(&ProgramRun { name: String::new(), cpu: 0, end: end.clone() })
+}
+
 /// One line for each run of CPUs whose copies are equal.
 fn copies(name: &str, values: &[Value]) -> Vec<String> {
     let mut lines = Vec::new();

@@ -10,10 +10,10 @@ use cel::{Context, Env, IdedExpr, Program, Value};
 
 use super::error::ScenarioError;
 use super::layout::{Layout, render};
-use super::model::{Condition, Scenario, Setting};
+use super::model::{Condition, Run, Scenario, Setting};
 use super::names::Names;
 use super::observation::Observation;
-use super::shape::{Checker, Reads, Shape};
+use super::shape::{Checker, Reads, Returns, Shape};
 use crate::object::Object;
 
 /// Bytes of one expression.
@@ -26,6 +26,8 @@ pub struct Judgement {
     hold: Vec<Expression>,
     always: Vec<Expression>,
     observe: Vec<Observed>,
+    /// Which return values nobody sees.
+    unseen: Returns,
     environment: Arc<Env>,
 }
 
@@ -65,7 +67,10 @@ impl Scenario {
         let names = Names::of(object);
         self.check_programs(object)?;
         self.check_settings(object, &names)?;
-        let end = Some((self.return_count(), self.last_count()));
+        let among = self.on.iter().flat_map(|task| &task.run);
+        let after = self.last.iter().map(|placed| &placed.run);
+        let unseen = Returns { among: unseen(object, among), after: unseen(object, after) };
+        let end = Some(&unseen);
         let conditions = |list: &[Condition], returns| {
             list.iter().map(|one| compile_condition(&names, self.cpus, returns, one)).collect::<Result<Vec<_>, _>>()
         };
@@ -78,7 +83,7 @@ impl Scenario {
                 .collect::<Result<_, _>>()?,
             None => default_outcome(self, &names),
         };
-        Ok(Judgement { names, cpus: self.cpus, hold, always, observe, environment: Arc::new(Env::stdlib()) })
+        Ok(Judgement { names, cpus: self.cpus, hold, always, observe, unseen, environment: Arc::new(Env::stdlib()) })
     }
 
     fn check_programs(&self, object: &Object) -> Result<(), ScenarioError> {
@@ -121,6 +126,24 @@ impl Scenario {
     }
 }
 
+/// For each test run, whether what its program returns is lost: a test run of a tracing program calls functions that the program is attached
+/// to, and returns 0 (`bpf_prog_test_run_tracing`, Linux 6.12).
+fn unseen<'r>(object: &Object, runs: impl Iterator<Item = &'r Run>) -> Vec<bool> {
+    // BPF_PROG_TYPE_TRACING.
+    const TRACING: u32 = 26;
+    let is_tracing = |run: &Run| {
+        let program = object.programs.iter().find(|program| program.name == run.program);
+        program.is_some_and(|program| program.section.program_type == TRACING)
+    };
+    runs.flat_map(|run| std::iter::repeat_n(is_tracing(run), run.repeat as usize)).collect()
+}
+
+/// The return values as a kernel's user would see them.
+fn seen_returns(list: &[i32], unseen: &[bool]) -> Vec<i32> {
+    let unseen = unseen.iter().copied().chain(std::iter::repeat(false));
+    list.iter().zip(unseen).map(|(&value, unseen)| if unseen { 0 } else { value }).collect()
+}
+
 /// Return values, and every global that programs can write and expressions can see.
 fn default_outcome(scenario: &Scenario, names: &Names) -> Vec<Observed> {
     let mut observed = vec![Observed::Returns];
@@ -145,7 +168,7 @@ fn is_seen(layout: &Layout) -> bool {
 fn compile_condition(
     names: &Names,
     cpus: u32,
-    returns: Option<(usize, usize)>,
+    returns: Option<&Returns>,
     condition: &Condition,
 ) -> Result<Expression, ScenarioError> {
     let (expression, shape) = compile(names, cpus, returns, condition)?;
@@ -159,7 +182,7 @@ fn compile_condition(
 fn compile_observed(
     names: &Names,
     cpus: u32,
-    returns: Option<(usize, usize)>,
+    returns: Option<&Returns>,
     condition: &Condition,
 ) -> Result<Expression, ScenarioError> {
     let (expression, _) = compile(names, cpus, returns, condition)?;
@@ -174,7 +197,7 @@ fn compile_observed(
 fn compile(
     names: &Names,
     cpus: u32,
-    returns: Option<(usize, usize)>,
+    returns: Option<&Returns>,
     condition: &Condition,
 ) -> Result<(Expression, Shape), ScenarioError> {
     let refuse = |reason: String| ScenarioError::at(&condition.position, reason);
@@ -218,11 +241,14 @@ impl Expression {
             let value = map.value(contents(map.map)?, kernel_pointers);
             maps.insert(Key::String(Arc::new(name.clone())), value);
         }
-        let numbers = |list: &[i32]| Value::List(Arc::new(list.iter().map(|&one| Value::Int(one.into())).collect()));
+        let numbers = |list: &[i32], unseen: &[bool]| {
+            let list = seen_returns(list, unseen).into_iter().map(|one| Value::Int(one.into()));
+            Value::List(Arc::new(list.collect()))
+        };
         context.add_variable_from_value("globals", Value::Map(CelMap { map: Arc::new(globals) }));
         context.add_variable_from_value("maps", Value::Map(CelMap { map: Arc::new(maps) }));
-        context.add_variable_from_value("returns", numbers(&seen.returns));
-        context.add_variable_from_value("last", numbers(&seen.last));
+        context.add_variable_from_value("returns", numbers(&seen.returns, &judgement.unseen.among));
+        context.add_variable_from_value("last", numbers(&seen.last, &judgement.unseen.after));
         context.add_variable_from_value("cpus", Value::Int(judgement.cpus.into()));
         Value::resolve(&self.tree, &context).map_err(|error| error.to_string())
     }
@@ -286,8 +312,8 @@ impl Judgement {
     #[must_use]
     pub fn outcome(&self, seen: &Observation) -> String {
         let parts = self.observe.iter().map(|part| match part {
-            Observed::Returns => format!("returns={}", numbers(&seen.returns)),
-            Observed::Last => format!("last={}", numbers(&seen.last)),
+            Observed::Returns => format!("returns={}", numbers(&seen.returns, &self.unseen.among)),
+            Observed::Last => format!("last={}", numbers(&seen.last, &self.unseen.after)),
             Observed::Global(name) => {
                 let global = self.names.globals.get(name);
                 let contents = |map: usize| seen.maps.iter().find(|one| one.map == map);
@@ -305,8 +331,8 @@ impl Judgement {
     }
 }
 
-fn numbers(list: &[i32]) -> String {
-    format!("[{}]", list.iter().map(i32::to_string).collect::<Vec<_>>().join(", "))
+fn numbers(list: &[i32], unseen: &[bool]) -> String {
+    format!("[{}]", seen_returns(list, unseen).iter().map(i32::to_string).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -314,12 +340,17 @@ mod tests {
     use super::super::words::{Builder, PlacedWord, SetWord};
     use super::super::{MapContents, MapEntry};
     use super::*;
-    use crate::object::LoadOptions;
+    use crate::object::{LoadOptions, Section};
 
     const OBJECT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/objects/percpu_slot.bpf.o"));
 
+    /// The object, with its programs as `syscall` programs, so that what they return is told.
     fn object() -> Object {
-        Object::parse("percpu_slot", OBJECT, &LoadOptions::default()).expect("it loads")
+        let mut object = Object::parse("percpu_slot", OBJECT, &LoadOptions::default()).expect("it loads");
+        for program in &mut object.programs {
+            program.section = Section::parse("syscall");
+        }
+        object
     }
 
     fn builder() -> Builder {
@@ -464,6 +495,21 @@ mod tests {
         }
         let unread = Observation { maps: Vec::new(), ..seen };
         assert!(judgement.broken(&unread)[0].error.is_some());
+    }
+
+    #[test]
+    fn what_tracing_programs_return_is_not_told() {
+        let mut object = object();
+        for program in object.programs.iter_mut().filter(|program| program.name == "take_down") {
+            program.section = Section::parse("fentry/bpf_fentry_test1");
+        }
+        let seen = Observation { returns: vec![3, 4, 5], ..observation(&object, 1) };
+        let judgement = builder().observe("returns").build().expect("it makes sense").bind(&object).expect("it fits");
+        assert_eq!(judgement.outcome(&seen), "returns=[3, 0, 5]");
+        let bind = |text: &str| builder().hold(text).build().expect("it makes sense").bind(&object);
+        assert!(bind("returns[0] == 3").is_ok());
+        let error = bind("returns[1] == 4").err().expect("nobody sees it").to_string();
+        assert!(error.contains("a tracing program does not tell"), "{error}");
     }
 
     #[test]

@@ -38,6 +38,22 @@ pub(super) enum Shape {
     Maps,
 }
 
+/// For each test run of the tasks, and of `last`, whether what the program returns is lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Returns {
+    /// Of the tasks.
+    pub(super) among: Vec<bool>,
+    /// Of `last`.
+    pub(super) after: Vec<bool>,
+}
+
+impl Returns {
+    /// The values of that name.
+    fn named(&self, name: &str) -> &[bool] {
+        if name == "last" { &self.after } else { &self.among }
+    }
+}
+
 /// What an expression reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reads {
@@ -50,8 +66,8 @@ pub(super) struct Reads {
 /// Finds out what an expression gives, and what it reads on the way.
 pub(super) struct Checker<'a> {
     pub(super) names: &'a Names,
-    /// Numbers of return values; `None` where there are none yet.
-    pub(super) returns: Option<(usize, usize)>,
+    /// The return values of the tasks and of `last`; `None` where there are none yet.
+    pub(super) returns: Option<&'a Returns>,
     /// The values of a per-CPU map's entry.
     pub(super) cpus: u32,
     pub(super) reads: Reads,
@@ -66,7 +82,7 @@ type Checked = Result<Shape, String>;
 const FUNCTIONS: [&str; 3] = ["size", "int", "uint"];
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(names: &'a Names, returns: Option<(usize, usize)>, cpus: u32) -> Checker<'a> {
+    pub(super) fn new(names: &'a Names, returns: Option<&'a Returns>, cpus: u32) -> Checker<'a> {
         Checker { names, returns, cpus, reads: Reads::default(), kernel_pointers: false, variables: Vec::new() }
     }
 
@@ -116,10 +132,7 @@ impl<'a> Checker<'a> {
             "maps" => Ok(Shape::Maps),
             "cpus" => Ok(Shape::Number),
             "returns" | "last" => match self.returns {
-                Some((among, after)) => {
-                    let count = if name == "last" { after } else { among };
-                    Ok(Shape::List(Box::new(Shape::Number), Some(count as u64)))
-                }
+                Some(returns) => Ok(Shape::List(Box::new(Shape::Number), Some(returns.named(name).len() as u64))),
                 None => Err(format!("`{name}` is known only at the end; `always` may ask for globals and maps")),
             },
             _ => Err(format!("there is no `{name}`; there are {}", self.roots())),
@@ -241,6 +254,13 @@ impl<'a> Checker<'a> {
     }
 
     fn index(&mut self, list: &IdedExpr, index: &IdedExpr) -> Checked {
+        if let (Expr::Ident(name), Expr::Literal(LiteralValue::Int(at)), Some(returns)) =
+            (&list.expr, &index.expr, self.returns)
+            && matches!(name.as_str(), "returns" | "last")
+            && usize::try_from(*at.inner()).is_ok_and(|at| returns.named(name).get(at) == Some(&true))
+        {
+            return Err("a test run of a tracing program does not tell what the program returns".into());
+        }
         let list = self.shape(list)?;
         if let (Shape::Globals | Shape::Maps | Shape::Record(_), Expr::Literal(LiteralValue::String(name))) =
             (&list, &index.expr)

@@ -177,7 +177,9 @@ impl Builder {
     /// `--last`: a program to run after.
     #[must_use]
     pub fn last(mut self, word: PlacedWord) -> Builder {
-        self.scenario.last.push(word.0);
+        let mut placed = word.0;
+        placed.run.position = position("--last");
+        self.scenario.last.push(placed);
         self
     }
 

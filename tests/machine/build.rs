@@ -139,7 +139,14 @@ fn types() -> (Btf, TypeId, TypeId) {
 fn array(name: &str, map_type: u32, key_size: u32, value_size: u32, max_entries: u32, value_type: TypeId) -> Map {
     let definition =
         MapDefinition { map_type, key_size, value_size, max_entries, value_type, ..MapDefinition::default() };
-    Map { name: name.to_owned(), definition, globals: None, initial_maps: Vec::new(), initial_programs: Vec::new() }
+    Map {
+        name: name.to_owned(),
+        definition,
+        globals: None,
+        arena: Vec::new(),
+        initial_maps: Vec::new(),
+        initial_programs: Vec::new(),
+    }
 }
 
 /// An object with the given programs (name, slots, and may they sleep).

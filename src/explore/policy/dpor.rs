@@ -9,23 +9,24 @@
 //! * a step can take another actor's choices away or have several branches: the choice not taken is treated as racing at the run's end;
 //! * who waits at the run's end is treated as racing with what touched the place it waits at;
 //! * what such a step would touch is not known. It is taken to depend on all; where it does not, a run may begin in vain: all that could
-//!   follow sleeps. So it is where what a step touches depends on what others did;
-//! * a step that fails ends the run, and conflicts with every other.
+//!   follow sleeps;
+//! * a step that fails ends the run, and conflicts with every other; so does one whose touches depend on what others did. The paper's proof
+//!   needs that steps which conflict go on doing so whatever independent steps come before them.
 
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use super::wakeup::{Forest, NONE, Origin, Tree};
 use super::{Abandon, Next, Parts, Point, Policy, RunEnd, Step};
-use crate::explore::causality::{Causality, Mixer, conflict, hands_over};
+use crate::explore::causality::{Causality, Effect, Mixer, hands_over};
 use crate::explore::clock::join;
-use crate::explore::system::{Actor, Choice, Touch, Waiting};
+use crate::explore::system::{Actor, Choice, Stability, Touch, Waiting};
 
 /// A step that need not be taken: the runs that begin with it are explored.
 #[derive(Clone, Copy, Debug)]
 struct Asleep {
     choice: Choice,
-    ends_run: bool,
+    broad: bool,
     touches: (u32, u32),
 }
 
@@ -43,15 +44,6 @@ struct Node {
     /// Has a run through the current step been carried to its end? Through any step?
     explored: bool,
     any_explored: bool,
-}
-
-/// How a step's touches are known before it is taken.
-#[derive(Clone, Copy)]
-enum Known<'a> {
-    /// These, or some like them: what it touched elsewhere in the run.
-    Touches(&'a [Touch]),
-    /// Not at all.
-    Nothing,
 }
 
 /// Optimal DPOR.
@@ -135,14 +127,10 @@ impl<P: Parts> Dpor<P> {
         if number > 0 {
             let before = self.nodes[number - 1].sleep;
             let event = self.run.event(number - 1);
-            let touches = self.run.touches(number - 1);
+            let effect = self.run.effect(number - 1);
             for entry in before.0..before.1 {
                 let asleep = self.sleep[entry as usize];
-                let theirs = &self.sleep_touches[asleep.touches.0 as usize..asleep.touches.1 as usize];
-                let woken = asleep.choice.actor == event.choice.actor
-                    || asleep.ends_run
-                    || event.ends_run
-                    || conflict(theirs, touches);
+                let woken = asleep.choice.actor == event.choice.actor || self.effect_asleep(&asleep).conflicts(&effect);
                 if !woken {
                     self.sleep.push(asleep);
                 }
@@ -160,6 +148,11 @@ impl<P: Parts> Dpor<P> {
     fn asleep(&self, node: usize) -> &[Asleep] {
         let (start, end) = self.nodes[node].sleep;
         &self.sleep[start as usize..end as usize]
+    }
+
+    fn effect_asleep(&self, asleep: &Asleep) -> Effect<'_> {
+        let (start, end) = asleep.touches;
+        Effect { touches: &self.sleep_touches[start as usize..end as usize], broad: asleep.broad }
     }
 
     fn sleeps(&self, node: usize, choice: Choice) -> bool {
@@ -206,7 +199,7 @@ impl<P: Parts> Dpor<P> {
 
     /// Plans runs in which `later` comes before step `first`, if none that is explored or planned covers them. The steps from `first` to `end`
     /// that do not depend on it come before.
-    fn insert(&mut self, first: usize, end: usize, later: Choice, known: Known<'_>) {
+    fn insert(&mut self, first: usize, end: usize, later: Choice, known: Option<Effect<'_>>) {
         if first < self.split_depth {
             return;
         }
@@ -220,22 +213,20 @@ impl<P: Parts> Dpor<P> {
     }
 
     /// Does a step that sleeps cover the sequence?
-    fn is_explored(&self, node: usize, between: &[u32], later: Choice, known: Known<'_>) -> bool {
-        self.asleep(node).iter().any(|asleep| {
-            let touches = &self.sleep_touches[asleep.touches.0 as usize..asleep.touches.1 as usize];
-            let touches = (!asleep.ends_run).then_some(touches);
-            self.begins(asleep.choice, touches, between, Some(later), known)
-        })
+    fn is_explored(&self, node: usize, between: &[u32], later: Choice, known: Option<Effect<'_>>) -> bool {
+        self.asleep(node)
+            .iter()
+            .any(|asleep| self.begins(asleep.choice, Some(self.effect_asleep(asleep)), between, Some(later), known))
     }
 
     /// Is `step` a weak initial of the sequence `between`, `later`: could it come first in it, or before it? No if that is not known.
     fn begins(
         &self,
         step: Choice,
-        touches: Option<&[Touch]>,
+        effect: Option<Effect<'_>>,
         between: &[u32],
         later: Option<Choice>,
-        known: Known<'_>,
+        known: Option<Effect<'_>>,
     ) -> bool {
         for (position, &event) in between.iter().enumerate() {
             let other = self.run.event(event as usize);
@@ -244,20 +235,19 @@ impl<P: Parts> Dpor<P> {
                 return other.choice == step && between[..position].iter().all(initial);
             }
         }
-        let Some(touches) = touches else { return Some(step) == later && between.is_empty() };
-        if between.iter().any(|&event| conflict(touches, self.run.touches(event as usize))) {
+        let Some(effect) = effect else { return Some(step) == later && between.is_empty() };
+        if between.iter().any(|&event| effect.conflicts(&self.run.effect(event as usize))) {
             return false;
         }
-        match (later, known) {
-            (None, _) => true,
-            (Some(later), _) if step.actor == later.actor => step == later,
-            (_, Known::Touches(later)) => !conflict(touches, later),
-            (_, Known::Nothing) => false,
+        match later {
+            None => true,
+            Some(later) if step.actor == later.actor => step == later,
+            Some(_) => known.is_some_and(|known| !effect.conflicts(&known)),
         }
     }
 
     /// Inserts the sequence `between`, `later` into the wake-up trees of a node.
-    fn add_plan(&mut self, node: usize, between: &mut Vec<u32>, last: Choice, known: Known<'_>) {
+    fn add_plan(&mut self, node: usize, between: &mut Vec<u32>, last: Choice, known: Option<Effect<'_>>) {
         let digest = self.digest(between, last);
         if between.is_empty() && !self.enabled(node).contains(&last) {
             return;
@@ -269,8 +259,9 @@ impl<P: Parts> Dpor<P> {
         let mut parent = NONE;
         let mut tree = self.nodes[node].planned;
         while tree != NONE {
-            let Tree { choice, ref touches, behind, next, .. } = *self.forest.get(tree);
-            if !self.begins(choice, touches.as_deref(), between, later, known) {
+            let planned = self.forest.get(tree);
+            let Tree { choice, behind, next, .. } = *planned;
+            if !self.begins(choice, planned.effect(), between, later, known) {
                 tree = next;
                 continue;
             }
@@ -279,7 +270,7 @@ impl<P: Parts> Dpor<P> {
                 None => later = later.filter(|later| later.actor != choice.actor),
             }
             // A leaf covers all that begins so. Of one whose last step is not known too much may sleep behind it: say what is to follow.
-            let covers = behind == NONE && touches.is_some();
+            let covers = behind == NONE && planned.effect().is_some();
             if covers || (between.is_empty() && later.is_none()) {
                 return;
             }
@@ -288,11 +279,10 @@ impl<P: Parts> Dpor<P> {
         let origin = Origin { point: node as u32, digest };
         let steps = between.iter().map(|&event| {
             let event = event as usize;
-            (self.run.event(event).choice, Some(self.run.touches(event)))
+            (self.run.event(event).choice, Some(self.run.effect(event)))
         });
-        let known = if let Known::Touches(touches) = known { Some(touches) } else { None };
-        for (choice, touches) in steps.chain(later.map(|later| (later, known))) {
-            let leaf = self.forest.leaf(choice, touches, origin);
+        for (choice, effect) in steps.chain(later.map(|later| (later, known))) {
+            let leaf = self.forest.leaf(choice, effect, origin);
             if parent == NONE {
                 self.nodes[node].planned = self.forest.append(self.nodes[node].planned, leaf);
             } else {
@@ -312,23 +302,25 @@ impl<P: Parts> Dpor<P> {
 
     /// Notes each race between the step that was just taken, not yet part of the run, and one before.
     fn note_races(&mut self, step: &Step<'_>) {
-        let Step { choice, touches, ends_run, .. } = *step;
+        let Step { choice, touches, stability, ends_run } = *step;
+        let effect = Effect { touches, broad: ends_run || stability == Stability::Varies };
         let end = self.run.len();
         let mut clock = std::mem::take(&mut self.clock);
         let mut races = std::mem::take(&mut self.races);
         self.run.start(choice.actor, &mut clock);
-        if ends_run {
+        let arrived = self.arrived(choice.actor);
+        if effect.broad {
             for before in (0..end).rev() {
                 let other = self.run.event(before);
-                if other.index > clock[other.choice.actor.0 as usize] {
+                let new = other.index > clock[other.choice.actor.0 as usize];
+                if new && self.reversible(&self.run, before, end, choice, &effect, arrived) {
                     join(&mut clock, self.run.clock(before));
                     races.push((before as u32, end as u32));
                 }
             }
         } else {
-            let arrived = self.arrived(choice.actor);
             self.run.walk(touches, &mut clock, |run, before, clock| {
-                if self.reversible(run, before, end, choice, touches, arrived) {
+                if self.reversible(run, before, end, choice, &effect, arrived) {
                     join(clock, run.clock(before));
                     races.push((before as u32, end as u32));
                 }
@@ -344,7 +336,11 @@ impl<P: Parts> Dpor<P> {
         for &(first, second) in &races {
             let event = *self.run.event(second as usize);
             let touches: SmallVec<[Touch; 4]> = SmallVec::from_slice(self.run.touches(second as usize));
-            let known = if event.fixed && !event.ends_run { Known::Touches(&touches[..]) } else { Known::Nothing };
+            let known = match event.stability {
+                _ if event.ends_run && event.stability != Stability::Varies => None,
+                Stability::Held => None,
+                stability => Some(Effect { touches: &touches, broad: stability == Stability::Varies }),
+            };
             self.insert(first as usize, self.run.len(), event.choice, known);
         }
         self.races = races;
@@ -362,17 +358,18 @@ impl<P: Parts> Dpor<P> {
         first: usize,
         end: usize,
         choice: Choice,
-        touches: &[Touch],
+        effect: &Effect<'_>,
         arrived: usize,
     ) -> bool {
-        if hands_over(run.touches(first), touches) {
+        let before = run.effect(first);
+        if !before.broad && !effect.broad && hands_over(before.touches, effect.touches) {
             return false;
         }
         if first < arrived || self.enabled(first).contains(&choice) {
             return true;
         }
         // It was waiting then: something else must have let it go on.
-        (first + 1..end).any(|step| !run.ordered(first, step) && conflict(run.touches(step), touches))
+        (first + 1..end).any(|step| !run.ordered(first, step) && run.effect(step).conflicts(effect))
     }
 
     /// Plans what the run's end calls for: choices forgone, and steps that someone still waits for.
@@ -381,25 +378,26 @@ impl<P: Parts> Dpor<P> {
         for entry in 0..self.forgone.len() {
             let (first, choice) = self.forgone[entry];
             if !self.comes_up_again(first as usize, choice, waiting) {
-                self.insert(first as usize, end, choice, Known::Nothing);
+                self.insert(first as usize, end, choice, None);
             }
         }
         for wait in waiting {
             let actor = wait.choice.actor;
             let touches = [wait.at];
+            let effect = Effect { touches: &touches, broad: false };
             let mut clock = std::mem::take(&mut self.clock);
             self.run.start(actor, &mut clock);
             let arrived = self.arrived(actor);
             let mut met = std::mem::take(&mut self.met);
             met.clear();
             self.run.walk(&touches, &mut clock, |run, before, clock| {
-                if self.reversible(run, before, end, wait.choice, &touches, arrived) {
+                if self.reversible(run, before, end, wait.choice, &effect, arrived) {
                     join(clock, run.clock(before));
                     met.push(before as u32);
                 }
             });
             for &before in &met {
-                let known = if wait.fixed { Known::Touches(&touches) } else { Known::Nothing };
+                let known = wait.fixed.then_some(effect);
                 self.insert(before as usize, end, wait.choice, known);
             }
             self.clock = clock;
@@ -427,7 +425,7 @@ impl<P: Parts> Dpor<P> {
             let start = self.sleep_touches.len() as u32;
             self.sleep_touches.extend_from_slice(self.run.touches(last));
             let touches = (start, self.sleep_touches.len() as u32);
-            self.sleep.push(Asleep { choice: event.choice, ends_run: event.ends_run, touches });
+            self.sleep.push(Asleep { choice: event.choice, broad: event.is_broad(), touches });
             let node = &mut self.nodes[last];
             node.sleep.1 = self.sleep.len() as u32;
             node.sleep_touches_end = self.sleep_touches.len() as u32;

@@ -6,17 +6,20 @@
 //! | [`random`] | what chance gives | nothing that [`urw`] is not better at, but it is what others measure |
 //! | [`pct`] | bugs of a given depth, with a guaranteed probability | long runs, few orderings that matter |
 //! | [`urw`] | every interleaving with nearly the same probability | long runs, many orderings that matter |
+//! | [`mix`] | PCT and URW by turns | when nothing is known of the system |
 //! | [`dfs`] | every schedule, or all within a bound | small systems, bounds, state caching |
 //! | [`dpor`] | every trace once | all that it can exhaust |
 
 pub mod dfs;
 pub mod dpor;
-
+pub mod mix;
+pub mod pct;
 pub mod random;
 pub mod round_robin;
+pub mod urw;
 pub mod wakeup;
 
-use super::system::{Actor, Choice, Touch, Waiting};
+use super::system::{Actor, Choice, Stability, Touch, Waiting};
 
 /// Where a run stands when a policy is asked.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +50,8 @@ pub struct Step<'a> {
     pub choice: Choice,
     /// What it touched.
     pub touches: &'a [Touch],
-    /// It would have touched the same whatever others had done: [`System::is_fixed`](super::system::System::is_fixed).
-    pub fixed: bool,
+    /// How far it depends on what others did.
+    pub stability: Stability,
     /// The run ended with it.
     pub ends_run: bool,
 }

@@ -18,6 +18,11 @@ impl RandomWalk {
     pub fn new(seed: u64, runs: std::ops::Range<u64>) -> RandomWalk {
         RandomWalk { seed, runs, random: Random::new(seed, 0) }
     }
+
+    /// A choice at random, branches counted as choices of their own.
+    pub(in crate::explore) fn any(&mut self, choices: &[Choice]) -> Choice {
+        choices[self.random.below(choices.len())]
+    }
 }
 
 /// An actor at random, then one of its branches at random.

@@ -5,6 +5,7 @@
 
 use smallvec::SmallVec;
 
+use crate::explore::causality::Effect;
 use crate::explore::system::{Choice, Touch};
 
 /// No tree.
@@ -26,6 +27,8 @@ pub struct Tree {
     pub choice: Choice,
     /// What it touches, if known.
     pub touches: Option<SmallVec<[Touch; 2]>>,
+    /// It conflicts with every other step.
+    pub broad: bool,
     /// The first tree behind it; a leaf has none, and leaves open what follows.
     pub behind: u32,
     /// The next tree of the same point.
@@ -41,6 +44,14 @@ pub struct Forest {
     free: Vec<u32>,
 }
 
+impl Tree {
+    /// What decides what the step commutes with, if known.
+    #[must_use]
+    pub fn effect(&self) -> Option<Effect<'_>> {
+        self.touches.as_ref().map(|touches| Effect { touches, broad: self.broad })
+    }
+}
+
 impl Forest {
     /// A tree by its number, which must be one that this gave.
     #[must_use]
@@ -50,9 +61,10 @@ impl Forest {
     }
 
     /// A leaf that belongs nowhere yet.
-    pub fn leaf(&mut self, choice: Choice, touches: Option<&[Touch]>, origin: Origin) -> u32 {
-        let touches = touches.map(SmallVec::from_slice);
-        let tree = Tree { choice, touches, behind: NONE, next: NONE, origin };
+    pub fn leaf(&mut self, choice: Choice, effect: Option<Effect<'_>>, origin: Origin) -> u32 {
+        let touches = effect.map(|effect| SmallVec::from_slice(effect.touches));
+        let broad = effect.is_some_and(|effect| effect.broad);
+        let tree = Tree { choice, touches, broad, behind: NONE, next: NONE, origin };
         if let Some(number) = self.free.pop() {
             self.trees[number as usize] = tree;
             return number;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::callbacks::CallbackActor;
 use super::{Job, Progress, Script, Simulation, Start};
 use crate::explore::finding::Finding;
+use crate::explore::system::Stability;
 use crate::machine::{End, Input, Machine, MachineOptions, SetupError};
 use crate::object::Object;
 use crate::scenario::names::Names;
@@ -83,6 +85,13 @@ impl Simulation {
         if scenario.memory == MemoryModel::Tso {
             machine.use_store_buffers();
         }
+        let callbacks = if machine.starts_callbacks() {
+            let prepared = machine.prepare_callback_tasks();
+            prepared.map_err(|error| SimulationError::Setup { program: machine.object().name.clone(), error })?;
+            CallbackActor::all(scenario.cpus)
+        } else {
+            Vec::new()
+        };
         machine.track();
         let mut worker = machine.clone();
         worker.track();
@@ -106,7 +115,9 @@ impl Simulation {
             touches: Vec::new(),
             steps: Vec::new(),
             failed: None::<Finding>,
-            fixed: false,
+            callbacks,
+            begun: 0,
+            stability: Stability::Varies,
             seen: HashMap::default(),
             kept: HashMap::default(),
         })

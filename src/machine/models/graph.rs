@@ -3,26 +3,35 @@
 //! The order of nodes is kept beside memory: what the kernel writes into heads and nodes no program may read. A tree
 //! is its sorted order; which nodes an insertion is compared with is decided by halving, not by the kernel's balance.
 
+use crate::btf::fields::FieldKind;
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 use crate::machine::ownership::{Field, Holder};
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Continuation, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_list_push_front_impl", 2, |call| push(call, true)),
-    kfunc("bpf_list_push_back_impl", 2, |call| push(call, false)),
-    kfunc("bpf_list_pop_front", 1, |call| pop(call, true)),
-    kfunc("bpf_list_pop_back", 1, |call| pop(call, false)),
-    kfunc("bpf_rbtree_add_impl", 3, add),
-    kfunc("bpf_rbtree_remove", 2, remove),
-    kfunc("bpf_rbtree_first", 1, first),
+    kfunc("bpf_list_push_front_impl", 2, |call| push(call, true)).fixed_if(is_counted_once),
+    kfunc("bpf_list_push_back_impl", 2, |call| push(call, false)).fixed_if(is_counted_once),
+    kfunc("bpf_list_pop_front", 1, |call| pop(call, true)).fixed(),
+    kfunc("bpf_list_pop_back", 1, |call| pop(call, false)).fixed(),
+    kfunc("bpf_rbtree_add_impl", 3, add).fixed_if(is_counted_once),
+    kfunc("bpf_rbtree_remove", 2, remove).fixed(),
+    kfunc("bpf_rbtree_first", 1, first).fixed(),
 ];
 
 /// Size of a head, root or node as the program declares it.
 const ROOT_SIZE: u32 = 16;
+
+/// Has the object of the second argument, the node, a single reference? One with several may be linked already, and is dropped then.
+fn is_counted_once(machine: &Machine, args: &[u64; 5]) -> bool {
+    let region = machine.memory.at(args[1]).map(|spot| spot.region);
+    let fields = region.and_then(|region| machine.special_fields(region));
+    fields.is_some_and(|fields| fields.fields.iter().all(|field| field.kind != FieldKind::Refcount))
+}
 
 /// The root that an address names.
 fn root(call: &mut Call<'_>, address: u64, kind: AccessKind) -> Result<Field, Box<Trap>> {

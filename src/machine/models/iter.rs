@@ -7,9 +7,9 @@ use crate::machine::maps::errno;
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_iter_num_new", 3, num_new),
-    kfunc("bpf_iter_num_next", 1, num_next),
-    kfunc("bpf_iter_num_destroy", 1, num_destroy),
+    kfunc("bpf_iter_num_new", 3, num_new).local(),
+    kfunc("bpf_iter_num_next", 1, num_next).local(),
+    kfunc("bpf_iter_num_destroy", 1, num_destroy).local(),
 ];
 
 /// Longest range that an iterator walks (`BPF_MAX_LOOPS`).

@@ -7,7 +7,7 @@ use crate::machine::stepper::Machine;
 use super::{Answer, Call, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] =
-    &[helper("bpf_spin_lock", 1, lock).waiting(is_taken), helper("bpf_spin_unlock", 1, unlock)];
+    &[helper("bpf_spin_lock", 1, lock).waiting(is_taken).fixed(), helper("bpf_spin_unlock", 1, unlock).fixed()];
 
 /// Does another task hold the lock?
 fn is_taken(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {

@@ -12,8 +12,8 @@ use crate::machine::story::RegionId;
 use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_map_lookup_elem", 2, lookup).relaxed(),
-    helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu).relaxed(),
+    helper("bpf_map_lookup_elem", 2, lookup).relaxed().fixed(),
+    helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu).relaxed().fixed(),
     helper("bpf_map_update_elem", 4, update).waiting(waits_for_lock),
     helper("bpf_map_delete_elem", 2, delete),
     helper("bpf_for_each_map_elem", 4, for_each),

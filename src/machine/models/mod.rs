@@ -3,6 +3,7 @@
 //! A model gets a [`Call`] and answers with a value, or with a callback to run first. What has no model here has none
 //! at all: the run ends and names it. Start reading at [`Model`] and any family's `MODELS`.
 
+mod arena;
 mod call;
 mod checksum;
 mod continuation;
@@ -89,6 +90,8 @@ pub struct Model {
     /// Are the CPU's earlier stores visible to all before it ends? True of what takes a lock or does a locked instruction
     /// inside, and of all whose insides were not looked at.
     pub(super) fences: bool,
+    /// Does what it touches follow from its arguments alone, whatever memory holds?
+    pub(super) is_fixed: fn(&Machine, &[u64; 5]) -> bool,
 }
 
 /// What a scheduler has to know of a call before it is made.
@@ -118,8 +121,18 @@ impl Model {
         Model { fences: false, ..self }
     }
 
+    /// Marks a call whose arguments alone tell what it touches.
+    const fn fixed(self) -> Model {
+        Model { is_fixed: |_, _| true, ..self }
+    }
+
+    /// The same, on a condition.
+    const fn fixed_if(self, is_fixed: fn(&Machine, &[u64; 5]) -> bool) -> Model {
+        Model { is_fixed, ..self }
+    }
+
     const fn allocating(self, per_cpu: bool) -> Model {
-        Model { scheduling: Scheduling::Allocates { per_cpu }, ..self }
+        Model { scheduling: Scheduling::Allocates { per_cpu }, is_fixed: |_, _| true, ..self }
     }
 
     const fn waiting(self, blocked: fn(&Machine, u32, &[u64; 5]) -> bool) -> Model {
@@ -128,14 +141,15 @@ impl Model {
 }
 
 const fn helper(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: false, arguments, run, scheduling: Scheduling::Shared, fences: true }
+    Model { name, kfunc: false, arguments, run, scheduling: Scheduling::Shared, fences: true, is_fixed: |_, _| false }
 }
 
 const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true }
+    Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true, is_fixed: |_, _| false }
 }
 
-static FAMILIES: [&[Model]; 27] = [
+static FAMILIES: [&[Model]; 28] = [
+    arena::MODELS,
     checksum::MODELS,
     control::MODELS,
     cpumask::MODELS,

@@ -5,13 +5,14 @@ use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::ownership::{Field, Holder};
 use crate::machine::region::RegionKind;
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_obj_new_impl", 1, new).allocating(false).relaxed(),
-    kfunc("bpf_obj_drop_impl", 1, drop_object),
+    kfunc("bpf_obj_drop_impl", 1, drop_object).relaxed().fixed_if(holds_nothing),
     kfunc("bpf_refcount_acquire_impl", 1, refcount_acquire),
 ];
 
@@ -33,6 +34,14 @@ fn new(call: &mut Call<'_>) -> Modelled {
     }
     call.acquire(region);
     Ok(Answer::Value(call.machine.memory.base(region)))
+}
+
+/// Is it an object that can neither hold others nor have several references?
+fn holds_nothing(machine: &Machine, args: &[u64; 5]) -> bool {
+    let region = machine.memory.at(args[0]).map(|spot| spot.region);
+    region.and_then(|region| machine.special_fields(region)).is_some_and(|fields| {
+        fields.fields.iter().all(|field| matches!(field.kind, FieldKind::ListNode | FieldKind::RbNode))
+    })
 }
 
 fn drop_object(call: &mut Call<'_>) -> Modelled {

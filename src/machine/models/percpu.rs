@@ -17,10 +17,10 @@ use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_percpu_obj_new_impl", 1, new).allocating(true).relaxed(),
-    kfunc("bpf_percpu_obj_drop_impl", 1, drop_object).relaxed(),
-    helper("bpf_this_cpu_ptr", 1, this_cpu_ptr).relaxed(),
-    helper("bpf_per_cpu_ptr", 2, per_cpu_ptr).relaxed(),
-    helper("bpf_kptr_xchg", 2, super::obj::exchange),
+    kfunc("bpf_percpu_obj_drop_impl", 1, drop_object).relaxed().fixed(),
+    helper("bpf_this_cpu_ptr", 1, this_cpu_ptr).relaxed().fixed(),
+    helper("bpf_per_cpu_ptr", 2, per_cpu_ptr).relaxed().fixed(),
+    helper("bpf_kptr_xchg", 2, super::obj::exchange).fixed(),
 ];
 
 /// Largest per-CPU object (`BPF_GLOBAL_PERCPU_MA_MAX_SIZE`).

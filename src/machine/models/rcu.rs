@@ -6,10 +6,10 @@ use crate::machine::fault::{FaultKind, Trap};
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_rcu_read_lock", 0, read_lock).relaxed(),
-    kfunc("bpf_rcu_read_unlock", 0, read_unlock).relaxed(),
-    kfunc("bpf_preempt_disable", 0, preempt_disable).relaxed(),
-    kfunc("bpf_preempt_enable", 0, preempt_enable).relaxed(),
+    kfunc("bpf_rcu_read_lock", 0, read_lock).relaxed().fixed(),
+    kfunc("bpf_rcu_read_unlock", 0, read_unlock).relaxed().fixed(),
+    kfunc("bpf_preempt_disable", 0, preempt_disable).relaxed().fixed(),
+    kfunc("bpf_preempt_enable", 0, preempt_enable).relaxed().fixed(),
 ];
 
 fn read_lock(call: &mut Call<'_>) -> Modelled {

@@ -1,0 +1,330 @@
+//! What an exploration found: the coverage, the outcomes, and each finding with the schedule that shows it.
+//!
+//! Start at [`ExploreReport::text`]; [`Shown`] is one schedule, performed again to be told.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::place::Words;
+use super::run::{end_json, end_text};
+use crate::explore::finding::{Finding, RacingAccess};
+use crate::explore::replay::{Replay, replay};
+use crate::explore::result::{Coverage, FindingRecord, OutcomeRecord, Record};
+use crate::explore::schedule::{Schedule, actors};
+use crate::explore::search::{Ended, SearchResult};
+use crate::explore::simulation::Simulation;
+use crate::explore::system::System;
+use crate::machine::{AccessKind, Machine};
+use crate::scenario::Scenario;
+
+/// Steps of a schedule that are shown at its beginning and at its end.
+const SHOWN_STEPS: usize = 40;
+
+/// One step of a schedule, in words.
+#[derive(Clone, Debug)]
+pub struct StepLine {
+    /// Whose it was.
+    pub actor: String,
+    /// What it did: a source line, or an instruction.
+    pub text: String,
+    /// The same for machines.
+    pub json: Value,
+}
+
+/// A finding in words.
+#[derive(Clone, Debug)]
+pub struct FindingText {
+    /// By what it is this one.
+    pub key: String,
+    /// Kind and what is wrong, in one line.
+    pub title: String,
+    /// The places.
+    pub body: String,
+    /// The same for machines.
+    pub json: Value,
+}
+
+/// A schedule that was performed to be told.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Its steps.
+    pub steps: Vec<StepLine>,
+    /// What it shows to be wrong.
+    pub findings: Vec<FindingText>,
+    /// What was observed at its end.
+    pub outcome: Option<String>,
+    /// Digest of the trace: of who did what, and what it touched.
+    pub trace: u128,
+    /// The step at which the schedule did not fit the system, if it did not.
+    pub misfit: Option<usize>,
+    /// Was the run over with the schedule's last step?
+    pub over: bool,
+}
+
+impl Shown {
+    /// Performs a schedule.
+    #[must_use]
+    pub fn new(simulation: &mut Simulation, schedule: Schedule) -> Shown {
+        let done: Replay<Finding> = replay(simulation, &schedule.choices, |_, _| ());
+        let words = Words::new(simulation.machine());
+        let moments = simulation.steps().iter().zip(&schedule.choices);
+        let steps = moments.map(|(&at, choice)| {
+            let mut json = words.moment_json(at);
+            let actor = simulation.actor_name(choice.actor);
+            json["actor"] = json!(actor);
+            if choice.branch != 0 {
+                json["branch"] = json!(choice.branch);
+            }
+            let way = if choice.branch == 0 { String::new() } else { format!(" (way {})", choice.branch) };
+            StepLine { actor, text: format!("{}{way}", words.source(at.place)), json }
+        });
+        let steps = steps.collect();
+        let findings = done.findings.iter().map(|finding| describe(simulation.machine(), finding)).collect();
+        Shown {
+            steps,
+            findings,
+            outcome: done.outcome,
+            trace: done.digest,
+            misfit: done.misfit.map(|misfit| misfit.step),
+            over: done.left.is_empty(),
+            schedule,
+        }
+    }
+
+    /// The steps as lanes: who does what until another one goes on.
+    #[must_use]
+    pub fn lanes(&self) -> String {
+        let mut text = String::new();
+        let mut last: Option<&StepLine> = None;
+        for (number, step) in self.steps.iter().enumerate() {
+            if self.steps.len() > 2 * SHOWN_STEPS && number == SHOWN_STEPS {
+                let left_out = self.steps.len() - 2 * SHOWN_STEPS;
+                let _ = writeln!(text, "      ... {left_out} steps ...");
+            }
+            if self.steps.len() > 2 * SHOWN_STEPS && (SHOWN_STEPS..self.steps.len() - SHOWN_STEPS).contains(&number) {
+                last = None;
+                continue;
+            }
+            if last.is_none_or(|last| last.actor != step.actor) {
+                let _ = writeln!(text, "    {}", step.actor);
+            }
+            if last.is_none_or(|last| last.actor != step.actor || last.text != step.text) {
+                let _ = writeln!(text, "      {}", step.text);
+            }
+            last = Some(step);
+        }
+        text
+    }
+
+    /// The schedule's size in words.
+    #[must_use]
+    pub fn size(&self) -> String {
+        let (steps, switches) = (self.steps.len(), self.schedule.switches());
+        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let switches = if switches == 1 { "1 switch".to_owned() } else { format!("{switches} switches") };
+        format!("{}, {switches}, {}", plural(steps, "step"), plural(actors(&self.schedule.choices), "actor"))
+    }
+}
+
+fn access(words: &Words<'_>, one: &RacingAccess) -> String {
+    let how = match one.kind {
+        AccessKind::Write => "plain write",
+        AccessKind::Atomic => "atomic access",
+        AccessKind::Dereference => "pointer read",
+        _ => "plain read",
+    };
+    format!("{how}: {}", words.moment(one.at))
+}
+
+/// A finding in words, in the machine in which it was found.
+#[must_use]
+pub fn describe(machine: &Machine, finding: &Finding) -> FindingText {
+    let words = Words::new(machine);
+    let kind = finding.kind();
+    let (title, body, detail) = match finding {
+        Finding::Ended(end) => (end_text(machine, end), String::new(), end_json(machine, end)),
+        Finding::Leak(leak) => (
+            format!("{} is lost", words.region(leak.region)),
+            format!("  acquired  {}\n  and the program on CPU {} ended with it", words.moment(leak.acquired), leak.cpu),
+            json!({"what": words.region(leak.region), "acquired": words.moment_json(leak.acquired), "cpu": leak.cpu}),
+        ),
+        Finding::Race { first, second, region, offset } => (
+            format!("nothing orders two accesses to {}", words.field((*region, *offset))),
+            format!("  {}\n  {}", access(&words, first), access(&words, second)),
+            json!({
+                "what": words.field((*region, *offset)),
+                "first": words.moment_json(first.at), "first_access": first.kind,
+                "second": words.moment_json(second.at), "second_access": second.kind,
+            }),
+        ),
+        Finding::Broken { condition, always, at, error } => {
+            let when = if *always { "after a step" } else { "at the end" };
+            let why = error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
+            (
+                format!("`{condition}` does not hold {when}{why}"),
+                at.map_or(String::new(), |at| format!("  after  {}", words.moment(at))),
+                json!({"condition": condition, "always": always, "error": error,
+                       "at": at.map(|at| words.moment_json(at))}),
+            )
+        }
+        Finding::Deadlock(waiting) => (
+            "nobody can go on".to_owned(),
+            waiting.iter().map(|&at| format!("  waits  {}", words.moment(at))).collect::<Vec<_>>().join("\n"),
+            json!({"waiting": waiting.iter().map(|&at| words.moment_json(at)).collect::<Vec<_>>()}),
+        ),
+    };
+    let mut json = detail;
+    json["kind"] = json!(kind);
+    FindingText { key: finding.key(), title: format!("{kind}: {title}"), body, json }
+}
+
+/// What an exploration came to.
+pub struct ExploreReport<'r> {
+    /// The scenario's file, or the object.
+    pub path: &'r Path,
+    /// The scenario.
+    pub scenario: &'r Scenario,
+    /// The result.
+    pub result: &'r SearchResult<Finding>,
+    /// Schedules by the key of what they show; `cut` for one that did not end.
+    pub shown: &'r [(String, Shown)],
+}
+
+impl ExploreReport<'_> {
+    fn schedule(&self, key: &str) -> Option<&Shown> {
+        self.shown.iter().find(|(shown, _)| shown == key).map(|(_, shown)| shown)
+    }
+
+    /// The report for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let Coverage { policy, .. } = &self.result.coverage;
+        let memory = self.scenario.memory.name().to_uppercase();
+        let cpus = self.scenario.cpus;
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}: {} under {memory} on {cpus} CPU{}, by {policy}",
+            self.path.display(),
+            self.result.coverage,
+            if cpus == 1 { "" } else { "s" }
+        );
+        let early = match self.result.ended {
+            Ended::Exhausted => None,
+            Ended::Schedules => Some("stopped at the number of schedules that was asked for"),
+            Ended::Time => Some("stopped at the time that was given"),
+            Ended::Stopped => Some("interrupted: this is what was found so far"),
+        };
+        if let Some(early) = early.filter(|_| !self.result.coverage.complete) {
+            let _ = writeln!(text, "{early}");
+        }
+        let _ = writeln!(text, "outcomes: {}", self.result.outcomes.len());
+        for (outcome, observed) in &self.result.outcomes {
+            let _ = writeln!(text, "{:>9}  {outcome}", observed.runs);
+        }
+        let _ = writeln!(text, "findings: {}", self.result.findings.len());
+        for (key, found) in &self.result.findings {
+            let Some(shown) = self.schedule(key) else { continue };
+            let _ = writeln!(text);
+            let described = shown.findings.iter().find(|one| one.key == *key);
+            match described {
+                Some(one) if one.body.is_empty() => writeln!(text, "{}", one.title),
+                Some(one) => writeln!(text, "{}\n{}", one.title, one.body),
+                None => writeln!(text, "{}", found.finding.kind()),
+            }
+            .unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  in {} of {} runs; this one: {}",
+                found.runs,
+                self.result.coverage.explored,
+                shown.size()
+            );
+            text.push_str(&shown.lanes());
+            let _ = writeln!(text, "  replay it: kptrsim replay {}", shown.schedule);
+        }
+        if let Some(shown) = self.schedule("cut") {
+            let _ = writeln!(text, "\na run without an end, or one that is too long (--max-steps): {}", shown.size());
+            text.push_str(&shown.lanes());
+            let _ = writeln!(text, "  replay it: kptrsim replay {}", shown.schedule);
+        }
+        text
+    }
+
+    /// The report for machines: findings, outcomes and the coverage, one record a line.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        let token = |choices: &[crate::explore::system::Choice]| {
+            let like = self.shown.first().map(|(_, shown)| &shown.schedule);
+            let (digest, name) = like.map_or((None, String::new()), |like| (like.digest, like.name.clone()));
+            Schedule { choices: choices.to_vec(), digest, name }.to_string()
+        };
+        let findings = self.result.findings.iter().map(|(key, found)| {
+            let shown = self.schedule(key);
+            let detail = shown.and_then(|shown| shown.findings.iter().find(|one| one.key == *key));
+            Record::Finding(FindingRecord {
+                key: key.clone(),
+                detail: detail.map_or(Value::Null, |one| one.json.clone()),
+                runs: found.runs,
+                first_at: found.first.at,
+                first: token(&found.first.choices),
+                shortest_steps: shown.map_or(found.shortest.choices.len(), |shown| shown.schedule.choices.len()) as u64,
+                shortest_at: found.shortest.at,
+                shortest: shown.map_or_else(|| token(&found.shortest.choices), |shown| shown.schedule.to_string()),
+            })
+        });
+        let outcomes = self.result.outcomes.iter().map(|(outcome, observed)| {
+            Record::Outcome(OutcomeRecord {
+                outcome: outcome.clone(),
+                runs: observed.runs,
+                at: observed.first.at,
+                schedule: token(&observed.first.choices),
+            })
+        });
+        findings.chain(outcomes).chain([Record::Coverage(self.result.coverage.clone())]).collect()
+    }
+}
+
+/// A replayed schedule for people.
+#[must_use]
+pub fn replay_text(shown: &Shown) -> String {
+    let mut text = format!("{}\n{}", shown.size(), shown.lanes());
+    if let Some(step) = shown.misfit {
+        let _ = writeln!(text, "step {step} of the schedule is no choice there: the rest was not performed");
+    }
+    if !shown.over && shown.misfit.is_none() {
+        let _ = writeln!(text, "the schedule ends before the run does");
+    }
+    if let Some(outcome) = &shown.outcome {
+        let _ = writeln!(text, "outcome: {outcome}");
+    }
+    for finding in &shown.findings {
+        let _ = writeln!(text, "{}", finding.title);
+        if !finding.body.is_empty() {
+            let _ = writeln!(text, "{}", finding.body);
+        }
+    }
+    let _ = writeln!(text, "trace: {:032x}", shown.trace);
+    let _ = writeln!(text, "token: {}", shown.schedule);
+    text
+}
+
+/// The same as one JSON object.
+#[must_use]
+pub fn replay_json(shown: &Shown) -> Value {
+    json!({
+        "steps": shown.steps.iter().map(|step| step.json.clone()).collect::<Vec<_>>(),
+        "switches": shown.schedule.switches(),
+        "misfit": shown.misfit,
+        "over": shown.over,
+        "outcome": shown.outcome,
+        "findings": shown.findings.iter().map(|one| one.json.clone()).collect::<Vec<_>>(),
+        "trace": format!("{:032x}", shown.trace),
+        "token": shown.schedule.to_string(),
+    })
+}
