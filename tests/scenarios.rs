@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex};
 
 use kptrsim::crosscheck::kernel_outcomes::{KernelRuns, kernel_outcomes};
 use kptrsim::crosscheck::{BootOptions, Cache, Judge, KernelImage, guest};
-use kptrsim::object::{LoadOptions, Object};
+use kptrsim::kernel::Profile;
+use kptrsim::object::Object;
 use kptrsim::scenario::Scenario;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -93,7 +94,7 @@ fn compile(scenario: &Scenario, path: &Path, clang: &str) -> Result<(Vec<u8>, Ob
         return Err(String::from_utf8_lossy(&compiled.stderr).into_owned().into());
     }
     let bytes = fs::read(&output)?;
-    let object = Object::parse("scenario", &bytes, &LoadOptions::default())?;
+    let object = Object::parse("scenario", &bytes, &Profile::embedded().load_options())?;
     Ok((bytes, object))
 }
 
