@@ -88,6 +88,8 @@ pub struct Simulation {
     touches: Vec<Touch>,
     /// The shared instruction of each step so far.
     steps: Vec<Moment>,
+    /// Which of the steps were starts of programs or callbacks.
+    starts: Vec<usize>,
     failed: Option<Finding>,
     /// What runs callbacks; empty if no program starts any.
     callbacks: Vec<CallbackActor>,
@@ -114,6 +116,12 @@ impl Simulation {
     #[must_use]
     pub fn steps(&self) -> &[Moment] {
         &self.steps
+    }
+
+    /// The steps, by number, that were starts of programs or callbacks.
+    #[must_use]
+    pub fn starts(&self) -> &[usize] {
+        &self.starts
     }
 
     /// Return values so far, in the scenario's order.
@@ -163,6 +171,7 @@ impl Simulation {
             return Ok(());
         };
         let started = self.machine.start_with(job.program, self.on_machine(task), &job.input);
+        self.starts.push(self.steps.len());
         self.steps.push(self.machine.moment(self.on_machine(task)));
         // The start was tried when the scenario was set up, so that only memory can be short.
         started.map_err(|_| Finding::Ended(self.machine.out_of_memory(self.on_machine(task))))
@@ -361,6 +370,7 @@ impl System for Simulation {
         self.returns.fill(0);
         self.touches.clear();
         self.steps.clear();
+        self.starts.clear();
         self.failed = None;
         self.begun = 0;
         for one in &mut self.callbacks {

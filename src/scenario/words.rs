@@ -129,6 +129,34 @@ fn position(option: &str) -> Position {
     Position { file: "command line".into(), line: None, key: option.into() }
 }
 
+/// The words of the command line that make such a scenario about an object: each an option and its value.
+#[must_use]
+pub fn words(scenario: &Scenario) -> Vec<(&'static str, Option<String>)> {
+    let run = |run: &Run| if run.repeat == 1 { run.program.clone() } else { format!("{}*{}", run.program, run.repeat) };
+    let placed = |placed: &PlacedRun| Some(format!("{}:{}", placed.cpu, run(&placed.run)));
+    let mut words = vec![("--cpus", Some(scenario.cpus.to_string()))];
+    words.extend(scenario.first.iter().map(|one| ("--first", placed(one))));
+    words.extend(scenario.on.iter().map(|task| {
+        let runs: Vec<_> = task.run.iter().map(run).collect();
+        ("--on", Some(format!("{}:{}", task.cpu, runs.join(","))))
+    }));
+    words.extend(scenario.last.iter().map(|one| ("--last", placed(one))));
+    let set =
+        |(name, setting): (&String, &Setting)| setting.word().map(|word| ("--set", Some(format!("{name}={word}"))));
+    words.extend(scenario.globals.iter().filter_map(set));
+    let conditions =
+        |option, all: &[Condition]| all.iter().map(move |one| (option, Some(one.text.clone()))).collect::<Vec<_>>();
+    words.extend(conditions("--hold", &scenario.hold));
+    words.extend(conditions("--always", &scenario.always));
+    words.extend(conditions("--observe", scenario.observe.as_deref().unwrap_or_default()));
+    words.extend(scenario.allow.iter().map(|kind| ("--allow", Some(kind.clone()))));
+    words.extend((!scenario.leaks).then_some(("--no-leaks", None)));
+    words.extend(scenario.allocation_failures.then_some(("--allocation-failures", None)));
+    words
+        .extend((scenario.memory != MemoryModel::default()).then(|| ("--memory", Some(scenario.memory.name().into()))));
+    words
+}
+
 /// Makes a scenario from words of the command line, or adds them to one that was read from a file.
 #[derive(Clone, Debug)]
 pub struct Builder {

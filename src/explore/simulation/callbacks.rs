@@ -112,6 +112,7 @@ impl Simulation {
             let Ok(task) = started else { return Err(Finding::Ended(self.machine.out_of_memory(0))) };
             self.begun += 1;
             self.callbacks[index].running = task;
+            self.starts.push(self.steps.len());
             self.steps.push(self.machine.moment(task.unwrap_or(0)));
             self.take_touches();
         }

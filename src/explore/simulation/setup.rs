@@ -114,6 +114,7 @@ impl Simulation {
             machine: worker,
             touches: Vec::new(),
             steps: Vec::new(),
+            starts: Vec::new(),
             failed: None::<Finding>,
             callbacks,
             begun: 0,
