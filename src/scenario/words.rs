@@ -141,9 +141,10 @@ pub fn words(scenario: &Scenario) -> Vec<(&'static str, Option<String>)> {
         ("--on", Some(format!("{}:{}", task.cpu, runs.join(","))))
     }));
     words.extend(scenario.last.iter().map(|one| ("--last", placed(one))));
-    let set =
-        |(name, setting): (&String, &Setting)| setting.word().map(|word| ("--set", Some(format!("{name}={word}"))));
-    words.extend(scenario.globals.iter().filter_map(set));
+    words.extend(scenario.globals.iter().map(|(name, setting)| {
+        let number = if let Setting::Number(number) = setting { number.to_string() } else { String::new() };
+        ("--set", Some(format!("{name}={}", setting.word().unwrap_or(number))))
+    }));
     let conditions =
         |option, all: &[Condition]| all.iter().map(move |one| (option, Some(one.text.clone()))).collect::<Vec<_>>();
     words.extend(conditions("--hold", &scenario.hold));
@@ -306,6 +307,30 @@ mod tests {
         for wrong in ["a", "=1", "a=x", "a=hex:0", "a=hex:zz"] {
             assert!(setting(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_words_of_a_scenario_make_it_again() {
+        let word = |text: &str| text.parse::<OnWord>().expect("it is well formed");
+        let set = |text: &str| text.parse::<SetWord>().expect("it is well formed");
+        let builder =
+            Builder::about("a.bpf.o").on(word("0:a*2,b")).on(word("1:c")).set(set("n=-3")).set(set("m=@cpus"));
+        let first = builder.hold("globals.n == 1").allow("leak").leaks(false).memory(MemoryModel::Tso).build();
+        let first = first.expect("it makes sense");
+        let again = words(&first).into_iter().fold(Builder::about("a.bpf.o"), |builder, (option, value)| {
+            let value = value.unwrap_or_default();
+            match option {
+                "--on" => builder.on(word(&value)),
+                "--set" => builder.set(set(&value)),
+                "--hold" => builder.hold(value),
+                "--allow" => builder.allow(value),
+                "--no-leaks" => builder.leaks(false),
+                "--memory" => builder.memory(MemoryModel::Tso),
+                "--cpus" => builder.cpus(value.parse().expect("a number")),
+                other => panic!("no word {other} was given"),
+            }
+        });
+        assert_eq!(again.build().expect("it makes sense").digest(b""), first.digest(b""));
     }
 
     #[test]
