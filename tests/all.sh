@@ -40,6 +40,9 @@ step "the exam: the kernel's selftests, judged here and by the real kernel"
 selftests=target/selftests
 KPTRSIM_SELFTESTS_FOLDER=$selftests KPTRSIM_PROFILE=dev tests/conformance/run --check
 
+step "the exam of results: what selftests return and leave in maps, here and in the real kernel"
+KPTRSIM_SELFTESTS_FOLDER=$selftests KPTRSIM_PROFILE=dev tests/conformance/run --runs --check
+
 step "the seed: per-CPU kptrs, run here and in the real kernel"
 seed=(--prog test_array_map_1 --prog test_array_map_2 --prog test_array_map_3 --prog test_array_map_4)
 "$kptrsim" crosscheck --run "${seed[@]}" --set my_pid=@pid --set nr_cpus=@cpus "$selftests/objects/percpu_alloc_array.bpf.o"

@@ -1,7 +1,11 @@
-//! The scenarios of `tests/scenarios`: each fits its object, has one canonical text, and runs on a real kernel.
+//! The scenarios of `tests/scenarios`: each fits its object, has one canonical text, is explored as its snapshot says, and has on a real
+//! kernel only outcomes that the explorer finds.
 //!
 //! Compiling needs clang 19; without it those trials show as ignored, or fail with `KPTRSIM_REQUIRE_CLANG=1`. A kernel is booted only with
 //! `KPTRSIM_TEST_KERNEL=1`.
+
+#[path = "scenarios/exploring.rs"]
+mod exploring;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 
-use kptrsim::crosscheck::kernel_outcomes::{KernelRuns, Record, kernel_outcomes};
+use kptrsim::crosscheck::kernel_outcomes::{KernelRuns, kernel_outcomes};
 use kptrsim::crosscheck::{BootOptions, Cache, Judge, KernelImage, guest};
-use kptrsim::object::{LoadOptions, Object};
+use kptrsim::kernel::Profile;
+use kptrsim::object::Object;
 use kptrsim::scenario::Scenario;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -38,6 +43,9 @@ fn main() -> ExitCode {
         trials.push(Trial::test(format!("format/{name}"), move || format(&path)));
         let (path, with) = (file.clone(), compiler.clone());
         trials.push(Trial::test(format!("fits/{name}"), move || fits(&path, &with)).with_ignored_flag(cannot_compile));
+        let (path, with, stem) = (file.clone(), compiler.clone(), name.clone());
+        let explore = move || explored(&path, &stem, &with);
+        trials.push(Trial::test(format!("explore/{name}"), explore).with_ignored_flag(cannot_compile));
         let (path, with, turn) = (file, compiler.clone(), Arc::clone(&kernel));
         let run = move || {
             // One machine at a time: what runs beside it takes away the concurrency.
@@ -86,7 +94,7 @@ fn compile(scenario: &Scenario, path: &Path, clang: &str) -> Result<(Vec<u8>, Ob
         return Err(String::from_utf8_lossy(&compiled.stderr).into_owned().into());
     }
     let bytes = fs::read(&output)?;
-    let object = Object::parse("scenario", &bytes, &LoadOptions::default())?;
+    let object = Object::parse("scenario", &bytes, &Profile::embedded().load_options())?;
     Ok((bytes, object))
 }
 
@@ -98,7 +106,7 @@ fn format(path: &Path) -> Result<(), Failed> {
     if again.to_toml() != canonical || again.digest(b"") != scenario.digest(b"") {
         return Err("its canonical text is not canonical".into());
     }
-    let record: Record = serde_json::from_slice(&fs::read(path.with_extension("kernel.json"))?)?;
+    let record = exploring::record(path)?;
     let ordered: Vec<String> = record.outcomes.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
     if record.outcomes.is_empty() || ordered != record.outcomes {
         return Err("the kernel's outcomes are not in order, or are told twice".into());
@@ -114,7 +122,20 @@ fn fits(path: &Path, clang: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A kernel runs it, each iteration with an outcome.
+/// Every policy explores as much as the snapshot says and they agree; what a kernel was seen to do is among what is found.
+fn explored(path: &Path, name: &str, clang: &str) -> Result<(), Failed> {
+    let scenario = read(path)?;
+    let object = Arc::new(compile(&scenario, path, clang)?.1);
+    let text = exploring::explored(&scenario, &object)?;
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(top().join("tests/scenarios/explored"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+    exploring::kernel_is_covered(&scenario, &object, &exploring::record(path)?.outcomes)
+}
+
+/// A kernel runs it, each iteration with an outcome that the explorer finds too.
 fn on_kernel(path: &Path, clang: &str) -> Result<(), Failed> {
     let scenario = read(path)?;
     let (bytes, object) = compile(&scenario, path, clang)?;
@@ -131,5 +152,5 @@ fn on_kernel(path: &Path, clang: &str) -> Result<(), Failed> {
     if counted == 0 || counted != outcomes.iterations {
         return Err(format!("{} iterations, {counted} outcomes", outcomes.iterations).into());
     }
-    Ok(())
+    exploring::kernel_is_covered(&scenario, &Arc::new(object), outcomes.counts.keys())
 }

@@ -19,10 +19,13 @@ pub struct Reset {
     cgroup: Option<File>,
 }
 
+/// An element's key and what it holds.
+type Element = (Vec<u8>, Vec<u8>);
+
 /// How one map is put back.
 enum How {
     /// Elements that always exist, with what they held.
-    Rewrite(Vec<(Vec<u8>, Vec<u8>)>),
+    Rewrite(Vec<Element>),
     /// Elements that are deleted.
     Empty,
     /// The storage of the cgroup that all run in.
@@ -109,8 +112,8 @@ fn how(map: &Map, reader: &Reader) -> Result<Option<How>, String> {
     })
 }
 
-fn elements(reader: &Reader) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
-    let mut elements: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+fn elements(reader: &Reader) -> Result<Vec<Element>, String> {
+    let mut elements: Vec<Element> = Vec::new();
     while let Some(key) = reader.next_key(elements.last().map(|(key, _)| key.as_slice())) {
         if elements.len() == MAX_ELEMENTS {
             return Err(format!("more than {MAX_ELEMENTS} elements to put back"));

@@ -66,6 +66,8 @@ pub fn run(
 ) -> Result<ExitCode, TargetError> {
     let kernel = kernel_of_image(image)?;
     let loaded = paths.iter().map(|path| load_scenario(path, &kernel)).collect::<Result<Vec<_>, _>>()?;
+    // What does not fit is told before anything boots.
+    loaded.iter().try_for_each(|one| one.scenario.bind(&one.object).map(drop))?;
     let cpus: BTreeSet<u32> = loaded.iter().map(|one| one.scenario.cpus).collect();
     let mut good = true;
     for cpus in cpus {

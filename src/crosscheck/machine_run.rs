@@ -139,9 +139,7 @@ fn run_step(machine: &mut Machine, step: &RunStep, program: u32) -> Result<Done,
         }
         end = machine.run(cpu);
         if matches!(end, End::Returned(_)) {
-            // Timers that the program set have expired before the next step.
-            let callback = machine.run_callbacks()?.pop().map(|(_, _, end)| end);
-            end = callback.filter(|end| !matches!(end, End::Returned(_))).unwrap_or(end);
+            end = run_timers(machine, end)?;
         }
         machine.end_grace_period();
         if !matches!(end, End::Returned(_)) {
@@ -155,6 +153,22 @@ fn run_step(machine: &mut Machine, step: &RunStep, program: u32) -> Result<Done,
         result.ctx_out = output.context.map(|bytes| to_hex(&bytes));
     }
     Ok(Done { result, end: Some(end) })
+}
+
+/// Rounds of callbacks that start each other after one run.
+const CALLBACK_ROUNDS: u32 = 1000;
+
+/// Timers that a program has set have expired before the next step, and so have those that their callbacks set. Returns how
+/// the last callback ended if it did not return, and else the program's own end.
+fn run_timers(machine: &mut Machine, end: End) -> Result<End, MachineRunError> {
+    for _ in 0..CALLBACK_ROUNDS {
+        match machine.run_callbacks()?.pop() {
+            None => break,
+            Some((_, _, End::Returned(_))) => {}
+            Some((_, _, other)) => return Ok(other),
+        }
+    }
+    Ok(end)
 }
 
 /// How a step ended, if it did not return.

@@ -15,6 +15,7 @@ pub mod places;
 pub mod policy;
 pub mod race;
 pub mod random;
+pub mod records;
 pub mod replay;
 pub mod result;
 pub mod schedule;

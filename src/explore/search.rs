@@ -26,7 +26,8 @@ use super::system::System;
 /// How schedules are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Strategy {
-    /// Some runs of PCT and URW; then every trace, if the estimate says that they are not too many; else more runs of both.
+    /// Some runs of PCT and URW; then every trace, if the estimate says that they are not too many; else more runs of both. With a bound on
+    /// preemptions or with state caching, depth-first search.
     #[default]
     Automatic,
     /// One run, a step each in turn.
@@ -56,9 +57,9 @@ pub struct SearchOptions {
     pub time: Option<Duration>,
     /// The most steps of a run.
     pub max_steps: usize,
-    /// The most preemptions of a schedule; only [`Strategy::Dfs`] can bound them.
+    /// The most preemptions of a schedule; of the strategies, only depth-first search can bound them.
     pub preemptions: Option<u32>,
-    /// Leave a run where it meets a state that was met before; only [`Strategy::Dfs`] can.
+    /// Leave a run where it meets a state that was met before; of the strategies, only depth-first search can.
     pub cache_states: bool,
     /// Look for data races.
     pub races: bool,
@@ -195,7 +196,12 @@ where
     S: System,
     M: Fn() -> S + Sync,
 {
-    check(options)?;
+    let mut options = options.clone();
+    if options.strategy == Strategy::Automatic && (options.preemptions.is_some() || options.cache_states) {
+        options.strategy = Strategy::Dfs;
+    }
+    check(&options)?;
+    let options = &options;
     let mut search = Search { make, options, control, start: Instant::now(), runs: AtomicU64::new(0), estimate: None };
     match options.strategy {
         Strategy::Automatic => search.automatic(),
@@ -207,7 +213,6 @@ where
 fn check(options: &SearchOptions) -> Result<(), SearchError> {
     let strategy = match options.strategy {
         Strategy::Dfs => return Ok(()),
-        Strategy::Automatic => "the automatic strategy",
         Strategy::Dpor => "DPOR",
         _ => "a strategy that is not exhaustive",
     };
@@ -255,7 +260,7 @@ impl<S: System, M: Fn() -> S + Sync> Search<'_, M> {
             if into.counts.explored - before >= limit {
                 return Ok(Ended::Schedules);
             }
-            if number % 64 == 0
+            if number.is_multiple_of(64)
                 && let Some(ended) = self.over()
             {
                 return Ok(ended);
@@ -264,7 +269,7 @@ impl<S: System, M: Fn() -> S + Sync> Search<'_, M> {
             into.enter(part.get());
             into.add::<S>(run, driver.schedule());
             number += 1;
-            if number % 1024 == 0 {
+            if number.is_multiple_of(1024) {
                 let runs = self.runs.fetch_add(1024, Ordering::Relaxed) + 1024;
                 (self.control.progress)(Progress { runs, estimate: self.estimate });
             }

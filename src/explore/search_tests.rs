@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::collect::{Collection, Observed};
+use super::records::Scenario;
 use super::replay::replay;
-use super::result::Shard;
+use super::result::{Record, Shard, merge};
+use super::schedule::Schedule;
 use super::search::{Control, Ended, SearchError, SearchOptions, SearchResult, Strategy, search};
 use super::system::System;
 use super::toy::{Op, Toy, ToyFinding};
@@ -185,6 +187,34 @@ fn a_bound_is_told_and_refused_where_it_would_mislead() {
         let error = search(&|| Toy::race(2, 2), &options, control).expect_err("refused");
         assert!(matches!(error, SearchError::Incompatible { strategy: "DPOR", .. }));
         assert!(error.to_string().contains("use depth-first search"));
+    }
+}
+
+#[test]
+fn the_records_of_shards_are_those_of_the_whole() {
+    let toy = crossing();
+    let scenario = Scenario { digest: Some(7), name: "crossing".to_owned() };
+    let records = |shard| {
+        let result = run(&toy, &SearchOptions { shard, ..by(Strategy::Dpor) });
+        result.records(&scenario, |finding| Toy::key(finding).into())
+    };
+    let shards = (1..=3).flat_map(|number| records(Some(Shard { number, count: 3 })));
+    let merged = merge(shards).expect("shares of one search");
+    let keys = |records: &[Record]| -> Vec<(String, u64)> {
+        let key = |record: &Record| match record {
+            Record::Finding(finding) => (finding.key.clone(), finding.runs),
+            Record::Outcome(outcome) => (outcome.outcome.clone(), outcome.runs),
+            Record::Coverage(coverage) => (coverage.to_string(), coverage.explored),
+        };
+        records.iter().map(key).collect()
+    };
+    assert_eq!(keys(&merged), keys(&records(None)));
+    for record in &merged {
+        if let Record::Finding(finding) = record {
+            let schedule: Schedule = finding.shortest.parse().expect("our own token");
+            let again = replay(&mut toy.clone(), &schedule.choices, |_, _| ());
+            assert!(again.findings.iter().any(|found| Toy::key(found) == finding.key));
+        }
     }
 }
 

@@ -16,12 +16,16 @@ use rustc_hash::{FxBuildHasher, FxHasher};
 use super::finding::{Finding, RacingAccess};
 use super::observe::{digest, observe};
 use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
-use crate::machine::{AccessKind, End, Input, Machine, Moment, Outcome};
+use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome};
 use crate::scenario::Judgement;
 
+mod callbacks;
 mod setup;
 
+pub use callbacks::MAX_CALLBACKS;
 pub use setup::SimulationError;
+
+use callbacks::CallbackActor;
 
 /// One program of a task.
 #[derive(Clone, Debug)]
@@ -84,7 +88,13 @@ pub struct Simulation {
     touches: Vec<Touch>,
     /// The shared instruction of each step so far.
     steps: Vec<Moment>,
+    /// Which of the steps were starts of programs or callbacks.
+    starts: Vec<usize>,
     failed: Option<Finding>,
+    /// What runs callbacks; empty if no program starts any.
+    callbacks: Vec<CallbackActor>,
+    /// Callbacks begun in this run.
+    begun: usize,
     /// How far the last step depended on what others had done.
     stability: Stability,
     seen: HashMap<u64, Seen, FxBuildHasher>,
@@ -106,6 +116,12 @@ impl Simulation {
     #[must_use]
     pub fn steps(&self) -> &[Moment] {
         &self.steps
+    }
+
+    /// The steps, by number, that were starts of programs or callbacks.
+    #[must_use]
+    pub fn starts(&self) -> &[usize] {
+        &self.starts
     }
 
     /// Return values so far, in the scenario's order.
@@ -140,7 +156,13 @@ impl Simulation {
 
     /// The CPU whose store buffer an actor is.
     fn buffer(&self, actor: Actor) -> Option<u32> {
-        usize::from(actor.0).checked_sub(self.tasks()).map(|cpu| cpu as u32)
+        let cpu = usize::from(actor.0).checked_sub(self.tasks())?;
+        (cpu < self.buffers()).then_some(cpu as u32)
+    }
+
+    /// Number of store buffers.
+    fn buffers(&self) -> usize {
+        if self.machine.has_store_buffers() { self.machine.cpu_count() as usize } else { 0 }
     }
 
     fn start_job(&mut self, task: usize) -> Result<(), Finding> {
@@ -149,6 +171,7 @@ impl Simulation {
             return Ok(());
         };
         let started = self.machine.start_with(job.program, self.on_machine(task), &job.input);
+        self.starts.push(self.steps.len());
         self.steps.push(self.machine.moment(self.on_machine(task)));
         // The start was tried when the scenario was set up, so that only memory can be short.
         started.map_err(|_| Finding::Ended(self.machine.out_of_memory(self.on_machine(task))))
@@ -235,7 +258,8 @@ impl Simulation {
     }
 
     fn stability_of_next(&self, task: u32) -> Stability {
-        match (self.machine.next_is_fixed(task), self.machine.may_wait_for_stores(task)) {
+        let held = self.machine.may_wait_for_stores(task) || !self.callbacks.is_empty();
+        match (self.machine.next_is_fixed(task), held) {
             (true, false) => Stability::Fixed,
             (true, true) => Stability::Held,
             (false, _) => Stability::Varies,
@@ -251,6 +275,11 @@ impl Simulation {
             self.take_touches();
             return self.check_always();
         }
+        if let Some(index) = self.callback_index(choice.actor) {
+            self.stability = Stability::Held;
+            self.callback_step(index, choice.branch)?;
+            return self.check_always();
+        }
         let task = usize::from(choice.actor.0);
         self.stability = self.stability_of_next(self.on_machine(task));
         let done = if self.machine.is_running(self.on_machine(task)) {
@@ -260,6 +289,7 @@ impl Simulation {
             self.start_job(task)
         };
         self.take_touches();
+        self.touch_cpu(self.machine.cpu_of(self.on_machine(task)));
         done?;
         self.run_unseen(task)?;
         self.check_always()
@@ -321,7 +351,7 @@ impl System for Simulation {
     type Finding = Finding;
 
     fn actor_count(&self) -> usize {
-        self.tasks() + if self.machine.has_store_buffers() { self.machine.cpu_count() as usize } else { 0 }
+        self.tasks() + self.buffers() + self.callbacks.len()
     }
 
     fn reset(&mut self) {
@@ -330,7 +360,12 @@ impl System for Simulation {
         self.returns.fill(0);
         self.touches.clear();
         self.steps.clear();
+        self.starts.clear();
         self.failed = None;
+        self.begun = 0;
+        for one in &mut self.callbacks {
+            one.running = None;
+        }
     }
 
     fn choices(&self, into: &mut Vec<Choice>) {
@@ -339,7 +374,7 @@ impl System for Simulation {
         }
         for task in 0..self.tasks() {
             let on = self.on_machine(task);
-            if self.is_done(task) || self.machine.waits_for_stores(on) {
+            if self.is_done(task) || self.machine.waits_for_stores(on) || !self.is_let_run(on) {
                 continue;
             }
             let actor = Actor(task as u16);
@@ -349,6 +384,7 @@ impl System for Simulation {
             let waiting = (0..self.machine.cpu_count()).filter(|&cpu| self.machine.has_stores(cpu));
             into.extend(waiting.map(|cpu| Choice { actor: Actor(self.tasks() as u16 + cpu as u16), branch: 0 }));
         }
+        self.callback_choices(into);
     }
 
     fn waiting(&self, into: &mut Vec<Waiting>) {
@@ -365,6 +401,7 @@ impl System for Simulation {
             let at = Touch { place, start: 0, size: 1, kind: TouchKind::Acquire };
             Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at, fixed: false }
         }));
+        self.kept_out(into);
     }
 
     fn perform(&mut self, choice: Choice) -> Result<(), Finding> {
@@ -441,9 +478,12 @@ impl System for Simulation {
     }
 
     fn actor_name(&self, actor: Actor) -> String {
-        match self.buffer(actor) {
-            Some(cpu) => format!("the store buffer of CPU {cpu}"),
-            None => format!("CPU {}", self.on_machine(actor.0.into())),
+        let callback = self.callback_index(actor).and_then(|index| self.callbacks.get(index));
+        match (self.buffer(actor), callback) {
+            (Some(cpu), _) => format!("the store buffer of CPU {cpu}"),
+            (None, Some(one)) if one.kind == CallbackKind::Timer => format!("a timer on CPU {}", one.cpu),
+            (None, Some(one)) => format!("a work item on CPU {}", one.cpu),
+            (None, None) => format!("CPU {}", self.on_machine(actor.0.into())),
         }
     }
 }

@@ -28,6 +28,10 @@ pub enum CallbackKind {
     Work,
 }
 
+/// Program types that are run with soft interrupts off: `SOCKET_FILTER`, `SCHED_CLS`, `SCHED_ACT`, `XDP`, `CGROUP_SKB`, the lightweight
+/// tunnels, `SK_SKB`, `SK_MSG`, `FLOW_DISSECTOR`, `SK_LOOKUP`, `NETFILTER`.
+const NETWORK: [u32; 14] = [1, 3, 4, 6, 8, 10, 11, 12, 14, 16, 19, 22, 30, 32];
+
 /// Bytes of a `bpf_timer` or `bpf_wq`.
 pub(super) const FIELD_SIZE: u32 = 16;
 
@@ -112,6 +116,54 @@ impl Machine {
         let locks = self.world.locks.values().any(|&task| self.cpu_of(task) == cpu);
         let mut timers = self.world.callbacks.all.values().filter(|callback| callback.kind == CallbackKind::Timer);
         locks || timers.any(|timer| timer.running.is_some_and(|task| self.cpu_of(task) == cpu))
+    }
+
+    /// Does one of the loaded programs start callbacks?
+    #[must_use]
+    pub fn starts_callbacks(&self) -> bool {
+        let starts = |name: &str| matches!(name, "bpf_timer_start" | "bpf_wq_start");
+        self.programs.iter().any(|program| program.calls.iter().any(|call| starts(&call.name)))
+    }
+
+    /// May a task be stopped where it is, for another one of its CPU to go on? Not while it holds a lock or has preemption off, nor a
+    /// program that the network stack runs with soft interrupts off (`bpf_test_run` in `net/bpf/test_run.c`, Linux 6.12), nor a timer's
+    /// callback. The kernel is one with full preemption, of which others allow less.
+    #[must_use]
+    pub fn is_preemptible(&self, task: u32) -> bool {
+        let Some(execution) = self.tasks.get(task as usize).and_then(|task| task.execution.as_ref()) else {
+            return true;
+        };
+        let running = self.world.callbacks.run_by(task).and_then(|field| self.world.callbacks.all.get(&field));
+        let in_timer = running.is_some_and(|callback| callback.kind == CallbackKind::Timer);
+        let is_network = NETWORK.contains(&execution.program.source.section.program_type);
+        execution.lock.is_none() && execution.preempt_sections == 0 && !in_timer && (running.is_some() || !is_network)
+    }
+
+    /// Can a soft interrupt come where a task is? Not while it holds a lock, nor in a program that the network stack runs.
+    #[must_use]
+    pub fn takes_soft_interrupts(&self, task: u32) -> bool {
+        let Some(execution) = self.tasks.get(task as usize).and_then(|task| task.execution.as_ref()) else {
+            return true;
+        };
+        execution.lock.is_none() && !NETWORK.contains(&execution.program.source.section.program_type)
+    }
+
+    /// Makes the tasks that will run callbacks, so that their numbers do not depend on who needs one first.
+    ///
+    /// # Errors
+    /// None in practice: each CPU exists.
+    pub fn prepare_callback_tasks(&mut self) -> Result<(), SetupError> {
+        for cpu in 0..self.cpu_count() {
+            let tasks = [self.add_task(cpu)?, self.add_task(cpu)?];
+            self.world.callbacks.idle.entry(cpu).or_default().extend(tasks);
+        }
+        Ok(())
+    }
+
+    /// A number for a CPU itself, as a place that steps touch.
+    #[must_use]
+    pub fn cpu_place(&self, cpu: u32) -> u64 {
+        places::cpu(cpu)
     }
 
     /// Begins a callback of [`Machine::pending_callbacks`] and returns the task that runs it; `None` if it is not

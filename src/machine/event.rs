@@ -50,6 +50,11 @@ pub(super) mod places {
     /// That readers leave, for those who wait for it.
     pub const READERS: u64 = NOT_MEMORY | 4 << 40;
 
+    /// A CPU itself, which runs one thing at a time.
+    pub const fn cpu(cpu: u32) -> u64 {
+        NOT_MEMORY | 5 << 40 | cpu as u64
+    }
+
     /// A CPU's cache of free units.
     pub const fn cache(cpu: u32) -> u64 {
         NOT_MEMORY | 1 << 40 | cpu as u64

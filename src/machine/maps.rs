@@ -244,6 +244,14 @@ impl MapState {
         format!("{:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring)
     }
 
+    /// The (first CPU's) value for a key of an array or hash, if it exists already.
+    pub(super) fn find(&self, key: &[u8]) -> Option<RegionId> {
+        match self.family {
+            MapFamily::Array => self.elements.array.get(&index_of(key)).copied(),
+            _ => self.elements.hash.get(key).copied(),
+        }
+    }
+
     /// Size of a key in bytes.
     #[must_use]
     pub fn key_size(&self) -> u32 {

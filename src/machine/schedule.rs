@@ -131,8 +131,10 @@ impl Machine {
     /// The lock that a task waits for.
     #[must_use]
     pub fn waits_at(&self, task: u32) -> Option<(RegionId, u32)> {
-        let (_, args) = self.next_call(task).filter(|_| self.is_blocked(task))?;
-        self.memory.at(args[0]).map(|spot| (spot.region, spot.offset))
+        match self.next_call(task) {
+            Some((Scheduling::Waits(blocked), args)) => blocked(self, task, &args),
+            _ => None,
+        }
     }
 
     /// The region of that number (see [`super::Region`]).
@@ -201,10 +203,7 @@ impl Machine {
     /// Would a task's next step wait for another task?
     #[must_use]
     pub fn is_blocked(&self, task: u32) -> bool {
-        match self.next_call(task) {
-            Some((Scheduling::Waits(blocked), args)) => blocked(self, task, &args),
-            _ => false,
-        }
+        self.waits_at(task).is_some()
     }
 
     /// In how many ways a task's next step can go: 0 if it would wait for another task.

@@ -18,6 +18,7 @@ use crate::explore::simulation::Simulation;
 use crate::explore::system::System;
 use crate::machine::{AccessKind, Machine};
 use crate::scenario::Scenario;
+use crate::scenario::words::words;
 
 /// Steps of a schedule that are shown at its beginning and at its end.
 const SHOWN_STEPS: usize = 40;
@@ -72,7 +73,7 @@ impl Shown {
         let done: Replay<Finding> = replay(simulation, &schedule.choices, |_, _| ());
         let words = Words::new(simulation.machine());
         let moments = simulation.steps().iter().zip(&schedule.choices);
-        let steps = moments.map(|(&at, choice)| {
+        let steps = moments.enumerate().map(|(number, (&at, choice))| {
             let mut json = words.moment_json(at);
             let actor = simulation.actor_name(choice.actor);
             json["actor"] = json!(actor);
@@ -80,7 +81,12 @@ impl Shown {
                 json["branch"] = json!(choice.branch);
             }
             let way = if choice.branch == 0 { String::new() } else { format!(" (way {})", choice.branch) };
-            StepLine { actor, text: format!("{}{way}", words.source(at.place)), json }
+            let text = if simulation.starts().contains(&number) {
+                format!("{} starts", words.program(at.place))
+            } else {
+                words.source(at.place)
+            };
+            StepLine { actor, text: format!("{text}{way}"), json }
         });
         let steps = steps.collect();
         let findings = done.findings.iter().map(|finding| describe(simulation.machine(), finding)).collect();
@@ -199,6 +205,21 @@ impl ExploreReport<'_> {
         self.shown.iter().find(|(shown, _)| shown == key).map(|(_, shown)| shown)
     }
 
+    /// The command that repeats a schedule: of a scenario file the token says all, else the words are needed again.
+    fn command(&self, shown: &Shown) -> String {
+        let mut command = format!("kptrsim replay {}", shown.schedule);
+        if self.path.extension().is_some_and(|extension| extension == "toml") {
+            return command;
+        }
+        for (option, value) in words(self.scenario) {
+            let _ = write!(command, " {option}");
+            if let Some(value) = value {
+                let _ = write!(command, " {}", quoted(&value));
+            }
+        }
+        command
+    }
+
     /// The report for people.
     #[must_use]
     pub fn text(&self) -> String {
@@ -209,10 +230,10 @@ impl ExploreReport<'_> {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{}: {} under {memory} on {cpus} CPU{}, by {policy}",
+            "{}: {cpus} CPU{}, {memory}, {policy}\nexplored: {}",
             self.path.display(),
+            if cpus == 1 { "" } else { "s" },
             self.result.coverage,
-            if cpus == 1 { "" } else { "s" }
         );
         let early = match self.result.ended {
             Ended::Exhausted => None,
@@ -242,16 +263,16 @@ impl ExploreReport<'_> {
                 text,
                 "  in {} of {} runs; this one: {}",
                 found.runs,
-                self.result.coverage.explored,
+                self.result.coverage.explored + self.result.coverage.random_runs,
                 shown.size()
             );
             text.push_str(&shown.lanes());
-            let _ = writeln!(text, "  replay it: kptrsim replay {}", shown.schedule);
+            let _ = writeln!(text, "  replay it: {}", self.command(shown));
         }
         if let Some(shown) = self.schedule("cut") {
             let _ = writeln!(text, "\na run without an end, or one that is too long (--max-steps): {}", shown.size());
             text.push_str(&shown.lanes());
-            let _ = writeln!(text, "  replay it: kptrsim replay {}", shown.schedule);
+            let _ = writeln!(text, "  replay it: {}", self.command(shown));
         }
         text
     }
@@ -288,6 +309,12 @@ impl ExploreReport<'_> {
         });
         findings.chain(outcomes).chain([Record::Coverage(self.result.coverage.clone())]).collect()
     }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:,=/@+".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// A replayed schedule for people.

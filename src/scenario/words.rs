@@ -129,6 +129,35 @@ fn position(option: &str) -> Position {
     Position { file: "command line".into(), line: None, key: option.into() }
 }
 
+/// The words of the command line that make such a scenario about an object: each an option and its value.
+#[must_use]
+pub fn words(scenario: &Scenario) -> Vec<(&'static str, Option<String>)> {
+    let run = |run: &Run| if run.repeat == 1 { run.program.clone() } else { format!("{}*{}", run.program, run.repeat) };
+    let placed = |placed: &PlacedRun| Some(format!("{}:{}", placed.cpu, run(&placed.run)));
+    let mut words = vec![("--cpus", Some(scenario.cpus.to_string()))];
+    words.extend(scenario.first.iter().map(|one| ("--first", placed(one))));
+    words.extend(scenario.on.iter().map(|task| {
+        let runs: Vec<_> = task.run.iter().map(run).collect();
+        ("--on", Some(format!("{}:{}", task.cpu, runs.join(","))))
+    }));
+    words.extend(scenario.last.iter().map(|one| ("--last", placed(one))));
+    words.extend(scenario.globals.iter().map(|(name, setting)| {
+        let number = if let Setting::Number(number) = setting { number.to_string() } else { String::new() };
+        ("--set", Some(format!("{name}={}", setting.word().unwrap_or(number))))
+    }));
+    let conditions =
+        |option, all: &[Condition]| all.iter().map(move |one| (option, Some(one.text.clone()))).collect::<Vec<_>>();
+    words.extend(conditions("--hold", &scenario.hold));
+    words.extend(conditions("--always", &scenario.always));
+    words.extend(conditions("--observe", scenario.observe.as_deref().unwrap_or_default()));
+    words.extend(scenario.allow.iter().map(|kind| ("--allow", Some(kind.clone()))));
+    words.extend((!scenario.leaks).then_some(("--no-leaks", None)));
+    words.extend(scenario.allocation_failures.then_some(("--allocation-failures", None)));
+    words
+        .extend((scenario.memory != MemoryModel::default()).then(|| ("--memory", Some(scenario.memory.name().into()))));
+    words
+}
+
 /// Makes a scenario from words of the command line, or adds them to one that was read from a file.
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -278,6 +307,30 @@ mod tests {
         for wrong in ["a", "=1", "a=x", "a=hex:0", "a=hex:zz"] {
             assert!(setting(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_words_of_a_scenario_make_it_again() {
+        let word = |text: &str| text.parse::<OnWord>().expect("it is well formed");
+        let set = |text: &str| text.parse::<SetWord>().expect("it is well formed");
+        let builder =
+            Builder::about("a.bpf.o").on(word("0:a*2,b")).on(word("1:c")).set(set("n=-3")).set(set("m=@cpus"));
+        let first = builder.hold("globals.n == 1").allow("leak").leaks(false).memory(MemoryModel::Tso).build();
+        let first = first.expect("it makes sense");
+        let again = words(&first).into_iter().fold(Builder::about("a.bpf.o"), |builder, (option, value)| {
+            let value = value.unwrap_or_default();
+            match option {
+                "--on" => builder.on(word(&value)),
+                "--set" => builder.set(set(&value)),
+                "--hold" => builder.hold(value),
+                "--allow" => builder.allow(value),
+                "--no-leaks" => builder.leaks(false),
+                "--memory" => builder.memory(MemoryModel::Tso),
+                "--cpus" => builder.cpus(value.parse().expect("a number")),
+                other => panic!("no word {other} was given"),
+            }
+        });
+        assert_eq!(again.build().expect("it makes sense").digest(b""), first.digest(b""));
     }
 
     #[test]

@@ -267,7 +267,7 @@ fn a_call_without_a_model_is_named() {
     let End::Unsupported(unsupported) = &end else { panic!("{end:?}") };
     assert_eq!(unsupported.what, "no model for kfunc bpf_dynptr_from_mem");
     assert_eq!(unsupported.at.place.insn, 1);
-    let end = once(&[helper(69), exit()]);
+    let end = once(&[helper(67), exit()]);
     let End::Unsupported(unsupported) = &end else { panic!("{end:?}") };
-    assert_eq!(unsupported.what, "no model for helper bpf_fib_lookup");
+    assert_eq!(unsupported.what, "no model for helper bpf_get_stack");
 }

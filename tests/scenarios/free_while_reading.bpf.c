@@ -71,7 +71,7 @@ int read(struct __sk_buff *skb)
 }
 
 SEC("tc")
-int free(struct __sk_buff *skb)
+int take_and_free(struct __sk_buff *skb)
 {
 	struct counter __percpu_kptr *old;
 	struct slot *slot = find(0);

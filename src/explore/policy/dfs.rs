@@ -10,6 +10,9 @@ use super::{Abandon, Next, Parts, Point, Policy, RunEnd, Step};
 use crate::explore::causality::Mixer;
 use crate::explore::system::{Actor, Choice, Waiting};
 
+/// States that are remembered; later ones are explored as often as they are met.
+const MAX_STATES: usize = 1 << 24;
+
 /// What depth-first search leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DfsOptions {
@@ -99,6 +102,9 @@ impl<P: Parts> Dfs<P> {
         hash.add((fingerprint >> 64) as u64);
         if self.options.preemptions.is_some() {
             hash.add(point.last.map_or(u64::MAX, |actor| u64::from(actor.0)));
+        }
+        if self.seen.len() >= MAX_STATES && !self.seen.contains_key(&hash.finish()) {
+            return false;
         }
         let made = self.seen.entry(hash.finish()).or_insert(u32::MAX);
         if *made <= preemptions {

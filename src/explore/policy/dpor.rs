@@ -72,6 +72,8 @@ pub struct Dpor<P> {
     /// Pairs of steps that race, by the second.
     races: Vec<(u32, u32)>,
     met: Vec<u32>,
+    /// Was a step planned of which it is not known what it touches?
+    doubtful: bool,
 }
 
 impl<P: Parts> Dpor<P> {
@@ -99,6 +101,7 @@ impl<P: Parts> Dpor<P> {
             between: Vec::new(),
             races: Vec::new(),
             met: Vec::new(),
+            doubtful: false,
         }
     }
 
@@ -269,8 +272,9 @@ impl<P: Parts> Dpor<P> {
                 Some(position) => drop(between.remove(position)),
                 None => later = later.filter(|later| later.actor != choice.actor),
             }
-            // A leaf covers all that begins so. Of one whose last step is not known too much may sleep behind it: say what is to follow.
-            let covers = behind == NONE && planned.effect().is_some();
+            // A leaf covers all that begins so. Of one whose last step is not known, or that stands beside such a one, too much may sleep
+            // behind it: say what is to follow.
+            let covers = behind == NONE && planned.effect().is_some() && !self.doubtful;
             if covers || (between.is_empty() && later.is_none()) {
                 return;
             }
@@ -281,6 +285,7 @@ impl<P: Parts> Dpor<P> {
             let event = event as usize;
             (self.run.event(event).choice, Some(self.run.effect(event)))
         });
+        self.doubtful |= later.is_some() && known.is_none();
         for (choice, effect) in steps.chain(later.map(|later| (later, known))) {
             let leaf = self.forest.leaf(choice, effect, origin);
             if parent == NONE {

@@ -42,7 +42,7 @@ impl Pct {
 
     fn priority(&mut self, actor: Actor) -> u64 {
         while self.priorities.len() <= usize::from(actor.0) {
-            self.priorities.push(BASE + (self.random.next() >> 1) / 2);
+            self.priorities.push(BASE + (self.random.word() >> 1) / 2);
         }
         self.priorities[usize::from(actor.0)]
     }

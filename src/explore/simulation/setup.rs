@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::callbacks::CallbackActor;
 use super::{Job, Progress, Script, Simulation, Start};
 use crate::explore::finding::Finding;
 use crate::explore::system::Stability;
@@ -84,6 +85,13 @@ impl Simulation {
         if scenario.memory == MemoryModel::Tso {
             machine.use_store_buffers();
         }
+        let callbacks = if machine.starts_callbacks() {
+            let prepared = machine.prepare_callback_tasks();
+            prepared.map_err(|error| SimulationError::Setup { program: machine.object().name.clone(), error })?;
+            CallbackActor::all(scenario.cpus)
+        } else {
+            Vec::new()
+        };
         machine.track();
         let mut worker = machine.clone();
         worker.track();
@@ -106,7 +114,10 @@ impl Simulation {
             machine: worker,
             touches: Vec::new(),
             steps: Vec::new(),
+            starts: Vec::new(),
             failed: None::<Finding>,
+            callbacks,
+            begun: 0,
             stability: Stability::Varies,
             seen: HashMap::default(),
             kept: HashMap::default(),

@@ -109,7 +109,7 @@ impl Dynptr {
 
     /// Where `length` bytes from an offset of the view are; `None` if they are not all in it.
     fn within(self, call: &Call<'_>, offset: u32, length: u32) -> Result<Option<u64>, Box<Trap>> {
-        if !self.size().checked_sub(length).is_some_and(|last| offset <= last) {
+        if self.size().checked_sub(length).is_none_or(|last| offset > last) {
             return Ok(None);
         }
         let offset = u64::from(self.offset) + u64::from(offset);

@@ -1,23 +1,31 @@
 //! Storage attached to cgroups, tasks, sockets and inodes.
 
+use crate::machine::event::{AccessKind, places};
 use crate::machine::maps::{MapFamily, errno};
+use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_local_storage", 2, of_run),
-    helper("bpf_cgrp_storage_get", 4, get),
+    helper("bpf_cgrp_storage_get", 4, get).fixed(),
     helper("bpf_cgrp_storage_delete", 2, delete),
-    helper("bpf_task_storage_get", 4, get),
+    helper("bpf_task_storage_get", 4, get).fixed(),
     helper("bpf_task_storage_delete", 2, delete),
-    helper("bpf_sk_storage_get", 4, get),
+    helper("bpf_sk_storage_get", 4, get).fixed(),
     helper("bpf_sk_storage_delete", 2, delete),
-    helper("bpf_inode_storage_get", 4, get),
+    helper("bpf_inode_storage_get", 4, get).fixed(),
     helper("bpf_inode_storage_delete", 2, delete),
 ];
 
 /// Make the storage if there is none (`BPF_LOCAL_STORAGE_GET_F_CREATE`).
 const CREATE: u64 = 1;
+
+/// Finding, making and deleting an owner's storage depend on each other.
+fn touch_storage(call: &mut Call<'_>, map: u32, owner: RegionId, kind: AccessKind) {
+    let owner = call.machine.memory.region(owner).place;
+    call.machine.report.order(places::element(map, &owner.to_le_bytes()), kind);
+}
 
 fn get(call: &mut Call<'_>) -> Modelled {
     let map = call.machine.map_at(call.name, call.args[0])?;
@@ -32,6 +40,8 @@ fn get(call: &mut Call<'_>) -> Modelled {
         let size = call.machine.maps[map as usize].value_size();
         Some(call.read(initial, size.into())?)
     };
+    let kind = if flags & CREATE != 0 { AccessKind::Atomic } else { AccessKind::Dereference };
+    touch_storage(call, map, owner, kind);
     let at = call.at;
     let value = call.machine.storage_get(map, owner, initial.as_deref(), flags & CREATE != 0, at)?;
     Ok(Answer::Value(value.map_or(0, |region| call.machine.memory.base(region))))
@@ -63,6 +73,7 @@ fn delete(call: &mut Call<'_>) -> Modelled {
         return Ok(Answer::Value(errno::EINVAL as u64));
     }
     let owner = call.machine.storage_owner(call.name, call.args[1])?;
+    touch_storage(call, map, owner, AccessKind::Atomic);
     let result = call.machine.storage_delete(map, owner, call.at)?;
     Ok(Answer::Value(result as u64))
 }

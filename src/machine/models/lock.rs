@@ -2,6 +2,7 @@
 
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::ownership::Field;
 use crate::machine::stepper::Machine;
 
 use super::{Answer, Call, Model, Modelled, helper};
@@ -9,10 +10,10 @@ use super::{Answer, Call, Model, Modelled, helper};
 pub(super) static MODELS: &[Model] =
     &[helper("bpf_spin_lock", 1, lock).waiting(is_taken).fixed(), helper("bpf_spin_unlock", 1, unlock).fixed()];
 
-/// Does another task hold the lock?
-fn is_taken(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
-    let place = machine.memory.at(args[0]).map(|spot| (spot.region, spot.offset));
-    place.and_then(|place| machine.world.locks.get(&place)).is_some_and(|&holder| holder != task)
+/// The lock, if another task holds it.
+fn is_taken(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
+    let place = machine.memory.at(args[0]).map(|spot| (spot.region, spot.offset))?;
+    machine.world.locks.get(&place).filter(|&&holder| holder != task).map(|_| place)
 }
 
 fn lock(call: &mut Call<'_>) -> Modelled {

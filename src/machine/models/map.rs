@@ -1,6 +1,6 @@
 //! Maps: lookup, update, delete, and visiting each element.
 
-use crate::machine::event::{AccessKind, Event, places};
+use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::{MapFamily, errno};
 use crate::machine::memory::Contents;
@@ -83,26 +83,23 @@ const LOCK: u64 = 4;
 const NEW: u64 = 1;
 
 /// The lock of the element that an update with `BPF_F_LOCK` changes in its place.
-fn lock_of(machine: &mut Machine, map: u32, key: &[u8], flags: u64) -> Result<Option<Field>, Box<Trap>> {
-    let Some(offset) = machine.lock_offset(map).filter(|_| flags & LOCK != 0 && flags & NEW == 0) else {
-        return Ok(None);
-    };
-    if machine.maps[map as usize].per_cpu {
-        return Ok(None);
-    }
-    Ok(machine.map_lookup(map, key, 0)?.map(|region| (region, offset)))
+fn lock_of(machine: &Machine, map: u32, key: &[u8], flags: u64) -> Option<Field> {
+    let offset = machine.lock_offset(map).filter(|_| flags & LOCK != 0 && flags & NEW == 0)?;
+    let state = machine.maps.get(map as usize).filter(|state| !state.per_cpu)?;
+    state.find(key).map(|region| (region, offset))
 }
 
-/// Does another task hold the lock that this update needs?
-fn waits_for_lock(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
+/// The lock that this update needs, if another task holds it.
+fn waits_for_lock(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
     if args[3] & LOCK == 0 {
-        return false;
+        return None;
     }
-    // Which lock it is takes a lookup; all that matters is whether one of the map's is held.
-    let Ok(map) = machine.map_at("", args[0]) else { return false };
-    let of_map =
-        |region| matches!(machine.memory.region(region).kind, RegionKind::MapValue { map: of, .. } if of == map);
-    machine.world.locks.iter().any(|(&(region, _), &holder)| holder != task && of_map(region))
+    let map = machine.map_at("", args[0]).ok()?;
+    let size = machine.maps.get(map as usize)?.key_size() as usize;
+    let spot = machine.memory.at(args[1])?;
+    let key = machine.memory.peek(spot.region).get(spot.offset as usize..)?.get(..size)?;
+    let lock = lock_of(machine, map, key, args[3])?;
+    machine.world.locks.get(&lock).filter(|&&holder| holder != task).map(|_| lock)
 }
 
 fn update(call: &mut Call<'_>) -> Modelled {
@@ -117,8 +114,9 @@ fn update(call: &mut Call<'_>) -> Modelled {
     let value = call.read(call.args[2], size.into())?;
     touch_element(call, map, &key, AccessKind::Atomic);
     let (flags, at) = (call.args[3], call.at);
-    let lock = lock_of(call.machine, map, &key, flags)?;
+    let lock = lock_of(call.machine, map, &key, flags);
     if let Some((region, offset)) = lock {
+        call.machine.report.accesses.push(Access { region, offset, size: 4, kind: AccessKind::Lock });
         match call.machine.world.locks.get(&(region, offset)) {
             Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, region)),
             Some(_) => return Ok(Answer::Blocked),

@@ -1,5 +1,6 @@
 //! Clocks, numbers, casts, and `bpf_loop`.
 
+use crate::btf::TypeId;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 use crate::machine::region::RegionKind;
@@ -16,21 +17,8 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_ktime_get_tai_ns", 0, nanoseconds),
     helper("bpf_jiffies64", 0, jiffies),
     helper("bpf_loop", 4, bpf_loop).local(),
-    // Another type for the same address: what can be read there decides the memory.
-    kfunc("bpf_rdonly_cast", 1, cast).local(),
+    kfunc("bpf_rdonly_cast", 2, cast).local(),
 ];
-
-/// A socket or a context is there as programs see it, not as the kernel has it.
-fn cast(call: &mut Call<'_>) -> Modelled {
-    let region = call.machine.memory.at(call.args[0]).map(|spot| spot.region);
-    let is_view = region.is_some_and(|region| {
-        call.kernel_struct(region) == Some("bpf_sock") || call.machine.memory.region(region).kind == RegionKind::Context
-    });
-    if is_view {
-        return Err(Trap::unsupported("the kernel's own struct of a socket or context"));
-    }
-    Ok(Answer::Value(call.args[0]))
-}
 
 /// Most iterations of `bpf_loop` (`BPF_MAX_LOOPS`).
 const MAX_LOOPS: u32 = 8 * 1024 * 1024;
@@ -43,6 +31,26 @@ fn nanoseconds(call: &mut Call<'_>) -> Modelled {
 
 fn jiffies(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(call.machine.world.nanoseconds() / JIFFY))
+}
+
+/// Another type for the same address. Structs of the kernel have the layout that they are modelled with and no other: a
+/// `struct bpf_sock` stands where the kernel has a `struct sock`.
+fn cast(call: &mut Call<'_>) -> Modelled {
+    let (address, wanted) = (call.args[0], TypeId(call.arg32(1)));
+    let machine = &*call.machine;
+    if let Some(spot) = machine.memory.at(address) {
+        let wanted = machine.kernel_types().and_then(|btf| Some(btf.get(wanted)?.name().to_owned()));
+        let given = match &machine.memory.region(spot.region).kind {
+            RegionKind::KernelObject { name, .. } => Some(format!("struct {name}")),
+            RegionKind::Context => Some("the context".to_owned()),
+            _ => None,
+        };
+        let wanted = wanted.map_or_else(|| "an unknown type".to_owned(), |name| format!("struct {name}"));
+        if let Some(given) = given.filter(|given| *given != wanted) {
+            return Err(Trap::unsupported(format!("a cast of {given} to {wanted}")));
+        }
+    }
+    Ok(Answer::Value(address))
 }
 
 /// `bpf_loop` between two iterations.

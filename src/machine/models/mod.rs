@@ -35,6 +35,7 @@ mod timer;
 mod traced;
 
 use super::fault::Trap;
+use super::ownership::Field;
 use super::stepper::Machine;
 
 pub(super) use call::Call;
@@ -106,8 +107,8 @@ pub(super) enum Scheduling {
         /// For each CPU?
         per_cpu: bool,
     },
-    /// It cannot be made now if this says so.
-    Waits(fn(&Machine, u32, &[u64; 5]) -> bool),
+    /// It cannot be made now if this says what it waits for: a place that whoever ends the wait touches.
+    Waits(fn(&Machine, u32, &[u64; 5]) -> Option<Field>),
 }
 
 impl Model {
@@ -135,7 +136,7 @@ impl Model {
         Model { scheduling: Scheduling::Allocates { per_cpu }, is_fixed: |_, _| true, ..self }
     }
 
-    const fn waiting(self, blocked: fn(&Machine, u32, &[u64; 5]) -> bool) -> Model {
+    const fn waiting(self, blocked: fn(&Machine, u32, &[u64; 5]) -> Option<Field>) -> Model {
         Model { scheduling: Scheduling::Waits(blocked), ..self }
     }
 }

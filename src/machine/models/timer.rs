@@ -102,12 +102,12 @@ fn start_work(call: &mut Call<'_>) -> Modelled {
     if call.arg32(1) == 0 { start(call, 0) } else { number(errno::EINVAL) }
 }
 
-/// Does the timer's callback run, so that cancelling waits for its end? Not in the callback itself.
-fn waits_for_end(machine: &Machine, task: u32, args: &[u64; 5]) -> bool {
-    let Some(spot) = machine.memory.at(args[0]) else { return false };
-    let callbacks = &machine.world.callbacks;
-    let Some(timer) = callbacks.all.get(&(spot.region, spot.offset)) else { return false };
-    timer.running.is_some_and(|running| running != task) && !is_crossed(machine, task)
+/// The timer, if its callback runs, so that cancelling waits for its end. Not in the callback itself.
+fn waits_for_end(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
+    let place = machine.memory.at(args[0]).map(|spot| (spot.region, spot.offset))?;
+    let timer = machine.world.callbacks.all.get(&place)?;
+    let waits = timer.running.is_some_and(|running| running != task) && !is_crossed(machine, task);
+    waits.then_some(place)
 }
 
 /// Does somebody wait for the end of the timer's callback that this task runs? Then waiting for another would be for ever.
