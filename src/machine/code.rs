@@ -167,7 +167,18 @@ fn bit(register: Register) -> u16 {
 }
 
 fn blank(code: Code) -> Op {
-    Op { code, operation: Operation::Other, dst: 0, src: 0, immediate: false, offset: 0, reads: 0, writes: 0, target: 0, imm: 0 }
+    Op {
+        code,
+        operation: Operation::Other,
+        dst: 0,
+        src: 0,
+        immediate: false,
+        offset: 0,
+        reads: 0,
+        writes: 0,
+        target: 0,
+        imm: 0,
+    }
 }
 
 impl Op {

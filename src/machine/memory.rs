@@ -590,9 +590,10 @@ impl Memory {
         }
     }
 
+    /// The number at a place among all bytes, which is no more than twice `u32::MAX`.
     #[inline(always)]
     fn number_at<const N: usize>(&self, position: usize) -> Option<u64> {
-        let bytes = self.bytes.get(position..)?.first_chunk::<N>()?;
+        let bytes = self.bytes.get(position..position + N)?;
         let mut buffer = [0; 8];
         buffer[..N].copy_from_slice(bytes);
         Some(u64::from_le_bytes(buffer))
@@ -601,7 +602,7 @@ impl Memory {
     /// Is there so much memory? Then it is written.
     #[inline(always)]
     fn set_number_at<const N: usize>(&mut self, position: usize, value: u64) -> bool {
-        let Some(bytes) = self.bytes.get_mut(position..).and_then(<[u8]>::first_chunk_mut::<N>) else { return false };
+        let Some(bytes) = self.bytes.get_mut(position..position + N) else { return false };
         bytes.copy_from_slice(&value.to_le_bytes()[..N]);
         self.changes.bytes(position as u32, N as u32);
         true

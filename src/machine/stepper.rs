@@ -645,9 +645,7 @@ impl Machine {
     /// The special fields of what is in a region: a map's value or an object. `None` for other regions.
     pub(super) fn special_fields(&self, region: RegionId) -> Option<Cow<'_, SpecialFields>> {
         match self.memory.region(region).kind {
-            RegionKind::MapValue { map, .. } => {
-                self.maps.get(map as usize).map(|map| Cow::Borrowed(&map.specials))
-            }
+            RegionKind::MapValue { map, .. } => self.maps.get(map as usize).map(|map| Cow::Borrowed(&map.specials)),
             RegionKind::Object { type_id } => {
                 Some(Cow::Owned(types::special_fields(self.object.btf.as_deref(), type_id)))
             }

@@ -238,7 +238,8 @@ impl Task {
     #[inline]
     pub fn return_to_caller(&mut self, memory: &mut Memory) -> bool {
         let Some(execution) = &mut self.execution else { return false };
-        let Some(Frame { saved, saved_known, return_to, caller: None, then: Then::Return, .. }) = execution.frames.last()
+        let Some(Frame { saved, saved_known, return_to, caller: None, then: Then::Return, .. }) =
+            execution.frames.last()
         else {
             return false;
         };
