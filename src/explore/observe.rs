@@ -1,6 +1,9 @@
 //! What can be seen of a machine when a run is over: the maps that a scenario asks for, as bytes.
 
 use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::FxHasher;
 
 use crate::machine::{Machine, MapFamily, RegionId};
 use crate::scenario::{MapContents, MapEntry, Observation};
@@ -13,6 +16,32 @@ const WHOLE: u32 = 4096;
 pub fn observe(machine: &Machine, maps: &BTreeSet<usize>) -> Observation {
     let maps = maps.iter().map(|&map| MapContents { map, entries: entries(machine, map) }).collect();
     Observation { maps, kernel_pointers: true, ..Observation::default() }
+}
+
+/// A digest of the contents of the maps of these indices: what is observed of two machines with the same digest is the same. Takes no
+/// memory where all maps are arrays.
+#[must_use]
+pub fn digest(machine: &Machine, maps: &BTreeSet<usize>) -> u64 {
+    let mut hasher = FxHasher::default();
+    for &map in maps {
+        map.hash(&mut hasher);
+        let Some(state) = machine.maps().get(map) else { continue };
+        if state.family == MapFamily::Array && state.max_entries() <= WHOLE {
+            let copies = if state.per_cpu { machine.cpu_count() } else { 1 };
+            for index in 0..state.max_entries() {
+                let Some(first) = state.array_element(index) else { continue };
+                index.hash(&mut hasher);
+                for copy in 0..copies {
+                    machine.memory().peek(RegionId(first.0 + copy)).hash(&mut hasher);
+                }
+            }
+            continue;
+        }
+        for entry in entries(machine, map) {
+            (&entry.key, &entry.values).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
 }
 
 fn entries(machine: &Machine, map: usize) -> Vec<MapEntry> {

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHasher};
 
 use super::finding::{Finding, RacingAccess};
-use super::observe::observe;
+use super::observe::{digest, observe};
 use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
 use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome};
-use crate::scenario::{Judgement, Observation};
+use crate::scenario::Judgement;
 
 mod callbacks;
 mod setup;
@@ -103,7 +103,7 @@ pub struct Simulation {
 }
 
 /// What a step does: the first is shared, the others follow.
-const MAX_LOCAL_STEPS: usize = 10_000_000;
+const MAX_LOCAL_STEPS: u64 = 10_000_000;
 
 impl Simulation {
     /// The machine as it stands.
@@ -203,12 +203,11 @@ impl Simulation {
     }
 
     /// All that a task does up to the next instruction that others can see.
-    fn run_locally(&mut self, task: usize) -> Result<(), Finding> {
-        for _ in 0..MAX_LOCAL_STEPS {
-            if !self.machine.is_running(self.on_machine(task)) || self.machine.next_is_shared(self.on_machine(task)) {
-                break;
-            }
-            self.execute(task, 0)?;
+    fn run_unseen(&mut self, task: usize) -> Result<(), Finding> {
+        match self.machine.run_unseen(self.on_machine(task), MAX_LOCAL_STEPS) {
+            Ok(Outcome::Returned(value)) => self.returned(task, value),
+            Ok(Outcome::Ran | Outcome::Blocked) => {}
+            Err(end) => return Err(Finding::Ended(*end)),
         }
         Ok(())
     }
@@ -239,9 +238,9 @@ impl Simulation {
         if !self.start.judgement.has_always() {
             return Ok(());
         }
-        let seen = observe(&self.machine, &self.start.always_maps);
         let at = self.steps.last().copied();
-        let broken = self.kept.entry(digest(&seen)).or_insert_with(|| {
+        let broken = self.kept.entry(digest(&self.machine, &self.start.always_maps)).or_insert_with(|| {
+            let seen = observe(&self.machine, &self.start.always_maps);
             let broken = self.start.judgement.broken_now(&seen).into_iter().next();
             broken.map(|broken| Finding::Broken {
                 condition: broken.condition.text,
@@ -292,7 +291,7 @@ impl Simulation {
         self.take_touches();
         self.touch_cpu(self.machine.cpu_of(self.on_machine(task)));
         done?;
-        self.run_locally(task)?;
+        self.run_unseen(task)?;
         self.check_always()
     }
 
@@ -309,15 +308,18 @@ impl Simulation {
                     End::Returned(value) => last.push(value as u32 as i32),
                     end => return Err(Finding::Ended(end)),
                 }
+                self.machine.flush_all();
             }
+        }
+        let mut hasher = FxHasher::default();
+        (&self.returns, &last, digest(&self.machine, &start.end_maps)).hash(&mut hasher);
+        let key = hasher.finish();
+        if let Some(known) = self.seen.get(&key) {
+            return Ok(known.clone());
         }
         let mut seen = observe(&self.machine, &start.end_maps);
         seen.returns.clone_from(&self.returns);
         seen.last = last;
-        let key = digest(&seen);
-        if let Some(known) = self.seen.get(&key) {
-            return Ok(known.clone());
-        }
         let broken = start.judgement.broken(&seen).into_iter().map(|broken| Finding::Broken {
             condition: broken.condition.text,
             always: false,
@@ -343,18 +345,6 @@ fn touch_kind(kind: AccessKind) -> TouchKind {
         AccessKind::Observe => TouchKind::Observe,
         AccessKind::Change => TouchKind::Change,
     }
-}
-
-fn digest(seen: &Observation) -> u64 {
-    let mut hasher = FxHasher::default();
-    (&seen.returns, &seen.last).hash(&mut hasher);
-    for map in &seen.maps {
-        map.map.hash(&mut hasher);
-        for entry in &map.entries {
-            (&entry.key, &entry.values).hash(&mut hasher);
-        }
-    }
-    hasher.finish()
 }
 
 impl System for Simulation {
@@ -384,12 +374,11 @@ impl System for Simulation {
         }
         for task in 0..self.tasks() {
             let on = self.on_machine(task);
-            let waits = self.machine.is_blocked(on) || self.machine.waits_for_stores(on);
-            if self.is_done(task) || waits || !self.is_let_run(on) {
+            if self.is_done(task) || self.machine.waits_for_stores(on) || !self.is_let_run(on) {
                 continue;
             }
             let actor = Actor(task as u16);
-            into.extend((0..self.machine.branches(self.on_machine(task))).map(|branch| Choice { actor, branch }));
+            into.extend((0..self.machine.ways(on)).map(|branch| Choice { actor, branch }));
         }
         if self.machine.has_store_buffers() {
             let waiting = (0..self.machine.cpu_count()).filter(|&cpu| self.machine.has_stores(cpu));

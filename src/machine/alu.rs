@@ -8,7 +8,7 @@ use crate::isa::{AluOp, AtomicOp, Endian, JumpOp, Size};
 
 /// `dst op src` in 64 bits; for [`AluOp::Mov`] the result is `src`.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
     match op {
         AluOp::Add => dst.wrapping_add(src),
@@ -33,7 +33,7 @@ pub fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
 
 /// `dst op src` in 32 bits; the upper half of the result is zero.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn alu32(op: AluOp, dst: u64, src: u64) -> u64 {
     let (dst, src) = (dst as u32, src as u32);
     u64::from(match op {
@@ -59,7 +59,7 @@ pub fn alu32(op: AluOp, dst: u64, src: u64) -> u64 {
 
 /// Does the condition hold for 64-bit operands?
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn holds64(op: JumpOp, dst: u64, src: u64) -> bool {
     let (sdst, ssrc) = (dst as i64, src as i64);
     match op {
@@ -79,7 +79,7 @@ pub fn holds64(op: JumpOp, dst: u64, src: u64) -> bool {
 
 /// Does the condition hold for the low halves?
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn holds32(op: JumpOp, dst: u64, src: u64) -> bool {
     // Sign extension keeps the order of both readings, signed and unsigned, and what bits two numbers share.
     holds64(op, sign_extend(Size::B4, dst), sign_extend(Size::B4, src))
@@ -115,6 +115,7 @@ pub fn byte_swap(endian: Endian, size: Size, value: u64) -> u64 {
 /// What an atomic operation leaves in memory. Operands and result have the access's width; `expected` is `r0`,
 /// which only the compare-and-exchange reads.
 #[must_use]
+#[inline]
 pub fn atomic(op: AtomicOp, old: u64, src: u64, expected: u64) -> u64 {
     match op {
         AtomicOp::Add { .. } => old.wrapping_add(src),

@@ -50,6 +50,7 @@ impl Arena {
     }
 
     /// Is it one of the two that stand for pages that are not there?
+    #[inline]
     pub fn is_hole(&self, region: RegionId) -> bool {
         self.start.is_some() && (region == self.zeros || region == self.sink)
     }

@@ -8,6 +8,7 @@ use crate::isa::{
 use crate::object::Program;
 
 use super::models::Model;
+use super::operation::Operation;
 
 /// First address of the functions that callbacks are named by; nothing can be read there.
 pub(super) const CODE_BASE: u64 = 0xffff_ffff_a000_0000;
@@ -48,6 +49,8 @@ pub(super) enum Code {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Op {
     pub code: Code,
+    /// The same for the inner loop.
+    pub operation: Operation,
     pub dst: u8,
     pub src: u8,
     /// The second operand is `imm`, not `src`.
@@ -153,6 +156,9 @@ pub(super) fn load(index: u32, source: &Program, resolve: &mut dyn Resolve) -> L
             *first = entry;
         }
     }
+    for op in &mut program.ops {
+        op.operation = Operation::of(op.code, op.immediate);
+    }
     program
 }
 
@@ -161,7 +167,7 @@ fn bit(register: Register) -> u16 {
 }
 
 fn blank(code: Code) -> Op {
-    Op { code, dst: 0, src: 0, immediate: false, offset: 0, reads: 0, writes: 0, target: 0, imm: 0 }
+    Op { code, operation: Operation::Other, dst: 0, src: 0, immediate: false, offset: 0, reads: 0, writes: 0, target: 0, imm: 0 }
 }
 
 impl Op {

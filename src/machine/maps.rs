@@ -221,6 +221,12 @@ impl MapState {
         array.chain(hash).chain(elements.trie.elements()).chain(storage).collect()
     }
 
+    /// The region of the (first CPU's) value of an array's element; `None` before it was looked up.
+    #[must_use]
+    pub fn array_element(&self, index: u32) -> Option<RegionId> {
+        self.elements.array.get(&index).copied()
+    }
+
     /// Values of a queue or stack, the one that is taken first in front, or a ring buffer's records, oldest first, without
     /// those that were discarded. None for other maps.
     #[must_use]

@@ -69,6 +69,51 @@ struct Hot {
     start: u32,
     len: u32,
     flags: u8,
+    /// Only its own task sees it, whatever its flags say.
+    private: bool,
+}
+
+/// The part of memory where one of the last accesses landed.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    base: u64,
+    /// Offsets at which eight bytes can be accessed; 0 if this is no memory.
+    starts: u64,
+    /// Its place among all bytes; past their end if this is no memory.
+    start: u32,
+    region: RegionId,
+}
+
+const NOWHERE: Reach = Reach { base: 0, starts: 0, start: u32::MAX, region: RegionId(u32::MAX) };
+
+impl Reach {
+    /// The offset of an access of `N` bytes at that address, if it lies inside.
+    #[inline(always)]
+    fn offset<const N: usize>(&self, address: u64) -> Option<u32> {
+        let offset = address.wrapping_sub(self.base);
+        (offset < self.starts + (8 - N as u64)).then_some(offset as u32)
+    }
+
+    #[inline(always)]
+    fn spot(&self, offset: u32) -> Spot {
+        Spot { region: self.region, offset }
+    }
+}
+
+/// Where the last accesses landed that nothing speaks against: what is found here needs no other check. To be thrown away as soon
+/// as a region is made, freed, frozen, opened or closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recent {
+    /// In a region of which any byte may be accessed.
+    plain: Reach,
+    /// In one of which it is known which bytes were written.
+    tracked: Reach,
+}
+
+impl Default for Recent {
+    fn default() -> Recent {
+        Recent { plain: NOWHERE, tracked: NOWHERE }
+    }
 }
 
 /// Where an access landed.
@@ -168,10 +213,13 @@ impl Memory {
         let copy = if let RegionKind::PerCpuCopy { cpu, .. } = kind { Some(cpu) } else { None };
         let start = match contents {
             Contents::Opaque => 0,
-            Contents::Recycled => match self.spans.take(Source { cpu: self.allocator.cpu, copy, len: span(len) }) {
-                Some(start) => start,
-                None => self.take_span(len)?,
-            },
+            Contents::Recycled => {
+                let source = Source { cpu: self.allocator.cpu, copy, len: span(len) };
+                match self.spans.has(source).then(|| self.spans.take(source)).flatten() {
+                    Some(start) => start,
+                    None => self.take_span(len)?,
+                }
+            }
             _ => self.take_span(len)?,
         };
         let slot_count = (GUARD + u64::from(len) + GUARD).div_ceil(SLOT_SIZE);
@@ -199,7 +247,8 @@ impl Memory {
             Contents::Sparse => flag::TRACKED | flag::SPARSE,
             Contents::Opaque => flag::OPAQUE,
         };
-        self.hot.push(Hot { base, start, len, flags });
+        let private = matches!(kind, RegionKind::Stack { .. } | RegionKind::Context);
+        self.hot.push(Hot { base, start, len, flags, private });
         self.regions.push(Region { kind, life: Life::Live, place, allocated, freed: None, reclaimed: None });
         if flags & flag::TRACKED != 0 {
             self.forget_written(id);
@@ -210,7 +259,9 @@ impl Memory {
     /// Bytes that are zero.
     fn take_span(&mut self, len: u32) -> Result<u32, Box<Trap>> {
         let rounded = u64::from(span(len));
-        if let Some(start) = self.spans.take_any(span(len)) {
+        if self.spans.has_any(span(len))
+            && let Some(start) = self.spans.take_any(span(len))
+        {
             self.changes.bytes(start, span(len));
             self.bytes[start as usize..start as usize + rounded as usize].fill(0);
             return Ok(start);
@@ -249,9 +300,16 @@ impl Memory {
 
     /// Is a region's memory something that other tasks can neither see nor change: stack, a context, what is read-only?
     #[must_use]
+    #[inline]
     pub fn is_private(&self, id: RegionId) -> bool {
-        self.hot[id.index()].flags & flag::READ_ONLY != 0
-            || matches!(self.regions[id.index()].kind, RegionKind::Stack { .. } | RegionKind::Context)
+        let hot = &self.hot[id.index()];
+        hot.private || hot.flags & flag::READ_ONLY != 0
+    }
+
+    /// Is at that address something that other tasks can see or change?
+    #[inline]
+    pub(super) fn is_shared(&self, address: u64) -> bool {
+        self.at(address).is_some_and(|spot| !self.is_private(spot.region))
     }
 
     /// Is there no region yet?
@@ -433,25 +491,134 @@ impl Memory {
         Ok(spot)
     }
 
+    /// As [`Memory::load`], quicker where one of the last accesses was.
+    ///
+    /// # Errors
+    /// As [`Memory::check`].
+    #[inline(always)]
+    pub(super) fn load_recent<const N: usize>(
+        &mut self,
+        recent: &mut Recent,
+        address: u64,
+        reader: &ReadSide,
+    ) -> Result<(u64, Spot), Box<Trap>> {
+        if let Some(offset) = recent.plain.offset::<N>(address)
+            && let Some(value) = self.number_at::<N>(recent.plain.start as usize + offset as usize)
+        {
+            return Ok((value, recent.plain.spot(offset)));
+        }
+        if let Some(offset) = recent.tracked.offset::<N>(address) {
+            let position = recent.tracked.start as usize + offset as usize;
+            let ones = (1u64 << N) - 1;
+            if position & 63 <= 64 - N
+                && self.written.get(position / 64).is_some_and(|word| !(word >> (position & 63)) & ones == 0)
+                && let Some(value) = self.number_at::<N>(position)
+            {
+                return Ok((value, recent.tracked.spot(offset)));
+            }
+        }
+        self.load_afar::<N>(recent, address, reader)
+    }
+
+    #[inline(never)]
+    fn load_afar<const N: usize>(
+        &mut self,
+        recent: &mut Recent,
+        address: u64,
+        reader: &ReadSide,
+    ) -> Result<(u64, Spot), Box<Trap>> {
+        let (value, spot) = self.load::<N>(address, reader)?;
+        self.remember(recent, spot, address);
+        Ok((value, spot))
+    }
+
+    /// As [`Memory::store`], quicker where one of the last accesses was.
+    ///
+    /// # Errors
+    /// As [`Memory::check`].
+    #[inline(always)]
+    pub(super) fn store_recent<const N: usize>(
+        &mut self,
+        recent: &mut Recent,
+        address: u64,
+        value: u64,
+        reader: &ReadSide,
+    ) -> Result<Spot, Box<Trap>> {
+        if let Some(offset) = recent.plain.offset::<N>(address)
+            && self.set_number_at::<N>(recent.plain.start as usize + offset as usize, value)
+        {
+            return Ok(recent.plain.spot(offset));
+        }
+        if let Some(offset) = recent.tracked.offset::<N>(address) {
+            let position = recent.tracked.start as usize + offset as usize;
+            if position & 63 <= 64 - N
+                && let Some(word) = self.written.get_mut(position / 64)
+            {
+                *word |= ((1u64 << N) - 1) << (position & 63);
+                self.set_number_at::<N>(position, value);
+                return Ok(recent.tracked.spot(offset));
+            }
+        }
+        self.store_afar::<N>(recent, address, value, reader)
+    }
+
+    #[inline(never)]
+    fn store_afar<const N: usize>(
+        &mut self,
+        recent: &mut Recent,
+        address: u64,
+        value: u64,
+        reader: &ReadSide,
+    ) -> Result<Spot, Box<Trap>> {
+        let spot = self.store::<N>(address, value, reader)?;
+        self.remember(recent, spot, address);
+        Ok(spot)
+    }
+
+    /// Keeps in mind where an access landed, if the next one there needs no other check.
+    fn remember(&self, recent: &mut Recent, spot: Spot, address: u64) {
+        let Some(hot) = self.hot.get(spot.region.index()) else { return };
+        // What an arena finds by half an address is not looked for here.
+        if hot.len < 8 || address.wrapping_sub(hot.base) != u64::from(spot.offset) {
+            return;
+        }
+        let reach = Reach { base: hot.base, starts: u64::from(hot.len) - 7, start: hot.start, region: spot.region };
+        if hot.flags == 0 {
+            recent.plain = reach;
+        } else if hot.flags & !(flag::TRACKED | flag::ZEROED) == 0 {
+            recent.tracked = reach;
+        }
+    }
+
+    #[inline(always)]
+    fn number_at<const N: usize>(&self, position: usize) -> Option<u64> {
+        let bytes = self.bytes.get(position..)?.first_chunk::<N>()?;
+        let mut buffer = [0; 8];
+        buffer[..N].copy_from_slice(bytes);
+        Some(u64::from_le_bytes(buffer))
+    }
+
+    /// Is there so much memory? Then it is written.
+    #[inline(always)]
+    fn set_number_at<const N: usize>(&mut self, position: usize, value: u64) -> bool {
+        let Some(bytes) = self.bytes.get_mut(position..).and_then(<[u8]>::first_chunk_mut::<N>) else { return false };
+        bytes.copy_from_slice(&value.to_le_bytes()[..N]);
+        self.changes.bytes(position as u32, N as u32);
+        true
+    }
+
     /// The number at a spot that was checked.
     #[inline]
     pub(super) fn number<const N: usize>(&self, spot: Spot) -> u64 {
         let at = self.hot[spot.region.index()].start as usize + spot.offset as usize;
-        let mut buffer = [0; 8];
-        if let Some(bytes) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<N>) {
-            buffer[..N].copy_from_slice(bytes);
-        }
-        u64::from_le_bytes(buffer)
+        self.number_at::<N>(at).unwrap_or_default()
     }
 
     /// Writes a number to a spot that was checked.
     #[inline]
     pub(super) fn set_number<const N: usize>(&mut self, spot: Spot, value: u64) {
         let at = self.hot[spot.region.index()].start as usize + spot.offset as usize;
-        self.changes.bytes(at as u32, N as u32);
-        if let Some(bytes) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<N>) {
-            bytes.copy_from_slice(&value.to_le_bytes()[..N]);
-        }
+        self.set_number_at::<N>(at, value);
     }
 
     /// A region's bytes, unchecked: for the machine itself and for reports. Empty for regions without bytes.

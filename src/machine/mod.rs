@@ -22,6 +22,7 @@ mod globals;
 mod maps;
 pub mod memory;
 pub mod models;
+mod operation;
 pub mod ownership;
 pub mod rcu;
 mod region;

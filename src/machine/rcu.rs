@@ -95,6 +95,13 @@ impl Rcu {
         Rcu { clock: 1, readers: vec![ReadSide::default(); tasks as usize], deferred: Vec::new() }
     }
 
+    /// Back to how `base` is.
+    pub(super) fn restore(&mut self, base: &Rcu) {
+        self.clock = base.clock;
+        self.readers.clone_from(&base.readers);
+        self.deferred.clone_from(&base.deferred);
+    }
+
     /// Room for one more task.
     pub(super) fn add_task(&mut self) {
         self.readers.push(ReadSide::default());

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::code::{Code, Op};
 use super::event::{AccessKind, Outcome, places};
+use super::execute::Local;
 use super::fault::{End, Limit};
 use super::maps::MapFamily;
 use super::memory::Contents;
@@ -58,7 +59,7 @@ impl Machine {
     /// proportion to what was touched since.
     pub fn restore(&mut self, base: &Machine) {
         self.memory.restore(&base.memory);
-        self.rcu.clone_from(&base.rcu);
+        self.rcu.restore(&base.rcu);
         self.tasks.truncate(base.tasks.len());
         for (task, base) in self.tasks.iter_mut().zip(&base.tasks) {
             task.restore(base);
@@ -111,7 +112,7 @@ impl Machine {
 
     /// Is it memory that other tasks can see or change?
     pub(super) fn is_shared(&self, address: u64) -> bool {
-        self.memory.at(address).is_some_and(|spot| !self.memory.is_private(spot.region))
+        self.memory.is_shared(address)
     }
 
     /// Where a task is, now.
@@ -176,7 +177,10 @@ impl Machine {
                 self.next_access(task).is_some_and(|(_, address)| self.is_shared(address))
             }
             Code::Exit => execution.frames.len() <= 1,
-            Code::Call => !matches!(self.next_call(task), None | Some((Scheduling::Local, _))),
+            Code::Call => {
+                let model = execution.program.calls.get(op.imm as usize).and_then(|site| site.model);
+                model.is_some_and(|model| !matches!(model.scheduling, Scheduling::Local))
+            }
             _ => false,
         }
     }
@@ -202,6 +206,16 @@ impl Machine {
         self.waits_at(task).is_some()
     }
 
+    /// In how many ways a task's next step can go: 0 if it would wait for another task.
+    #[must_use]
+    pub fn ways(&self, task: u32) -> u16 {
+        match self.next_model(task).map(|model| &model.scheduling) {
+            Some(Scheduling::Waits(_)) => u16::from(!self.is_blocked(task)),
+            Some(Scheduling::Allocates { .. }) => self.branches(task),
+            _ => 1,
+        }
+    }
+
     /// In how many ways a task's next step can go: at least 1.
     #[must_use]
     pub fn branches(&self, task: u32) -> u16 {
@@ -219,6 +233,25 @@ impl Machine {
         let outcome = self.step(task);
         self.branch = 0;
         outcome
+    }
+
+    /// Executes what a task does up to the next instruction that others can see, but no more than `most` instructions.
+    ///
+    /// # Errors
+    /// As [`Machine::step`].
+    pub fn run_unseen(&mut self, task: u32, most: u64) -> Result<Outcome, Box<End>> {
+        let end = self.steps.saturating_add(most);
+        while self.steps < end && self.is_running(task) && !self.next_is_shared(task) {
+            let before = self.steps;
+            self.advance::<Local>(task, end - before)?;
+            // A call or a return that the task alone sees.
+            if self.steps == before
+                && let returned @ Outcome::Returned(_) = self.step(task)?
+            {
+                return Ok(returned);
+            }
+        }
+        Ok(Outcome::Ran)
     }
 
     /// Where the memory for an object can come from, on that CPU and now.

@@ -39,6 +39,11 @@ impl FreeSpans {
         self.units.get(&source).is_some_and(|units| !units.is_empty())
     }
 
+    /// Are there bytes that belong to no cache?
+    pub fn has_any(&self, len: u32) -> bool {
+        self.others.get(&len).is_some_and(|spans| !spans.is_empty())
+    }
+
     /// Takes bytes that belong to no cache.
     pub fn take_any(&mut self, len: u32) -> Option<u32> {
         self.others.get_mut(&len)?.pop()

@@ -1,5 +1,6 @@
 //! The machine: setting it up, starting programs on its CPUs, and stepping them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -11,7 +12,7 @@ use crate::object::Object;
 use super::code::{self, LoadedProgram};
 use super::context::{Context, Input, Output, TRACING_CONTEXT};
 use super::event::{AccessKind, Event, Outcome, StepReport, places};
-use super::execute::{Flow, execute};
+use super::execute::{Flow, Mode, Reported, Silent, Surroundings, execute};
 use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 use super::maps::MapState;
 use super::memory::{Allocator, Contents, Memory, UnwrittenRead};
@@ -192,7 +193,7 @@ impl Machine {
         };
         self.report.clear();
         self.memory.allocator = Allocator::task(task, cpu);
-        if let Some(old) = self.world.contexts.remove(&task) {
+        if let Some(old) = state.context.take() {
             old.release(&mut self.memory, self.steps);
         }
         let types = self.options.kernel_types.as_deref().or(self.object.btf.as_deref());
@@ -200,7 +201,7 @@ impl Machine {
         let context = Context::prepare(&mut self.memory, &self.options, types, section, input)
             .map_err(|refusal| refusal.into_setup_error(&self.object.name))?;
         let (address, sleepable) = (context.address, section.sleepable);
-        self.world.contexts.insert(task, context);
+        state.context = Some(Box::new(context));
         state.execution = Some(Execution::new(Arc::clone(loaded)));
         state.push(&mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
         if let Some(execution) = &mut state.execution {
@@ -216,18 +217,26 @@ impl Machine {
         Ok(())
     }
 
+    /// The context of the program that a task runs, or ran last.
+    pub(super) fn context(&self, task: u32) -> Option<&Context> {
+        self.tasks.get(task as usize)?.context.as_deref()
+    }
+
     /// What a task's last program left of its input; `None` before its first.
     #[must_use]
     pub fn output(&self, task: u32) -> Option<Output> {
-        self.world.contexts.get(&task).map(|context| context.output(&self.memory))
+        self.context(task).map(|context| context.output(&self.memory))
     }
 
-    /// Runs a task's program until it ends.
+    /// Runs a task's program until it ends. [`Machine::report`] has only the last instruction's part.
     ///
     /// A lock that another task holds is never given back in such a run, so that waiting for one is a deadlock.
     pub fn run(&mut self, task: u32) -> End {
         loop {
-            match self.step(task) {
+            // What a store buffer holds is looked at before each instruction.
+            let buffered = self.has_store_buffers();
+            let outcome = if buffered { self.step(task) } else { self.advance::<Silent>(task, u64::MAX) };
+            match outcome {
                 Ok(Outcome::Ran) => {}
                 Ok(Outcome::Returned(value)) => return End::Returned(value),
                 Ok(Outcome::Blocked) => return self.fail(task, *Trap::fault(FaultKind::Deadlock)),
@@ -243,31 +252,50 @@ impl Machine {
     /// one that does not exist, has returned zero.
     #[inline]
     pub fn step(&mut self, task: u32) -> Result<Outcome, Box<End>> {
+        self.advance::<Reported>(task, 1)
+    }
+
+    /// Executes instructions of one task, at most so many, up to and with the first that needs more than registers and memory.
+    pub(super) fn advance<M: Mode>(&mut self, task: u32, most: u64) -> Result<Outcome, Box<End>> {
         self.report.clear();
         let reader = self.rcu.reader(task);
         let Some(state) = self.tasks.get_mut(task as usize) else { return Ok(Outcome::Returned(0)) };
         let cpu = state.cpu;
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
-        if self.steps >= self.options.max_insns {
+        let left = self.options.max_insns.saturating_sub(self.steps);
+        if left == 0 {
             let limit = Limit::Instructions(self.options.max_insns);
             return Err(Box::new(self.fail(task, Trap::Limit(limit))));
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
-        self.steps += 1;
-        if self.has_store_buffers()
-            && let Some(outcome) = self.step_buffered(task)
-        {
-            return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+        if M::REPORTS && !self.store_buffers.is_empty() {
+            self.steps += 1;
+            if let Some(outcome) = self.step_buffered(task) {
+                return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+            }
+            self.steps -= 1;
         }
-        let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
-            return Ok(Outcome::Returned(0));
+        let Some(state) = self.tasks.get_mut(task as usize) else { return Ok(Outcome::Returned(0)) };
+        let surroundings = Surroundings {
+            memory: &mut self.memory,
+            reader: &reader,
+            report: &mut self.report,
+            allocator: Allocator::task(task, cpu),
         };
-        let flow = execute(execution, &mut self.memory, &reader, &mut self.report);
+        let (begun, flow) = execute::<M>(state, surroundings, most.min(left));
+        if begun > 1
+            && let Some(execution) = &state.execution
+        {
+            let mut place = execution.place();
+            place.insn -= u32::from(matches!(flow, Ok(Flow::Noted)));
+            self.report.at = Moment { place, cpu, step: self.steps + begun - 1 };
+        }
+        self.steps += begun;
         if self.memory.unwritten_read.is_some() {
             self.note_unwritten();
         }
         let outcome = match flow {
-            Ok(Flow::Next) => return Ok(Outcome::Ran),
+            Ok(Flow::Next | Flow::Noted | Flow::Left) => return Ok(Outcome::Ran),
             Ok(Flow::CallLocal(target)) => self.call_local(task, target),
             Ok(Flow::Call(site)) => self.call(task, site),
             Ok(Flow::LoadPacket(size, offset)) => self.packet_load(task, size, offset),
@@ -419,7 +447,9 @@ impl Machine {
         for stack in stacks {
             self.memory.close_frame(stack);
         }
-        self.world.locks.retain(|_, &mut holder| holder != task);
+        if self.world.locks.values().any(|&holder| holder == task) {
+            self.world.locks.retain(|_, &mut holder| holder != task);
+        }
         self.finish_callback(task);
         self.report.order(places::READERS, AccessKind::Release);
         self.rcu.leave(task);
@@ -616,10 +646,14 @@ impl Machine {
     }
 
     /// The special fields of what is in a region: a map's value or an object. `None` for other regions.
-    pub(super) fn special_fields(&self, region: RegionId) -> Option<SpecialFields> {
+    pub(super) fn special_fields(&self, region: RegionId) -> Option<Cow<'_, SpecialFields>> {
         match self.memory.region(region).kind {
-            RegionKind::MapValue { map, .. } => self.maps.get(map as usize).map(|map| map.specials.clone()),
-            RegionKind::Object { type_id } => Some(types::special_fields(self.object.btf.as_deref(), type_id)),
+            RegionKind::MapValue { map, .. } => {
+                self.maps.get(map as usize).map(|map| Cow::Borrowed(&map.specials))
+            }
+            RegionKind::Object { type_id } => {
+                Some(Cow::Owned(types::special_fields(self.object.btf.as_deref(), type_id)))
+            }
             _ => None,
         }
     }

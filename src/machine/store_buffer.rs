@@ -41,6 +41,12 @@ pub(super) struct StoreBuffers {
 }
 
 impl StoreBuffers {
+    /// Are there none?
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.buffers.is_empty()
+    }
+
     /// A digest of what waits.
     pub fn digest(&self, machine: &Machine) -> u128 {
         let buffers = self.buffers.iter().map(|buffer| {
@@ -181,9 +187,10 @@ impl Machine {
 
     /// Does a task's next instruction wait until its CPU's store buffer is empty?
     #[must_use]
+    #[inline]
     pub fn waits_for_stores(&self, task: u32) -> bool {
         let cpu = self.cpu_of(task);
-        if !self.has_stores(cpu) {
+        if self.store_buffers.is_empty() || !self.has_stores(cpu) {
             return false;
         }
         let Some((op, address)) = self.next_access(task) else { return false };

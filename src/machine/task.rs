@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::code::LoadedProgram;
+use super::context::Context;
 use super::fault::{FaultKind, Trap};
 use super::fingerprint::wide;
 use super::memory::{Contents, Memory};
@@ -77,6 +78,8 @@ pub(super) struct Task {
     pub execution: Option<Execution>,
     /// Stack memory by depth of call, made when first needed.
     stacks: Vec<RegionId>,
+    /// That of the program that it runs, or ran last.
+    pub context: Option<Box<Context>>,
 }
 
 const CALLEE_SAVED: u16 = 0b111_1100_0000;
@@ -145,13 +148,14 @@ impl Execution {
 impl Task {
     /// An idle task on that CPU.
     pub fn new(cpu: u32) -> Task {
-        Task { cpu, execution: None, stacks: Vec::new() }
+        Task { cpu, execution: None, stacks: Vec::new(), context: None }
     }
 
     /// Back to how `base` is, of which this was a clone.
     pub fn restore(&mut self, base: &Task) {
         self.execution.clone_from(&base.execution);
         self.stacks.truncate(base.stacks.len());
+        self.context.clone_from(&base.context);
     }
 
     /// The stack memory of this task by depth.
@@ -227,5 +231,25 @@ impl Task {
         execution.known = (execution.known & ARGUMENTS) | 1 << 10;
         execution.pc = target;
         Ok(())
+    }
+
+    /// Returns from a function of the program to the one that called it; `false` if the innermost frame is none, and then nothing
+    /// has changed.
+    #[inline]
+    pub fn return_to_caller(&mut self, memory: &mut Memory) -> bool {
+        let Some(execution) = &mut self.execution else { return false };
+        let Some(Frame { saved, saved_known, return_to, caller: None, then: Then::Return, .. }) = execution.frames.last()
+        else {
+            return false;
+        };
+        execution.registers[6..11].copy_from_slice(saved);
+        // What is in r0 stays, if there is something.
+        execution.known = (saved_known & !(ARGUMENTS | 1)) | (execution.known & 1);
+        execution.pc = *return_to;
+        execution.frames.pop();
+        if let Some(&stack) = self.stacks.get(execution.frames.len()) {
+            memory.close_frame(stack);
+        }
+        true
     }
 }

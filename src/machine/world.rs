@@ -9,7 +9,6 @@ use std::sync::Arc;
 use crate::btf::{Btf, TypeId};
 
 use super::callbacks::Callbacks;
-use super::context::Context;
 use super::fault::Trap;
 use super::fingerprint::wide;
 use super::memory::{Contents, Memory};
@@ -27,8 +26,6 @@ const UNKNOWN_SIZE: u32 = 4096;
 pub struct World {
     task: Option<RegionId>,
     cgroup: Option<RegionId>,
-    /// Contexts by task, until the task's next program begins.
-    pub(super) contexts: BTreeMap<u32, Context>,
     root_cgroup: Option<RegionId>,
     variables: BTreeMap<String, RegionId>,
     random: Vec<u64>,
@@ -55,7 +52,6 @@ impl World {
             task: None,
             cgroup: None,
             root_cgroup: None,
-            contexts: BTreeMap::new(),
             variables: BTreeMap::new(),
             random: (0..cpus).map(state).collect(),
             ticks: 0,

@@ -61,7 +61,7 @@ impl Machine {
 
     /// The pointer that a field gives.
     fn context_pointer(&self, task: u32, region: RegionId, offset: u32) -> Option<u64> {
-        let context = self.world.contexts.get(&task).filter(|context| context.region == Some(region))?;
+        let context = self.context(task).filter(|context| context.region == Some(region))?;
         let layout = context_of(ProgramType::from_number(context.program_type)?)?.layout;
         let memory = &self.memory;
         let packet = context.packet.as_ref();
@@ -80,7 +80,7 @@ impl Machine {
 
     /// Stores to a field; says whether that is modelled.
     fn write_context(&mut self, task: u32, region: RegionId, offset: u32, size: Size, value: u64) -> bool {
-        let Some(context) = self.world.contexts.get(&task).filter(|context| context.region == Some(region)) else {
+        let Some(context) = self.context(task).filter(|context| context.region == Some(region)) else {
             return false;
         };
         let layout = ProgramType::from_number(context.program_type).and_then(context_of).map(|context| context.layout);

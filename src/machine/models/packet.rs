@@ -44,7 +44,7 @@ impl Call<'_> {
     /// The context that an address is, or whose `sk_buff` it is, and its packet.
     pub fn packet_at(&self, address: u64) -> Result<(&Context, &Packet), Box<Trap>> {
         let is_meant = |context: &&Context| context.address == address || context.skb == Some(address);
-        let context = self.machine.world.contexts.get(&self.task).filter(is_meant);
+        let context = self.machine.context(self.task).filter(is_meant);
         match context.and_then(|context| Some((context, context.packet.as_ref()?))) {
             Some(found) => Ok(found),
             None => Err(Trap::unsupported(format!("{} on something else than the program's own packet", self.name))),
@@ -54,7 +54,7 @@ impl Call<'_> {
     /// The same to change, with the memory that it is in.
     pub fn packet_mut(&mut self) -> Result<(&mut Context, &mut Memory), Box<Trap>> {
         self.packet()?;
-        let context = self.machine.world.contexts.get_mut(&self.task);
+        let context = self.machine.tasks.get_mut(self.task as usize).and_then(|task| task.context.as_deref_mut());
         let context = context.ok_or_else(|| Trap::argument(self.name, "there is no context"))?;
         Ok((context, &mut self.machine.memory))
     }
@@ -179,7 +179,7 @@ impl Machine {
         size: Size,
         offset: i32,
     ) -> Result<Option<u64>, Box<Trap>> {
-        let packet = self.world.contexts.get(&task).and_then(|context| context.packet.as_ref());
+        let packet = self.context(task).and_then(|context| context.packet.as_ref());
         let Some(packet) = packet else { return Err(Trap::unsupported("legacy packet loads without a packet")) };
         let bytes = size.bytes();
         let offset = i64::from(offset);
