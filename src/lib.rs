@@ -1,4 +1,4 @@
-//! kptrsim: a userspace verifier and simulator for BPF programs.
+//! kptrsim: a userspace verifier and simulator for BPF programs, and an explorer of their schedules.
 //!
 //! The rooms, ground floor first; a room imports only from those above it in this list:
 //!
@@ -6,12 +6,14 @@
 //! * [`object`]: the ELF objects that clang emits.
 //! * [`kernel`]: what a kernel build offers, as data.
 //! * [`verifier`]: the abstract half. [`machine`]: the concrete half. They never import each other.
-//! * [`scenario`]: which programs run where, and what must come of it.
-//! * [`explore`]: schedules over the machine.
+//! * [`scenario`]: which programs of an object run where, and what must come of it.
+//! * [`explore`]: schedules over the machine: which there are, what goes wrong under them, and one of them again.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
 //! * [`report`]: what people and tools read. [`cli`]: the command line.
 //!
-//! Start at [`object::Object::parse`], then [`verifier::verify`].
+//! Start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
+//! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md` and
+//! `docs/machine.md` go through the rooms.
 
 pub mod btf;
 pub mod cli;

@@ -64,7 +64,7 @@ pub struct Args {
     /// Threads to search with; by default as many as there are cores
     #[arg(long, value_name = "N", help_heading = "Search")]
     pub threads: Option<usize>,
-    /// Only share K of N of the search, from 1; the JSON Lines of all shares together are those of the whole
+    /// Only share K of N of the search, from 1; `kptrsim merge` makes one result of the JSON Lines of all
     #[arg(long, value_name = "K/N", help_heading = "Search")]
     pub shard: Option<Shard>,
     /// Make the failing schedules simpler before they are shown

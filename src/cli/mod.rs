@@ -8,6 +8,7 @@ pub mod crosscheck;
 pub mod explore;
 pub mod kernel;
 mod kernel_scenario;
+pub mod merge;
 pub mod output;
 pub mod replay;
 pub mod run;
@@ -28,6 +29,7 @@ enum Command {
     Run(run::Args),
     Explore(explore::Args),
     Replay(replay::Args),
+    Merge(merge::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -39,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
         Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
+        Command::Merge(args) => merge::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),

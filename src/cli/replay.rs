@@ -15,7 +15,8 @@ use crate::report::explore::{Shown, replay_json, replay_text};
 /// The token names its scenario's file. If it came of an object and words, give the same words again. The same token
 /// gives the same trace on any machine; the digest of the trace is printed.
 ///
-/// Exits with 0 when the run shows nothing wrong, 1 when it does, 2 for wrong use or bad input.
+/// Exits with 0 when the run shows nothing wrong, 1 when it does, 2 for wrong use, bad input or a schedule that does not
+/// fit, 3 when the run needs something that is not modelled.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The schedule
@@ -59,5 +60,13 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         Format::Text => output::print(&replay_text(&shown))?,
         Format::Json => output::print_json(&replay_json(&shown))?,
     }
-    Ok(ExitCode::from(u8::from(!shown.findings.is_empty())))
+    Ok(ExitCode::from(if shown.misfit.is_some() {
+        2
+    } else if shown.findings.is_empty() {
+        0
+    } else if shown.findings.iter().all(|finding| finding.undecided) {
+        3
+    } else {
+        1
+    }))
 }

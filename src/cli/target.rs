@@ -336,6 +336,8 @@ fn compile_in(folder: &Path, path: &Path) -> Result<Vec<u8>, TargetError> {
             .args(["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"])
             .arg("-I")
             .arg(folder)
+            // The folder is another one each time; the object's bytes are not to be.
+            .arg(format!("-ffile-prefix-map={}=include", folder.display()))
             .arg("-c")
             .arg(path)
             .arg("-o")

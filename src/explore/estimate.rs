@@ -54,22 +54,30 @@ impl Policy for Probe {
     }
 }
 
-/// Estimates by so many probes. Runs are cut after `max_steps` steps.
+/// Estimates by so many probes, or fewer if `stop` says so. Runs are cut after `max_steps` steps.
 ///
 /// # Errors
 /// [`DriveError`] if the system does not keep to its contract.
-pub fn estimate<S: System>(system: S, seed: u64, probes: u64, max_steps: usize) -> Result<Estimate, DriveError> {
+pub fn estimate<S: System>(
+    system: S,
+    seed: u64,
+    probes: u64,
+    max_steps: usize,
+    stop: impl Fn() -> bool,
+) -> Result<Estimate, DriveError> {
     let actors = system.actor_count();
     let mut driver = Driver::new(system, max_steps, false);
     let mut probe = Probe { walk: RandomWalk::new(seed, 0..probes), run: Causality::new(actors), weight: 0.0 };
     let (mut schedules, mut traces) = (0.0, Some(0.0));
-    while driver.run(&mut probe)?.is_some() {
-        let share = 1.0 / probes.max(1) as f64;
-        schedules += probe.weight.exp() * share;
+    let mut done = 0;
+    while !stop() && driver.run(&mut probe)?.is_some() {
+        done += 1;
+        schedules += probe.weight.exp();
         let extensions = traces.and_then(|_| linear_extensions(&probe.run, actors));
-        traces = traces.zip(extensions).map(|(traces, extensions)| traces + probe.weight.exp() / extensions * share);
+        traces = traces.zip(extensions).map(|(traces, extensions)| traces + probe.weight.exp() / extensions);
     }
-    Ok(Estimate { schedules, traces })
+    let mean = |sum: f64| sum / f64::from(done.max(1));
+    Ok(Estimate { schedules: mean(schedules), traces: traces.map(mean) })
 }
 
 /// The number of schedules with the same happens-before order; `None` if it is too much work to count them.
@@ -111,16 +119,16 @@ mod tests {
     #[test]
     fn systems_without_variance_are_estimated_exactly() {
         let alone = Toy::new((0..3).map(|actor| vec![Op::Write(actor, 1)]).collect(), 3, 0);
-        let guess = estimate(alone, 0, 8, 100).expect("a toy keeps to its contract");
+        let guess = estimate(alone, 0, 8, 100, || false).expect("a toy keeps to its contract");
         assert_eq!((guess.schedules.round(), guess.traces.map(f64::round)), (6.0, Some(1.0)));
-        let guess = estimate(Toy::race(2, 1), 0, 8, 100).expect("a toy keeps to its contract");
+        let guess = estimate(Toy::race(2, 1), 0, 8, 100, || false).expect("a toy keeps to its contract");
         assert_eq!((guess.schedules.round(), guess.traces.map(f64::round)), (2.0, Some(2.0)));
     }
 
     #[test]
     fn the_average_comes_near_the_truth() {
         // 8! / (4! 4!) = 70 schedules, all of them traces.
-        let guess = estimate(Toy::race(2, 4), 1, 2000, 100).expect("a toy keeps to its contract");
+        let guess = estimate(Toy::race(2, 4), 1, 2000, 100, || false).expect("a toy keeps to its contract");
         assert!((65.0..75.0).contains(&guess.schedules), "{guess:?}");
         assert!(guess.traces.is_some_and(|traces| (65.0..75.0).contains(&traces)), "{guess:?}");
     }

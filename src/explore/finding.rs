@@ -1,6 +1,6 @@
 //! What a schedule can show to be wrong.
 
-use crate::machine::{AccessKind, End, Leak, Moment, Place, RegionId};
+use crate::machine::{AccessKind, End, FaultKind, Leak, Moment, Place, RegionId};
 
 /// One of two accesses that race.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,14 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Kinds that are no faults of the machine's.
+    const KINDS: [&'static str; 3] = ["leak", "data-race", "broken-condition"];
+
+    /// All kinds that a scenario can allow.
+    pub fn kinds() -> impl Iterator<Item = &'static str> {
+        Finding::KINDS.into_iter().chain(FaultKind::NAMES)
+    }
+
     /// A short fixed name, as a scenario's `allow` has it.
     #[must_use]
     pub fn kind(&self) -> &'static str {

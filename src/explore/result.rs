@@ -147,6 +147,7 @@ impl fmt::Display for Coverage {
         let things = if self.explored == 1 { one } else { many };
         match (self.complete, self.estimate) {
             (true, _) if self.explored == 1 => write!(out, "the only {things}")?,
+            (true, _) if self.shards.len() == 1 => write!(out, "{} {things}, all", self.explored)?,
             (true, _) => write!(out, "all {} {things}", self.explored)?,
             (false, Some(estimate)) if self.unit != Unit::Runs => {
                 write!(out, "{} {things} of about {estimate:.2e} (estimated)", self.explored)?;

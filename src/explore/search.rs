@@ -260,17 +260,15 @@ impl<S: System, M: Fn() -> S + Sync> Search<'_, M> {
             if into.counts.explored - before >= limit {
                 return Ok(Ended::Schedules);
             }
-            if number.is_multiple_of(64)
-                && let Some(ended) = self.over()
-            {
+            if let Some(ended) = self.over() {
                 return Ok(ended);
             }
             let Some(run) = driver.run(policy)? else { return Ok(Ended::Exhausted) };
             into.enter(part.get());
             into.add::<S>(run, driver.schedule());
             number += 1;
-            if number.is_multiple_of(1024) {
-                let runs = self.runs.fetch_add(1024, Ordering::Relaxed) + 1024;
+            if number.is_multiple_of(64) {
+                let runs = self.runs.fetch_add(64, Ordering::Relaxed) + 64;
                 (self.control.progress)(Progress { runs, estimate: self.estimate });
             }
         }
@@ -377,7 +375,8 @@ impl<S: System, M: Fn() -> S + Sync> Search<'_, M> {
         if ended != Ended::Exhausted {
             return Ok(self.result(all, 0, "pct and urw", Unit::Runs, false, ended, None));
         }
-        let guess = estimate((self.make)(), self.options.seed, PROBES, self.options.max_steps)?;
+        let guess =
+            estimate((self.make)(), self.options.seed, PROBES, self.options.max_steps, || self.over().is_some())?;
         let affordable = self.options.schedules.map_or(MANY_TRACES, |most| (most - hunt) as f64);
         let affordable = self.options.time.map_or(affordable, |time| affordable.min(time.as_secs_f64() * 1e5));
         self.estimate = guess.traces;

@@ -51,9 +51,35 @@ pub enum FaultKind {
     Unbalanced(&'static str),
     /// A lock taken that the same CPU holds already.
     Deadlock,
+    /// A call that may sleep, inside an RCU section, under a lock or with preemption off; the text names the callee.
+    Sleeping(&'static str),
 }
 
 impl FaultKind {
+    /// All names of [`FaultKind::name`].
+    pub const NAMES: [&'static str; 20] = [
+        "null-dereference",
+        "wild-access",
+        "out-of-bounds",
+        "use-after-free",
+        "use-without-rcu",
+        "never-written",
+        "percpu-pointer-dereference",
+        "not-memory",
+        "read-only",
+        "misaligned-atomic",
+        "dead-frame",
+        "uninitialised-register",
+        "not-owned",
+        "call-depth",
+        "ran-off",
+        "bad-instruction",
+        "bad-argument",
+        "unbalanced-section",
+        "deadlock",
+        "sleeping",
+    ];
+
     /// A short fixed name, for machines to read.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -77,6 +103,7 @@ impl FaultKind {
             FaultKind::BadArgument { .. } => "bad-argument",
             FaultKind::Unbalanced(_) => "unbalanced-section",
             FaultKind::Deadlock => "deadlock",
+            FaultKind::Sleeping(_) => "sleeping",
         }
     }
 }
@@ -106,6 +133,7 @@ impl fmt::Display for FaultKind {
             FaultKind::BadInstruction(why) => write!(f, "no instruction: {why}"),
             FaultKind::BadArgument { callee, what } => write!(f, "{callee}: {what}"),
             FaultKind::Unbalanced(what) => write!(f, "{what}"),
+            FaultKind::Sleeping(callee) => write!(f, "{callee} may sleep, and the program may not here"),
             FaultKind::Deadlock => f.write_str("deadlock: this CPU holds the lock already"),
         }
     }

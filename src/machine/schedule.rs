@@ -256,8 +256,11 @@ impl Machine {
 
     /// Where the memory for an object can come from, on that CPU and now.
     fn units(&self, cpu: u32, per_cpu: bool, size: u32) -> impl Iterator<Item = Unit> {
+        // A grace period is over only when each CPU's stores of before are visible.
+        let stored = |region| self.has_store_to(|to| (region..=region + self.cpu_count()).contains(&to.0));
+        let mut ripe = self.rcu.ripe_of(cpu).filter(|free| !stored(free.region.0));
         let used = self.memory.can_recycle(cpu, per_cpu, size)
-            || (self.options.early_reuse && self.rcu.ripe_of(cpu).any(|free| self.is_unit(free.region, per_cpu, size)));
+            || (self.options.early_reuse && ripe.any(|free| self.is_unit(free.region, per_cpu, size)));
         let choices = [(used, Unit::Used), (true, Unit::Fresh), (self.options.allocation_failures, Unit::None)];
         choices.into_iter().filter_map(|(possible, unit)| possible.then_some(unit))
     }
@@ -282,6 +285,9 @@ impl Machine {
         self.report.order(places::cache(cpu), AccessKind::Atomic);
         if self.waits_for_reuse(cpu, per_cpu, size) {
             self.report.order(places::READERS, AccessKind::Acquire);
+            for other in 0..self.store_buffer_count() {
+                self.report.order(places::store_buffer(other), AccessKind::Acquire);
+            }
         }
         let unit = self.units(cpu, per_cpu, size).nth(self.branch.into()).unwrap_or(Unit::Fresh);
         match unit {

@@ -338,6 +338,9 @@ impl Machine {
         args.copy_from_slice(&execution.registers[1..6]);
         let cpu = *cpu;
         self.memory.allocator = Allocator::task(task, cpu);
+        if model.sleeps && self.rcu.reader(task).in_rcu() {
+            return Err(Trap::fault(FaultKind::Sleeping(model.name)));
+        }
         let at = self.report.at;
         let answer = (model.run)(&mut Call { machine: self, name: model.name, task, cpu, args, at })?;
         if self.memory.unwritten_read.is_some() {

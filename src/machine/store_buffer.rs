@@ -13,7 +13,7 @@ use super::fault::Trap;
 use super::fingerprint::wide;
 use super::memory::Spot;
 use super::stepper::Machine;
-use super::story::Moment;
+use super::story::{Moment, RegionId};
 use crate::isa::Size;
 
 /// A store that others do not see yet.
@@ -109,6 +109,11 @@ impl Machine {
     #[must_use]
     pub fn has_store_buffers(&self) -> bool {
         !self.store_buffers.buffers.is_empty()
+    }
+
+    /// How many CPUs have one.
+    pub(super) fn store_buffer_count(&self) -> u32 {
+        self.store_buffers.buffers.len() as u32
     }
 
     fn buffer(&self, cpu: u32) -> Option<&Buffer> {
@@ -220,6 +225,29 @@ impl Machine {
             }
             _ => None,
         }
+    }
+
+    /// Puts what waits in a CPU's own buffer over bytes that a call of it reads.
+    pub(super) fn forward_bytes(&mut self, cpu: u32, spot: Spot, bytes: &mut [u8]) {
+        let Some(buffer) = self.store_buffers.buffers.get(cpu as usize) else { return };
+        let size = bytes.len() as u32;
+        for store in buffer.history.iter().filter(|store| overlap(store, spot, size)) {
+            // Whether it is visible by now decides where the byte is read.
+            self.report.order(places::pending_store(cpu, store.nth), AccessKind::Release);
+        }
+        for store in buffer.stores.iter().filter(|store| overlap(store, spot, size)) {
+            for (index, byte) in store.value.to_le_bytes().into_iter().take(store.size as usize).enumerate() {
+                let at = (store.spot.offset as usize + index).checked_sub(spot.offset as usize);
+                if let Some(place) = at.and_then(|at| bytes.get_mut(at)) {
+                    *place = byte;
+                }
+            }
+        }
+    }
+
+    /// Does a store wait that goes to one of these regions' memory?
+    pub(super) fn has_store_to(&self, wanted: impl Fn(RegionId) -> bool) -> bool {
+        self.store_buffers.buffers.iter().any(|buffer| buffer.stores.iter().any(|store| wanted(store.spot.region)))
     }
 
     fn delay(&mut self, task: u32, cpu: u32, op: Op, address: u64, size: Size) -> Result<Outcome, Box<Trap>> {

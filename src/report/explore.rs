@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::place::Words;
 use super::run::{end_json, end_text};
 use crate::explore::finding::{Finding, RacingAccess};
+use crate::explore::records;
 use crate::explore::replay::{Replay, replay};
-use crate::explore::result::{Coverage, FindingRecord, OutcomeRecord, Record};
+use crate::explore::result::{Coverage, Record};
 use crate::explore::schedule::{Schedule, actors};
 use crate::explore::search::{Ended, SearchResult};
 use crate::explore::simulation::Simulation;
@@ -45,6 +46,8 @@ pub struct FindingText {
     pub body: String,
     /// The same for machines.
     pub json: Value,
+    /// Is it for want of a model, or beyond a limit?
+    pub undecided: bool,
 }
 
 /// A schedule that was performed to be told.
@@ -185,7 +188,8 @@ pub fn describe(machine: &Machine, finding: &Finding) -> FindingText {
     };
     let mut json = detail;
     json["kind"] = json!(kind);
-    FindingText { key: finding.key(), title: format!("{kind}: {title}"), body, json }
+    let undecided = finding.is_undecided();
+    FindingText { key: finding.key(), title: format!("{kind}: {title}"), body, json, undecided }
 }
 
 /// What an exploration came to.
@@ -280,34 +284,24 @@ impl ExploreReport<'_> {
     /// The report for machines: findings, outcomes and the coverage, one record a line.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        let token = |choices: &[crate::explore::system::Choice]| {
-            let like = self.shown.first().map(|(_, shown)| &shown.schedule);
-            let (digest, name) = like.map_or((None, String::new()), |like| (like.digest, like.name.clone()));
-            Schedule { choices: choices.to_vec(), digest, name }.to_string()
+        let like = self.shown.first().map(|(_, shown)| &shown.schedule);
+        let (digest, name) = like.map_or((None, String::new()), |like| (like.digest, like.name.clone()));
+        let detail = |finding: &Finding| {
+            let key = finding.key();
+            let shown = self.schedule(&key).and_then(|shown| shown.findings.iter().find(|one| one.key == key));
+            shown.map_or(Value::Null, |one| one.json.clone())
         };
-        let findings = self.result.findings.iter().map(|(key, found)| {
-            let shown = self.schedule(key);
-            let detail = shown.and_then(|shown| shown.findings.iter().find(|one| one.key == *key));
-            Record::Finding(FindingRecord {
-                key: key.clone(),
-                detail: detail.map_or(Value::Null, |one| one.json.clone()),
-                runs: found.runs,
-                first_at: found.first.at,
-                first: token(&found.first.choices),
-                shortest_steps: shown.map_or(found.shortest.choices.len(), |shown| shown.schedule.choices.len()) as u64,
-                shortest_at: found.shortest.at,
-                shortest: shown.map_or_else(|| token(&found.shortest.choices), |shown| shown.schedule.to_string()),
-            })
-        });
-        let outcomes = self.result.outcomes.iter().map(|(outcome, observed)| {
-            Record::Outcome(OutcomeRecord {
-                outcome: outcome.clone(),
-                runs: observed.runs,
-                at: observed.first.at,
-                schedule: token(&observed.first.choices),
-            })
-        });
-        findings.chain(outcomes).chain([Record::Coverage(self.result.coverage.clone())]).collect()
+        let mut records = self.result.records(&records::Scenario { digest, name }, detail);
+        for record in &mut records {
+            // The schedule that is shown may be a simpler one.
+            if let Record::Finding(finding) = record
+                && let Some(shown) = self.schedule(&finding.key)
+            {
+                finding.shortest = shown.schedule.to_string();
+                finding.shortest_steps = shown.schedule.choices.len() as u64;
+            }
+        }
+        records
     }
 }
 

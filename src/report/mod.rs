@@ -1,7 +1,7 @@
 //! What people and tools read: text with source lines, and JSON.
 //!
-//! One file for each thing that is reported: [`verify`] and [`run`]. [`place`] and [`value`] put places and memory into
-//! words. Nothing here decides anything.
+//! One file for each thing that is reported: [`verify`], [`run`] and [`explore`]. [`place`] and [`value`] put places and
+//! memory into words. Nothing here decides anything.
 
 pub mod explore;
 pub mod place;

@@ -28,6 +28,9 @@ pub enum SimulationError {
         /// Why.
         error: SetupError,
     },
+    /// A kind of finding that there is not.
+    #[error("there is no kind of finding `{0}` to allow; there are {1}")]
+    NoKind(String, String),
     /// A global that the object does not have.
     #[error("the object has no global `{0}`")]
     NoGlobal(String),
@@ -63,6 +66,9 @@ impl Simulation {
         options: MachineOptions,
     ) -> Result<Simulation, SimulationError> {
         let judgement = scenario.bind(object)?;
+        if let Some(unknown) = scenario.allow.iter().find(|kind| !Finding::kinds().any(|known| known == **kind)) {
+            return Err(SimulationError::NoKind(unknown.clone(), Finding::kinds().collect::<Vec<_>>().join(", ")));
+        }
         let options = MachineOptions {
             cpus: scenario.cpus,
             allocation_failures: scenario.allocation_failures,

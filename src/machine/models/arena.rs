@@ -8,7 +8,7 @@ use super::map::touch_map;
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] =
-    &[kfunc("bpf_arena_alloc_pages", 5, allocate), kfunc("bpf_arena_free_pages", 3, free)];
+    &[kfunc("bpf_arena_alloc_pages", 5, allocate).sleeping(), kfunc("bpf_arena_free_pages", 3, free).sleeping()];
 
 fn arena(call: &mut Call<'_>) -> Result<Option<u32>, Box<Trap>> {
     let map = call.machine.map_at(call.name, call.args[0])?;

@@ -74,7 +74,10 @@ impl Call<'_> {
         }
         let spot = self.touch(address, size as u32, AccessKind::Read)?;
         let at = spot.offset as usize;
-        Ok(self.machine.memory.peek(spot.region).get(at..at + size as usize).unwrap_or_default().to_vec())
+        let bytes = self.machine.memory.peek(spot.region).get(at..at + size as usize).unwrap_or_default();
+        let mut bytes = bytes.to_vec();
+        self.machine.forward_bytes(self.cpu, spot, &mut bytes);
+        Ok(bytes)
     }
 
     /// Writes bytes to the program's memory.

@@ -91,6 +91,8 @@ pub struct Model {
     /// Are the CPU's earlier stores visible to all before it ends? True of what takes a lock or does a locked instruction
     /// inside, and of all whose insides were not looked at.
     pub(super) fences: bool,
+    /// May it sleep?
+    pub(super) sleeps: bool,
     /// Does what it touches follow from its arguments alone, whatever memory holds?
     pub(super) is_fixed: fn(&Machine, &[u64; 5]) -> bool,
 }
@@ -115,6 +117,11 @@ impl Model {
     /// Marks a call that other tasks neither see nor influence.
     const fn local(self) -> Model {
         Model { scheduling: Scheduling::Local, fences: false, ..self }
+    }
+
+    /// Marks a call that may sleep.
+    const fn sleeping(self) -> Model {
+        Model { sleeps: true, ..self }
     }
 
     /// Marks a call without any locked instruction inside: earlier stores may become visible after it.
@@ -142,11 +149,29 @@ impl Model {
 }
 
 const fn helper(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: false, arguments, run, scheduling: Scheduling::Shared, fences: true, is_fixed: |_, _| false }
+    Model {
+        name,
+        kfunc: false,
+        arguments,
+        run,
+        scheduling: Scheduling::Shared,
+        fences: true,
+        sleeps: false,
+        is_fixed: |_, _| false,
+    }
 }
 
 const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model { name, kfunc: true, arguments, run, scheduling: Scheduling::Shared, fences: true, is_fixed: |_, _| false }
+    Model {
+        name,
+        kfunc: true,
+        arguments,
+        run,
+        scheduling: Scheduling::Shared,
+        fences: true,
+        sleeps: false,
+        is_fixed: |_, _| false,
+    }
 }
 
 static FAMILIES: [&[Model]; 28] = [

@@ -20,9 +20,9 @@ pub(super) static MODELS: &[Model] = &[
         |call| if is_user(call.args[2]) { read_user(call) } else { read_kernel_string(call) },
     ),
     helper("bpf_probe_write_user", 3, write_user),
-    helper("bpf_copy_from_user", 3, read_user),
-    helper("bpf_copy_from_user_task", 5, read_user_of_task),
-    kfunc("bpf_copy_from_user_str", 4, copy_user_string),
+    helper("bpf_copy_from_user", 3, read_user).sleeping(),
+    helper("bpf_copy_from_user_task", 5, read_user_of_task).sleeping(),
+    kfunc("bpf_copy_from_user_str", 4, copy_user_string).sleeping(),
 ];
 
 /// First address past user space (`TASK_SIZE_MAX`, x86-64 with four levels of page tables).

@@ -13,7 +13,7 @@ const MAX_PID: u32 = 4 << 20;
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_current_pid_tgid", 0, pid_tgid).local(),
     helper("bpf_get_current_uid_gid", 0, |_| Ok(Answer::Value(0))).local(),
-    helper("bpf_get_current_comm", 2, comm).local(),
+    helper("bpf_get_current_comm", 2, comm).fixed(),
     helper("bpf_get_current_task", 0, current_task).local(),
     helper("bpf_get_current_task_btf", 0, current_task).local(),
     helper("bpf_get_current_cgroup_id", 0, |_| Ok(Answer::Value(CGROUP_ID))).local(),
