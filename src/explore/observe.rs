@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 
-use rustc_hash::FxHasher;
+use std::hash::DefaultHasher;
 
 use crate::machine::{Machine, MapFamily, RegionId};
 use crate::scenario::{MapContents, MapEntry, Observation};
@@ -22,7 +22,7 @@ pub fn observe(machine: &Machine, maps: &BTreeSet<usize>) -> Observation {
 /// memory where all maps are arrays.
 #[must_use]
 pub fn digest(machine: &Machine, maps: &BTreeSet<usize>) -> u64 {
-    let mut hasher = FxHasher::default();
+    let mut hasher = DefaultHasher::new();
     for &map in maps {
         map.hash(&mut hasher);
         let Some(state) = machine.maps().get(map) else { continue };

@@ -8,10 +8,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use rustc_hash::{FxBuildHasher, FxHasher};
+use rustc_hash::FxBuildHasher;
 
 use super::finding::{Finding, RacingAccess};
 use super::observe::{digest, observe};
@@ -311,7 +311,7 @@ impl Simulation {
                 self.machine.flush_all();
             }
         }
-        let mut hasher = FxHasher::default();
+        let mut hasher = DefaultHasher::new();
         (&self.returns, &last, digest(&self.machine, &start.end_maps)).hash(&mut hasher);
         let key = hasher.finish();
         if let Some(known) = self.seen.get(&key) {

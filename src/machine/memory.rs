@@ -15,7 +15,7 @@ use super::fault::{Attempt, FaultKind, Limit, Trap};
 use super::rcu::{ReadSide, Waiting};
 use super::region::{Life, Region, RegionKind, place};
 use super::restore::{Changes, Tracked};
-use super::spans::{FreeSpans, Source, span};
+use super::spans::{FreeSpans, Source, span, unit};
 use super::story::{Moment, RegionId};
 
 /// First address of simulated memory: where x86-64 maps all of physical memory.
@@ -214,12 +214,13 @@ impl Memory {
         let start = match contents {
             Contents::Opaque => 0,
             Contents::Recycled => {
-                let source = Source { cpu: self.allocator.cpu, copy, len: span(len) };
+                let source = Source { cpu: self.allocator.cpu, copy, len: unit(len, copy.is_some()) };
                 match self.spans.has(source).then(|| self.spans.take(source)).flatten() {
                     Some(start) => start,
-                    None => self.take_span(len)?,
+                    None => self.take_span(source.len)?,
                 }
             }
+            Contents::Fresh => self.take_span(unit(len, copy.is_some()))?,
             _ => self.take_span(len)?,
         };
         let slot_count = (GUARD + u64::from(len) + GUARD).div_ceil(SLOT_SIZE);
@@ -682,7 +683,11 @@ impl Memory {
             let copy = if let RegionKind::PerCpuCopy { cpu, .. } = region.kind { Some(cpu) } else { None };
             // A unit goes back to the cache of the CPU that freed it (`bpf_mem_free_rcu`).
             let recycled = hot.flags & flag::ZEROED != 0;
-            let source = region.freed.filter(|_| recycled).map(|at| Source { cpu: at.cpu, copy, len: span(hot.len) });
+            let source = region.freed.filter(|_| recycled).map(|at| Source {
+                cpu: at.cpu,
+                copy,
+                len: unit(hot.len, copy.is_some()),
+            });
             self.spans.give(source, span(hot.len), hot.start);
         }
         hot.flags |= flag::FREED;
@@ -757,7 +762,7 @@ impl Memory {
 
     /// Is there memory that the BPF allocator of that CPU can hand out again for an object of `len` bytes?
     pub(super) fn can_recycle(&self, cpu: u32, per_cpu: bool, len: u32) -> bool {
-        self.spans.has(Source { cpu, copy: per_cpu.then_some(0), len: span(len) })
+        self.spans.has(Source { cpu, copy: per_cpu.then_some(0), len: unit(len, per_cpu) })
     }
 
     /// The bits of a word for `size` bytes from `position`, and how many of the bytes they are.

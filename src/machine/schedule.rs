@@ -16,7 +16,7 @@ use super::maps::MapFamily;
 use super::memory::Contents;
 use super::models::{Model, Scheduling};
 use super::region::RegionKind;
-use super::spans::span;
+use super::spans::unit;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
 use super::task::Execution;
@@ -277,7 +277,7 @@ impl Machine {
             RegionKind::Object { .. } => false,
             _ => return false,
         };
-        is_per_cpu == per_cpu && span(self.memory.len(region)) == span(size)
+        is_per_cpu == per_cpu && unit(self.memory.len(region), per_cpu) == unit(size, per_cpu)
     }
 
     /// Chooses the memory for an object: what its bytes are, or `None` if the allocation fails.

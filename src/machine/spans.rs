@@ -1,6 +1,6 @@
 //! Bytes that were freed: what the BPF allocator hands out again, and what is used for anything.
 //!
-//! The allocator keeps a cache of free units for each CPU and size (`kernel/bpf/memalloc.c`, Linux 6.12). A unit comes back
+//! The allocator keeps a cache of free units for each CPU and size class (`kernel/bpf/memalloc.c`, Linux 6.12). A unit comes back
 //! with its old bytes: nothing clears it. A per-CPU unit comes back whole, so that each CPU finds its own old bytes.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ pub(super) struct Source {
     pub cpu: u32,
     /// Whose copy of a per-CPU unit it is.
     pub copy: Option<u32>,
-    /// Bytes, as [`span`] rounds them.
+    /// Bytes that the unit has for an object, as [`unit`] tells.
     pub len: u32,
 }
 
@@ -23,7 +23,18 @@ pub(super) struct FreeSpans {
     others: BTreeMap<u32, Vec<u32>>,
 }
 
-/// Bytes that an object of `len` bytes takes.
+/// Sizes of the allocator's units.
+const UNITS: [u32; 11] = [16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096];
+/// Bytes of a unit that are the allocator's own (`LLIST_NODE_SZ`); a per-CPU unit keeps them elsewhere.
+const HEADER: u32 = 8;
+
+/// Bytes that the least unit for an object of `len` bytes has for it.
+pub(super) fn unit(len: u32, per_cpu: bool) -> u32 {
+    let header = if per_cpu { 0 } else { HEADER };
+    UNITS.iter().find(|&&size| size >= len + header).map_or(len, |size| size - header)
+}
+
+/// Bytes that `len` bytes of memory take here.
 pub(super) fn span(len: u32) -> u32 {
     len.next_multiple_of(64).max(64)
 }
