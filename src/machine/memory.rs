@@ -10,9 +10,12 @@
 //! two flat buffers. Memory that came of such a clone can go back to it in time proportional to what was touched since
 //! ([`Memory::restore`]).
 
+mod life;
+mod written;
+
 use super::arena::Arena;
 use super::fault::{Attempt, FaultKind, Limit, Trap};
-use super::rcu::{ReadSide, Waiting};
+use super::rcu::ReadSide;
 use super::region::{Life, Region, RegionKind, place};
 use super::restore::{Changes, Tracked};
 use super::spans::{FreeSpans, Source, span, unit};
@@ -647,166 +650,5 @@ impl Memory {
         if hot.flags & flag::TRACKED != 0 {
             self.set_written(hot.start + offset, count as u32);
         }
-    }
-
-    /// Was that byte of a region ever written? True where it is not recorded.
-    #[must_use]
-    pub fn is_written(&self, id: RegionId, offset: u32) -> bool {
-        let hot = self.hot[id.index()];
-        hot.flags & flag::TRACKED == 0 || (offset < hot.len && self.all_written(hot.start + offset, 1))
-    }
-
-    /// Makes a region read-only for programs.
-    pub fn freeze(&mut self, id: RegionId) {
-        self.changes.region(id);
-        self.hot[id.index()].flags |= flag::READ_ONLY;
-    }
-
-    /// Marks a region as freed and waiting.
-    pub fn retire(&mut self, id: RegionId, waiting: Waiting, at: Moment) {
-        self.changes.region(id);
-        self.hot[id.index()].flags |= flag::WAITING;
-        let region = &mut self.regions[id.index()];
-        region.life = Life::Waiting(waiting);
-        region.freed.get_or_insert(at);
-    }
-
-    /// Ends a region's life: every later access is a use after free, and its bytes may serve another region.
-    pub fn reclaim(&mut self, id: RegionId, step: u64) {
-        let hot = &mut self.hot[id.index()];
-        if hot.flags & flag::FREED != 0 {
-            return;
-        }
-        self.changes.region(id);
-        let region = &mut self.regions[id.index()];
-        if hot.flags & flag::OPAQUE == 0 {
-            let copy = if let RegionKind::PerCpuCopy { cpu, .. } = region.kind { Some(cpu) } else { None };
-            // A unit goes back to the cache of the CPU that freed it (`bpf_mem_free_rcu`).
-            let recycled = hot.flags & flag::ZEROED != 0;
-            let source = region.freed.filter(|_| recycled).map(|at| Source {
-                cpu: at.cpu,
-                copy,
-                len: unit(hot.len, copy.is_some()),
-            });
-            self.spans.give(source, span(hot.len), hot.start);
-        }
-        hot.flags |= flag::FREED;
-        region.life = Life::Freed;
-        region.reclaimed = Some(step);
-    }
-
-    /// Closes a stack frame: later accesses are faults until it is opened again.
-    #[inline]
-    pub(super) fn close_frame(&mut self, id: RegionId) {
-        self.changes.region(id);
-        self.hot[id.index()].flags |= flag::DEAD;
-    }
-
-    /// Is that stack frame open?
-    pub(super) fn is_open(&self, id: RegionId) -> bool {
-        self.hot[id.index()].flags & flag::DEAD == 0
-    }
-
-    /// Opens a stack frame, with nothing written.
-    #[inline]
-    pub(super) fn open_frame(&mut self, id: RegionId) {
-        self.changes.region(id);
-        self.hot[id.index()].flags &= !flag::DEAD;
-        self.forget_written(id);
-    }
-
-    fn forget_written(&mut self, id: RegionId) {
-        let hot = self.hot[id.index()];
-        let first = hot.start as usize / 64;
-        let words = (hot.len as usize).div_ceil(64);
-        self.changes.bytes(hot.start, hot.len);
-        self.written[first..first + words].fill(0);
-    }
-
-    /// Starts to note what changes, so that [`Memory::restore`] can go back to a clone made now.
-    pub(super) fn track(&mut self) {
-        self.changes = Changes::tracking();
-        self.spans.forget_changes();
-    }
-
-    /// Goes back to how memory was when it was a clone of `base` and [`Memory::track`] was called.
-    pub(super) fn restore(&mut self, base: &Memory) {
-        for line in self.changes.take_lines() {
-            let (first, end) = (line as usize * 64, line as usize * 64 + 64);
-            if let (Some(from), Some(&written)) = (base.bytes.get(first..end), base.written.get(line as usize)) {
-                self.bytes[first..end].copy_from_slice(from);
-                self.written[line as usize] = written;
-            }
-        }
-        for id in self.changes.take_regions() {
-            if let (Some(hot), Some(region)) = (base.hot.get(id.index()), base.regions.get(id.index())) {
-                self.hot[id.index()] = *hot;
-                self.regions[id.index()].clone_from(region);
-            }
-        }
-        self.bytes.truncate(base.bytes.len());
-        self.written.truncate(base.written.len());
-        self.hot.truncate(base.hot.len());
-        self.regions.truncate(base.regions.len());
-        for (number, window) in self.windows.iter_mut().enumerate() {
-            let (slots, regions) = base.windows.get(number).map_or((0, 0), |base| (base.slots.len(), base.regions));
-            window.slots.truncate(slots);
-            window.regions = regions;
-        }
-        self.slot_count = base.slot_count;
-        self.spans.restore(&base.spans);
-        self.arena.restore(&base.arena);
-        self.unwritten_read = None;
-        self.allocator = base.allocator;
-    }
-
-    /// Is there memory that the BPF allocator of that CPU can hand out again for an object of `len` bytes?
-    pub(super) fn can_recycle(&self, cpu: u32, per_cpu: bool, len: u32) -> bool {
-        self.spans.has(Source { cpu, copy: per_cpu.then_some(0), len: unit(len, per_cpu) })
-    }
-
-    /// The bits of a word for `size` bytes from `position`, and how many of the bytes they are.
-    #[inline]
-    fn mask(position: u32, size: u32) -> (u64, u32) {
-        let bit = position & 63;
-        let count = size.min(64 - bit);
-        let ones = if count == 64 { u64::MAX } else { (1 << count) - 1 };
-        (ones << bit, count)
-    }
-
-    #[inline]
-    fn set_written(&mut self, mut position: u32, mut size: u32) {
-        self.changes.bytes(position, size);
-        while size > 0 {
-            let (mask, count) = Self::mask(position, size);
-            self.written[position as usize / 64] |= mask;
-            position += count;
-            size -= count;
-        }
-    }
-
-    #[inline]
-    fn all_written(&self, mut position: u32, mut size: u32) -> bool {
-        while size > 0 {
-            let (mask, count) = Self::mask(position, size);
-            if self.written[position as usize / 64] & mask != mask {
-                return false;
-            }
-            position += count;
-            size -= count;
-        }
-        true
-    }
-
-    fn any_written(&self, mut position: u32, mut size: u32) -> bool {
-        while size > 0 {
-            let (mask, count) = Self::mask(position, size);
-            if self.written[position as usize / 64] & mask != 0 {
-                return true;
-            }
-            position += count;
-            size -= count;
-        }
-        false
     }
 }

@@ -37,6 +37,7 @@ mod story;
 mod task;
 mod transfer;
 pub mod types;
+mod view;
 mod world;
 
 pub use callbacks::{CallbackKind, PendingCallback};

@@ -13,11 +13,11 @@ use super::code::{self, LoadedProgram};
 use super::context::{Context, Input, Output, TRACING_CONTEXT};
 use super::event::{AccessKind, Event, Outcome, StepReport, places};
 use super::execute::{Flow, Mode, Reported, Silent, Surroundings, execute};
-use super::fault::{End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
+use super::fault::{End, Fault, FaultKind, Limit, Trap, Unsupported};
 use super::maps::MapState;
 use super::memory::{Allocator, Contents, Memory, UnwrittenRead};
 use super::models::{Answer, Call};
-use super::ownership::{Field, Holder, Ledger};
+use super::ownership::{Holder, Ledger};
 use super::rcu::Rcu;
 use super::region::RegionKind;
 use super::restore::Tracked;
@@ -506,125 +506,6 @@ impl Machine {
     /// Types of the kernel: those given, or else the object's own.
     pub(super) fn kernel_types(&self) -> Option<&Btf> {
         self.options.kernel_types.as_deref().or(self.object.btf.as_deref())
-    }
-
-    /// A region with its story so far.
-    #[must_use]
-    pub fn story(&self, id: RegionId) -> RegionStory {
-        RegionStory {
-            id,
-            base: self.memory.base(id),
-            size: self.memory.len(id),
-            region: self.memory.region(id).clone(),
-        }
-    }
-
-    /// What the last step touched.
-    #[must_use]
-    pub fn report(&self) -> &StepReport {
-        &self.report
-    }
-
-    /// The object that the machine runs.
-    #[must_use]
-    pub fn object(&self) -> &Object {
-        &self.object
-    }
-
-    /// The options that it was made with.
-    #[must_use]
-    pub fn options(&self) -> &MachineOptions {
-        &self.options
-    }
-
-    /// Number of CPUs.
-    #[must_use]
-    pub fn cpu_count(&self) -> u32 {
-        self.options.cpus
-    }
-
-    /// The CPU that a task is on; 0 for one that does not exist.
-    #[must_use]
-    pub fn cpu_of(&self, task: u32) -> u32 {
-        self.tasks.get(task as usize).map_or(0, |task| task.cpu)
-    }
-
-    /// Does that task run a program?
-    #[must_use]
-    pub fn is_running(&self, task: u32) -> bool {
-        self.tasks.get(task as usize).is_some_and(|state| state.execution.is_some())
-    }
-
-    /// Programs that were loaded, by index.
-    #[must_use]
-    pub fn programs(&self) -> &[Arc<LoadedProgram>] {
-        &self.programs
-    }
-
-    /// Maps, as in the object.
-    #[must_use]
-    pub fn maps(&self) -> &[MapState] {
-        &self.maps
-    }
-
-    /// Memory.
-    #[must_use]
-    pub fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    /// Read-side sections and deferred frees.
-    #[must_use]
-    pub fn rcu(&self) -> &Rcu {
-        &self.rcu
-    }
-
-    /// Who holds what.
-    #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Steps done so far.
-    #[must_use]
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Lines that programs printed.
-    #[must_use]
-    pub fn printed(&self) -> &[String] {
-        &self.printed
-    }
-
-    /// References whose kptr field was overwritten, so that nothing finds the object any more: the object, the field,
-    /// and where the reference was acquired.
-    #[must_use]
-    pub fn overwritten(&self) -> Vec<(RegionId, Field, Moment)> {
-        let lost = |region: RegionId, (container, offset): Field| {
-            let bytes = self.memory.peek(container).get(offset as usize..).and_then(|bytes| bytes.first_chunk());
-            bytes
-                .is_some_and(|bytes| self.memory.at(u64::from_le_bytes(*bytes)).map(|spot| spot.region) != Some(region))
-        };
-        let references = self.ledger.iter().flat_map(|(region, all)| all.iter().map(move |one| (region, one)));
-        references
-            .filter_map(|(region, reference)| match reference.holder {
-                Holder::Field(field) if lost(region, field) => Some((region, field, reference.acquired)),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// References that programs held when they ended, in order.
-    #[must_use]
-    pub fn leaks(&self) -> &[Leak] {
-        &self.leaks
-    }
-
-    /// Reads of object bytes that no program wrote, one for each instruction, at most 64.
-    #[must_use]
-    pub fn unwritten_reads(&self) -> &[UnwrittenNote] {
-        &self.unwritten
     }
 
     /// A value of a global's section or of another array of one, for `--set`.
