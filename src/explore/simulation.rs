@@ -102,6 +102,9 @@ pub struct Simulation {
     kept: HashMap<u64, Option<Finding>, FxBuildHasher>,
 }
 
+/// The state as a whole, as a place: what must always hold looks at it. No region has this number.
+const JUDGED: u64 = u64::MAX;
+
 /// What a step does: the first is shared, the others follow.
 const MAX_LOCAL_STEPS: u64 = 10_000_000;
 
@@ -230,6 +233,12 @@ impl Simulation {
         }
         for order in &report.orders {
             self.touches.push(Touch { place: order.place, start: 0, size: 1, kind: touch_kind(order.kind) });
+        }
+        let changes = |touch: &Touch| touch.kind.writes() && touch.kind != TouchKind::Release;
+        if self.start.judgement.has_always() && self.touches.iter().any(changes) {
+            // What must always hold is judged between any two steps that change something: their order matters, and orders nothing else.
+            let kinds = [TouchKind::Observe, TouchKind::Change];
+            self.touches.extend(kinds.map(|kind| Touch { place: JUDGED, start: 0, size: 1, kind }));
         }
     }
 
