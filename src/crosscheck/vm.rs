@@ -13,6 +13,9 @@ use super::protocol::{
 use super::qemu::{Accelerator, Event, Qemu};
 use super::{CrosscheckError, KernelImage, initramfs};
 
+/// Boots that are tried under emulation.
+const BOOTS: u32 = 3;
+
 /// How long KVM may take to bring the guest up before translation is tried instead.
 const KVM_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -65,15 +68,27 @@ impl Vm {
     /// When QEMU is missing, the kernel does not boot, or the guest does not answer in time.
     pub fn boot(image: &KernelImage, options: &BootOptions) -> Result<Vm, CrosscheckError> {
         match options.accelerator {
+            Some(Accelerator::Tcg) => Vm::boot_emulated(image, options),
             Some(accelerator) => Vm::boot_with(image, options, accelerator, options.boot_timeout),
             None if Accelerator::kvm_is_offered() => {
                 // Only a boot shows whether KVM truly works.
                 let patience = KVM_PATIENCE.min(options.boot_timeout);
-                Vm::boot_with(image, options, Accelerator::Kvm, patience)
-                    .or_else(|_| Vm::boot_with(image, options, Accelerator::Tcg, options.boot_timeout))
+                Vm::boot_with(image, options, Accelerator::Kvm, patience).or_else(|_| Vm::boot_emulated(image, options))
             }
-            None => Vm::boot_with(image, options, Accelerator::Tcg, options.boot_timeout),
+            None => Vm::boot_emulated(image, options),
         }
+    }
+
+    /// Now and then a kernel that patches its code while another emulated CPU runs it dies of a breakpoint that nobody set, most
+    /// often while it boots. Such a boot is tried again.
+    fn boot_emulated(image: &KernelImage, options: &BootOptions) -> Result<Vm, CrosscheckError> {
+        for _ in 1..BOOTS {
+            match Vm::boot_with(image, options, Accelerator::Tcg, options.boot_timeout) {
+                Err(CrosscheckError::Died { console, .. }) if console.contains("Oops: int3") => {}
+                other => return other,
+            }
+        }
+        Vm::boot_with(image, options, Accelerator::Tcg, options.boot_timeout)
     }
 
     fn boot_with(

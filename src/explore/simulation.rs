@@ -61,8 +61,10 @@ struct Start {
     always_maps: BTreeSet<usize>,
     allowed: BTreeSet<String>,
     leaks: bool,
-    /// The CPU of each of the scenario's tasks, which is also the number of the machine's task that runs it.
+    /// The machine's task that runs each of the scenario's.
     tasks: Vec<u32>,
+    /// Have two of them one CPU?
+    shares_cpus: bool,
 }
 
 impl fmt::Debug for Start {
@@ -267,7 +269,7 @@ impl Simulation {
     }
 
     fn stability_of_next(&self, task: u32) -> Stability {
-        let held = self.machine.may_wait_for_stores(task) || !self.callbacks.is_empty();
+        let held = self.machine.may_wait_for_stores(task) || self.takes_turns();
         match (self.machine.next_is_fixed(task), held) {
             (true, false) => Stability::Fixed,
             (true, true) => Stability::Held,
@@ -492,7 +494,10 @@ impl System for Simulation {
             (Some(cpu), _) => format!("the store buffer of CPU {cpu}"),
             (None, Some(one)) if one.kind == CallbackKind::Timer => format!("a timer on CPU {}", one.cpu),
             (None, Some(one)) => format!("a work item on CPU {}", one.cpu),
-            (None, None) => format!("CPU {}", self.on_machine(actor.0.into())),
+            (None, None) => {
+                let cpu = self.machine.cpu_of(self.on_machine(actor.0.into()));
+                if self.start.shares_cpus { format!("CPU {cpu}, task {}", actor.0) } else { format!("CPU {cpu}") }
+            }
         }
     }
 }

@@ -500,8 +500,6 @@ hold = ["globals.n >= 0"]
         assert!(both.starts_with("a.toml:2: first[0]: `args` are a context"), "{both}");
         let kind = error(&with("allow = [\"Data Race\"]"));
         assert!(kind.starts_with("a.toml:2: allow: 'Data Race' is no kind"), "{kind}");
-        let twice = error(&format!("{}[[on]]\ncpu = 0\nrun = [\"q\"]\n", with("")));
-        assert_eq!(twice, "a.toml:8: on[1].run[0]: CPU 0 has two tasks; name all its programs in one `run`");
         assert!(error("object = \"a.o\"").contains("nothing runs"));
         assert!(error("object = ").starts_with("a.toml:1: object: "), "{}", error("object = "));
         assert!(error("").contains("object"));

@@ -30,7 +30,7 @@ pub struct Scenario {
     pub globals: BTreeMap<String, Setting>,
     /// Programs to run before, one after another.
     pub first: Vec<PlacedRun>,
-    /// What runs concurrently; at most one task for a CPU.
+    /// What runs concurrently. Tasks on one CPU take turns there, where the kernel lets one be preempted.
     pub on: Vec<Task>,
     /// Programs to run after all tasks have ended, one after another: what they compute can be observed.
     pub last: Vec<PlacedRun>,
@@ -254,13 +254,6 @@ impl Scenario {
             }
             if run.input.packet().len() > MAX_PACKET {
                 return refuse(format!("a packet of more than {MAX_PACKET} bytes"));
-            }
-        }
-        for (index, task) in self.on.iter().enumerate() {
-            let position = task.run.first().map_or_else(Position::default, |run| run.position.clone());
-            if self.on[..index].iter().any(|other| other.cpu == task.cpu) {
-                let reason = format!("CPU {} has two tasks; name all its programs in one `run`", task.cpu);
-                return Err(ScenarioError::at(&position, reason));
             }
         }
         Ok(())

@@ -1,4 +1,6 @@
-//! Timers and work queues under exploration: who may run on a CPU beside its task.
+//! Who takes turns on a CPU: a scenario's tasks there, and its timers and work queues.
+//!
+//! Of several tasks on one CPU each may go on where the others can be preempted.
 //!
 //! Each CPU has two more actors: its soft interrupt, which runs timers' callbacks, and its kernel thread, which runs work. A callback that
 //! was started runs at any later moment that the kernel allows, whatever its due time: a schedule knows no clock. In one run only
@@ -47,11 +49,17 @@ impl Simulation {
         all.into_iter().filter(|pending| pending.cpu == one.cpu && pending.kind == one.kind).collect()
     }
 
-    /// May a scenario's task take a step, as far as its CPU's callbacks go?
+    /// Do several actors run on one CPU?
+    pub(super) fn takes_turns(&self) -> bool {
+        self.start.shares_cpus || !self.callbacks.is_empty()
+    }
+
+    /// May a scenario's task take a step, as far as the others of its CPU go?
     pub(super) fn is_let_run(&self, on: u32) -> bool {
         let cpu = self.machine.cpu_of(on);
-        let beside = self.callbacks.iter().filter(|one| one.cpu == cpu).filter_map(|one| one.running);
-        beside.into_iter().all(|task| self.machine.is_preemptible(task))
+        let callbacks = self.callbacks.iter().filter(|one| one.cpu == cpu).filter_map(|one| one.running);
+        let others = self.start.tasks.iter().copied().filter(|&task| task != on && self.machine.cpu_of(task) == cpu);
+        callbacks.chain(others).all(|task| self.machine.is_preemptible(task))
     }
 
     /// May a callback begin or go on?
@@ -134,7 +142,7 @@ impl Simulation {
 
     /// Notes that a step was made on a CPU, where the order of its actors' steps matters.
     pub(super) fn touch_cpu(&mut self, cpu: u32) {
-        if !self.callbacks.is_empty() {
+        if self.takes_turns() {
             let place = self.machine.cpu_place(cpu);
             self.touches.push(Touch { place, start: 0, size: 1, kind: TouchKind::Atomic });
         }

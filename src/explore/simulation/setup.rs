@@ -1,6 +1,6 @@
 //! Making a simulation of a scenario: the machine, the globals, the programs that run first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -79,6 +79,7 @@ impl Simulation {
         let mut machine = Machine::new(Arc::clone(object), options)
             .map_err(|error| SimulationError::Setup { program: name, error })?;
         set_globals(&mut machine, scenario)?;
+        let tasks = tasks(&mut machine, scenario)?;
         let scripts = scripts(&mut machine, scenario)?;
         for placed in &scenario.first {
             let job = job(&mut machine, &placed.run)?;
@@ -110,7 +111,8 @@ impl Simulation {
             judgement,
             allowed: scenario.allow.iter().cloned().collect(),
             leaks: scenario.leaks,
-            tasks: scenario.on.iter().map(|task| task.cpu).collect(),
+            shares_cpus: tasks.iter().any(|&task| task >= scenario.cpus),
+            tasks,
             scripts,
         };
         Ok(Simulation {
@@ -129,6 +131,19 @@ impl Simulation {
             kept: HashMap::default(),
         })
     }
+}
+
+/// The machine's task for each of the scenario's: the CPU's own for the first on a CPU, another for each further one.
+fn tasks(machine: &mut Machine, scenario: &Scenario) -> Result<Vec<u32>, SimulationError> {
+    let mut taken = BTreeSet::new();
+    let task = |task: &crate::scenario::Task| {
+        if taken.insert(task.cpu) {
+            return Ok(task.cpu);
+        }
+        let program = task.run.first().map_or_else(String::new, |run| run.program.clone());
+        machine.add_task(task.cpu).map_err(|error| SimulationError::Setup { program, error })
+    };
+    scenario.on.iter().map(task).collect()
 }
 
 fn set_globals(machine: &mut Machine, scenario: &Scenario) -> Result<(), SimulationError> {
