@@ -10,7 +10,7 @@ use clap::Args as ClapArgs;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
-use super::kernel_scenario::{self, ScenarioArgs, is_scenario};
+use super::kernel_scenario::{self, ScenarioArgs};
 use super::output::{self, Format, OutputError, print_json};
 use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
 use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
@@ -24,6 +24,7 @@ use crate::crosscheck::{
 };
 use crate::machine::MachineOptions;
 use crate::object::Object;
+use crate::scenario::file::is_scenario;
 use crate::verifier::{ObjectVerifier, Options, Verdict as own, Verification};
 
 /// Ask a real kernel under QEMU about programs, and compare its verdicts with ours.

@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{self, Format};
 use super::scenario::{ExploreError, ScenarioArgs, token_digest};
-use super::target::LoadedScenario;
 use crate::explore::finding::Finding;
+use crate::explore::records;
 use crate::explore::result::Shard;
 use crate::explore::schedule::Schedule;
 use crate::explore::search::{Control, Progress, SearchOptions, SearchResult, Strategy, search};
@@ -116,11 +116,14 @@ pub const SHRINK_TRIES: usize = 20_000;
 /// # Errors
 /// [`ExploreError`] for wrong use or bad input; the exit code for it is 2.
 pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
-    let loaded = args.scenario.load(&args.path)?;
-    let simulation = args.scenario.simulate(&loaded)?;
+    let kernel = args.scenario.kernel.kernel()?;
+    let loaded = args.scenario.load(&args.path, &kernel)?;
+    let simulation = args.scenario.simulate(&loaded, &kernel)?;
     let result = explore(args, &simulation)?;
-    let shown = shown(args, &loaded, &simulation, &result);
-    let report = ExploreReport { path: &args.path, scenario: &loaded.scenario, result: &result, shown: &shown };
+    let like = records::Scenario { digest: token_digest(&loaded), name: args.path.display().to_string() };
+    let shown = shown(args, &like, &simulation, &result);
+    let report =
+        ExploreReport { path: &args.path, scenario: &loaded.scenario, result: &result, like: &like, shown: &shown };
     match args.format {
         Format::Text => output::print(&report.text())?,
         Format::Json => report.records().iter().try_for_each(output::print_json)?,
@@ -184,17 +187,15 @@ fn progress_bar() -> ProgressBar {
 /// The schedules that are shown: of each finding the shortest, or a simpler one.
 fn shown(
     args: &Args,
-    loaded: &LoadedScenario,
+    like: &records::Scenario,
     simulation: &Simulation,
     result: &SearchResult<Finding>,
 ) -> Vec<(String, Shown)> {
     let mut simulation = simulation.clone();
-    let digest = token_digest(loaded);
-    let name = args.path.display().to_string();
     let mut show = |choices: &[Choice], key: Option<&str>| {
         let simpler = key.filter(|_| args.shrink).and_then(|key| shrink(&mut simulation, choices, key, SHRINK_TRIES));
         let choices = simpler.map_or_else(|| choices.to_vec(), |shrunk| shrunk.choices);
-        Shown::new(&mut simulation, Schedule { choices, digest, name: name.clone() })
+        Shown::new(&mut simulation, Schedule { choices, digest: like.digest, name: like.name.clone() })
     };
     let found = result.findings.iter().map(|(key, found)| (key.clone(), show(&found.shortest.choices, Some(key))));
     let mut all: Vec<_> = found.collect();

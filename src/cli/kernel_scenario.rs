@@ -30,11 +30,6 @@ pub struct ScenarioArgs {
     record: bool,
 }
 
-/// Is it a scenario, by its name?
-pub fn is_scenario(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "toml")
-}
-
 /// One line of JSON for a scenario.
 #[derive(Serialize)]
 struct Line<'a> {

@@ -43,11 +43,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     let name = || (!args.token.name.is_empty()).then(|| PathBuf::from(&args.token.name));
     let path = args.path.clone().or_else(name).ok_or(ExploreError::NoName)?;
-    let loaded = args.scenario.load(&path)?;
+    let kernel = args.scenario.kernel.kernel()?;
+    let loaded = args.scenario.load(&path, &kernel)?;
     if args.token.digest.is_some() && args.token.digest != token_digest(&loaded) {
         return Err(ExploreError::OtherScenario { name: path.display().to_string() });
     }
-    let mut simulation = args.scenario.simulate(&loaded)?;
+    let mut simulation = args.scenario.simulate(&loaded, &kernel)?;
     let mut shown = Shown::new(&mut simulation, args.token.clone());
     if args.shrink {
         let key = shown.findings.first().map(|finding| finding.key.clone()).ok_or(ExploreError::NoFinding)?;

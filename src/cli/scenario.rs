@@ -6,12 +6,12 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::output::OutputError;
-use super::target::{KernelArgs, LoadedScenario, TargetError, load_scenario, parse_object, read_or_compile};
-use crate::explore::schedule::TokenError;
+use super::target::{Kernel, KernelArgs, LoadedScenario, TargetError, load_scenario, parse_object, read_or_compile};
 use crate::explore::search::SearchError;
 use crate::explore::simulation::{Simulation, SimulationError};
 use crate::machine::{End, MachineOptions};
 use crate::report::run::end_text;
+use crate::scenario::file::is_scenario;
 use crate::scenario::words::{Builder, OnWord, PlacedWord, SetWord};
 use crate::scenario::{MemoryModel, Scenario, ScenarioError};
 
@@ -85,9 +85,6 @@ pub enum ExploreError {
     /// The search cannot be made.
     #[error(transparent)]
     Search(#[from] SearchError),
-    /// The token of a schedule cannot be read.
-    #[error("the token cannot be read: {0}")]
-    Token(#[from] TokenError),
     /// The token belongs to something else.
     #[error(
         "this schedule belongs to another state of {name}: the scenario, the object or the command line's words have \
@@ -132,16 +129,15 @@ impl ScenarioArgs {
     ///
     /// # Errors
     /// If something cannot be read, compiled or loaded, or the words cannot be meant.
-    pub fn load(&self, path: &PathBuf) -> Result<LoadedScenario, ExploreError> {
-        let kernel = self.kernel.kernel()?;
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let loaded = load_scenario(path, &kernel)?;
+    pub fn load(&self, path: &PathBuf, kernel: &Kernel) -> Result<LoadedScenario, ExploreError> {
+        if is_scenario(path) {
+            let loaded = load_scenario(path, kernel)?;
             let scenario = self.add_to(Builder::from(loaded.scenario))?;
             return Ok(LoadedScenario { scenario, ..loaded });
         }
         let scenario = self.add_to(Builder::about(path))?;
         let bytes = read_or_compile(path)?;
-        let object = parse_object(path, &bytes, &kernel)?;
+        let object = parse_object(path, &bytes, kernel)?;
         Ok(LoadedScenario { path: path.clone(), scenario, bytes, object })
     }
 
@@ -174,8 +170,8 @@ impl ScenarioArgs {
     ///
     /// # Errors
     /// If it does not fit its object, or the machine cannot be set up so.
-    pub fn simulate(&self, loaded: &LoadedScenario) -> Result<Simulation, ExploreError> {
-        let types = self.kernel.kernel()?.profile.btf;
+    pub fn simulate(&self, loaded: &LoadedScenario, kernel: &Kernel) -> Result<Simulation, ExploreError> {
+        let types = Arc::clone(&kernel.profile.btf);
         let options =
             MachineOptions { max_insns: self.max_insns, kernel_types: Some(types), ..MachineOptions::default() };
         Ok(Simulation::new(&loaded.scenario, &Arc::new(loaded.object.clone()), options)?)

@@ -1,15 +1,17 @@
 //! What can be seen of a machine when a run is over: the maps that a scenario asks for, as bytes.
 
 use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use std::hash::DefaultHasher;
-
-use crate::machine::{Machine, MapFamily, RegionId};
+use crate::machine::{Machine, MapFamily, MapState, RegionId};
 use crate::scenario::{MapContents, MapEntry, Observation};
 
 /// Elements of an array past which it is not listed whole: only those that were used are.
 const WHOLE: u32 = 4096;
+
+fn is_listed_whole(state: &MapState) -> bool {
+    state.family == MapFamily::Array && state.max_entries() <= WHOLE
+}
 
 /// The contents of the maps of these indices.
 #[must_use]
@@ -26,7 +28,7 @@ pub fn digest(machine: &Machine, maps: &BTreeSet<usize>) -> u64 {
     for &map in maps {
         map.hash(&mut hasher);
         let Some(state) = machine.maps().get(map) else { continue };
-        if state.family == MapFamily::Array && state.max_entries() <= WHOLE {
+        if is_listed_whole(state) {
             let copies = if state.per_cpu { machine.cpu_count() } else { 1 };
             for index in 0..state.max_entries() {
                 let Some(first) = state.array_element(index) else { continue };
@@ -51,7 +53,7 @@ fn entries(machine: &Machine, map: usize) -> Vec<MapEntry> {
         (first.0..first.0 + copies).map(|region| machine.memory().peek(RegionId(region)).to_vec()).collect()
     };
     let used = state.elements();
-    if state.family != MapFamily::Array || state.max_entries() > WHOLE {
+    if !is_listed_whole(state) {
         return used.into_iter().map(|(key, first)| MapEntry { key, values: values(first) }).collect();
     }
     let mut used = used.into_iter().peekable();

@@ -17,7 +17,7 @@ use super::finding::{Finding, RacingAccess};
 use super::observe::{digest, observe};
 use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
 use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome};
-use crate::scenario::Judgement;
+use crate::scenario::{Broken, Judgement};
 
 mod callbacks;
 mod setup;
@@ -100,14 +100,14 @@ pub struct Simulation {
     /// How far the last step depended on what others had done.
     stability: Stability,
     seen: HashMap<u64, Seen, FxBuildHasher>,
-    /// Machine states that kept what must always hold.
-    kept: HashMap<u64, Option<Finding>, FxBuildHasher>,
+    /// What must always hold and did not, by a digest of what it is about.
+    kept: HashMap<u64, Option<Broken>, FxBuildHasher>,
 }
 
 /// The state as a whole, as a place: what must always hold looks at it. No region has this number.
 const JUDGED: u64 = u64::MAX;
 
-/// What a step does: the first is shared, the others follow.
+/// Instructions that nobody else sees which one step may have behind its first.
 const MAX_LOCAL_STEPS: u64 = 10_000_000;
 
 impl Simulation {
@@ -127,18 +127,6 @@ impl Simulation {
     #[must_use]
     pub fn starts(&self) -> &[usize] {
         &self.starts
-    }
-
-    /// Return values so far, in the scenario's order.
-    #[must_use]
-    pub fn returns(&self) -> &[i32] {
-        &self.returns
-    }
-
-    /// Is a kind of finding one that the scenario allows?
-    #[must_use]
-    pub fn allows(&self, kind: &str) -> bool {
-        self.start.allowed.contains(kind)
     }
 
     fn tasks(&self) -> usize {
@@ -197,24 +185,14 @@ impl Simulation {
         }
     }
 
-    /// One instruction.
-    fn execute(&mut self, task: usize, branch: u16) -> Result<(), Finding> {
-        match self.machine.step_in_way(self.on_machine(task), branch) {
-            Ok(Outcome::Returned(value)) => self.returned(task, value),
-            Ok(Outcome::Ran | Outcome::Blocked) => {}
-            Err(end) => return Err(Finding::Ended(*end)),
-        }
-        Ok(())
+    /// One instruction of a machine's task; what its program returned, if that was its last.
+    fn execute(&mut self, on: u32, branch: u16) -> Result<Option<u64>, Finding> {
+        returned(self.machine.step_in_way(on, branch))
     }
 
-    /// All that a task does up to the next instruction that others can see.
-    fn run_unseen(&mut self, task: usize) -> Result<(), Finding> {
-        match self.machine.run_unseen(self.on_machine(task), MAX_LOCAL_STEPS) {
-            Ok(Outcome::Returned(value)) => self.returned(task, value),
-            Ok(Outcome::Ran | Outcome::Blocked) => {}
-            Err(end) => return Err(Finding::Ended(*end)),
-        }
-        Ok(())
+    /// All that a machine's task does up to the next instruction that others can see.
+    fn run_unseen(&mut self, on: u32) -> Result<Option<u64>, Finding> {
+        returned(self.machine.run_unseen(on, MAX_LOCAL_STEPS))
     }
 
     fn take_touches(&mut self) {
@@ -250,22 +228,11 @@ impl Simulation {
             return Ok(());
         }
         let at = self.steps.last().copied();
-        let broken = self.kept.entry(digest(&self.machine, &self.start.always_maps)).or_insert_with(|| {
+        let first = self.kept.entry(digest(&self.machine, &self.start.always_maps)).or_insert_with(|| {
             let seen = observe(&self.machine, &self.start.always_maps);
-            let broken = self.start.judgement.broken_now(&seen).into_iter().next();
-            broken.map(|broken| Finding::Broken {
-                condition: broken.condition.text,
-                always: true,
-                at,
-                error: broken.error,
-            })
+            self.start.judgement.broken_now(&seen).into_iter().next()
         });
-        match broken {
-            Some(Finding::Broken { condition, error, .. }) => {
-                Err(Finding::Broken { condition: condition.clone(), always: true, at, error: error.clone() })
-            }
-            _ => Ok(()),
-        }
+        first.clone().map_or(Ok(()), |first| Err(broken(first, at)))
     }
 
     fn stability_of_next(&self, task: u32) -> Stability {
@@ -287,22 +254,27 @@ impl Simulation {
             return self.check_always();
         }
         if let Some(index) = self.callback_index(choice.actor) {
-            self.stability = Stability::Held;
             self.callback_step(index, choice.branch)?;
             return self.check_always();
         }
         let task = usize::from(choice.actor.0);
-        self.stability = self.stability_of_next(self.on_machine(task));
-        let done = if self.machine.is_running(self.on_machine(task)) {
-            self.steps.push(self.machine.moment(self.on_machine(task)));
-            self.execute(task, choice.branch)
+        let on = self.on_machine(task);
+        self.stability = self.stability_of_next(on);
+        let done = if self.machine.is_running(on) {
+            self.steps.push(self.machine.moment(on));
+            self.execute(on, choice.branch)
         } else {
-            self.start_job(task)
+            self.start_job(task).map(|()| None)
         };
         self.take_touches();
-        self.touch_cpu(self.machine.cpu_of(self.on_machine(task)));
-        done?;
-        self.run_unseen(task)?;
+        self.touch_cpu(self.machine.cpu_of(on));
+        let ended = match done? {
+            None => self.run_unseen(on)?,
+            ended => ended,
+        };
+        if let Some(value) = ended {
+            self.returned(task, value);
+        }
         self.check_always()
     }
 
@@ -331,16 +303,25 @@ impl Simulation {
         let mut seen = observe(&self.machine, &start.end_maps);
         seen.returns.clone_from(&self.returns);
         seen.last = last;
-        let broken = start.judgement.broken(&seen).into_iter().map(|broken| Finding::Broken {
-            condition: broken.condition.text,
-            always: false,
-            at: None,
-            error: broken.error,
-        });
-        let judged = Seen { outcome: start.judgement.outcome(&seen), broken: broken.collect() };
+        let broken = start.judgement.broken(&seen).into_iter().map(|one| broken(one, None)).collect();
+        let judged = Seen { outcome: start.judgement.outcome(&seen), broken };
         self.seen.insert(key, judged.clone());
         Ok(judged)
     }
+}
+
+/// What a program returned, if it did.
+fn returned(outcome: Result<Outcome, Box<End>>) -> Result<Option<u64>, Finding> {
+    match outcome {
+        Ok(Outcome::Returned(value)) => Ok(Some(value)),
+        Ok(Outcome::Ran | Outcome::Blocked) => Ok(None),
+        Err(end) => Err(Finding::Ended(*end)),
+    }
+}
+
+/// A condition that does not hold, as a finding; without a moment it is one of the end.
+fn broken(broken: Broken, at: Option<Moment>) -> Finding {
+    Finding::Broken { condition: broken.condition.text, always: at.is_some(), at, error: broken.error }
 }
 
 fn touch_kind(kind: AccessKind) -> TouchKind {
@@ -408,7 +389,7 @@ impl System for Simulation {
         }));
         let draining = (0..self.tasks()).filter(|&task| self.machine.waits_for_stores(self.on_machine(task)));
         into.extend(draining.map(|task| {
-            let place = self.machine.store_buffer_place(self.on_machine(task));
+            let place = self.machine.store_buffer_place(self.machine.cpu_of(self.on_machine(task)));
             let at = Touch { place, start: 0, size: 1, kind: TouchKind::Acquire };
             Waiting { choice: Choice { actor: Actor(task as u16), branch: 0 }, at, fixed: false }
         }));
@@ -480,12 +461,9 @@ impl System for Simulation {
     }
 
     fn fingerprint(&self) -> Option<u128> {
-        Some(
-            self.machine.fingerprint(&(
-                &self.returns,
-                self.progress.iter().map(|one| (one.job, one.repeat)).collect::<Vec<_>>(),
-            )),
-        )
+        let progress: Vec<_> = self.progress.iter().map(|one| (one.job, one.repeat)).collect();
+        let callbacks: Vec<_> = self.callbacks.iter().map(|one| one.running).collect();
+        Some(self.machine.fingerprint(&(&self.returns, progress, callbacks, self.begun)))
     }
 
     fn actor_name(&self, actor: Actor) -> String {

@@ -110,11 +110,6 @@ impl Machine {
         Some((op, execution.registers[usize::from(register & 15)].wrapping_add_signed(op.offset.into())))
     }
 
-    /// Is it memory that other tasks can see or change?
-    pub(super) fn is_shared(&self, address: u64) -> bool {
-        self.memory.is_shared(address)
-    }
-
     /// Where a task is, now.
     #[must_use]
     pub fn moment(&self, task: u32) -> Moment {
@@ -174,7 +169,7 @@ impl Machine {
         let Some(op) = execution.program.ops.get(execution.pc as usize) else { return false };
         match op.code {
             Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) => {
-                self.next_access(task).is_some_and(|(_, address)| self.is_shared(address))
+                self.next_access(task).is_some_and(|(_, address)| self.memory.is_shared(address))
             }
             Code::Exit => execution.frames.len() <= 1,
             Code::Call => {
@@ -216,9 +211,8 @@ impl Machine {
         }
     }
 
-    /// In how many ways a task's next step can go: at least 1.
-    #[must_use]
-    pub fn branches(&self, task: u32) -> u16 {
+    /// The same, of a step that waits for nobody: at least 1.
+    fn branches(&self, task: u32) -> u16 {
         let Some((Scheduling::Allocates { per_cpu }, args)) = self.next_call(task) else { return 1 };
         let size = self.local_type("", args[0]).map_or(0, |(_, size)| size);
         self.units(self.cpu_of(task), per_cpu, size).count().max(1) as u16

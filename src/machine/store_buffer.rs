@@ -212,7 +212,7 @@ impl Machine {
             self.report.order(places::store_buffer(cpu), AccessKind::Acquire);
         }
         match op.code {
-            Code::Store(size) if self.is_shared(address) => Some(self.delay(task, cpu, op, address, size)),
+            Code::Store(size) if self.memory.is_shared(address) => Some(self.delay(task, cpu, op, address, size)),
             Code::Load(size) | Code::LoadSigned(size) => {
                 let spot = self.memory.at(address)?;
                 // Were it visible already, or not yet, the load would read elsewhere: it depends on that store.

@@ -19,6 +19,7 @@ use crate::explore::simulation::Simulation;
 use crate::explore::system::System;
 use crate::machine::{AccessKind, Machine};
 use crate::scenario::Scenario;
+use crate::scenario::file::is_scenario;
 use crate::scenario::words::words;
 
 /// Steps of a schedule that are shown at its beginning and at its end.
@@ -200,6 +201,8 @@ pub struct ExploreReport<'r> {
     pub scenario: &'r Scenario,
     /// The result.
     pub result: &'r SearchResult<Finding>,
+    /// What tokens say of the scenario.
+    pub like: &'r records::Scenario,
     /// Schedules by the key of what they show; `cut` for one that did not end.
     pub shown: &'r [(String, Shown)],
 }
@@ -212,7 +215,7 @@ impl ExploreReport<'_> {
     /// The command that repeats a schedule: of a scenario file the token says all, else the words are needed again.
     fn command(&self, shown: &Shown) -> String {
         let mut command = format!("kptrsim replay {}", shown.schedule);
-        if self.path.extension().is_some_and(|extension| extension == "toml") {
+        if is_scenario(self.path) {
             return command;
         }
         for (option, value) in words(self.scenario) {
@@ -284,14 +287,12 @@ impl ExploreReport<'_> {
     /// The report for machines: findings, outcomes and the coverage, one record a line.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        let like = self.shown.first().map(|(_, shown)| &shown.schedule);
-        let (digest, name) = like.map_or((None, String::new()), |like| (like.digest, like.name.clone()));
         let detail = |finding: &Finding| {
             let key = finding.key();
             let shown = self.schedule(&key).and_then(|shown| shown.findings.iter().find(|one| one.key == key));
             shown.map_or(Value::Null, |one| one.json.clone())
         };
-        let mut records = self.result.records(&records::Scenario { digest, name }, detail);
+        let mut records = self.result.records(self.like, detail);
         for record in &mut records {
             // The schedule that is shown may be a simpler one.
             if let Record::Finding(finding) = record

@@ -27,6 +27,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
@@ -326,6 +327,12 @@ impl Reader<'_> {
         })?;
         Ok(scenario)
     }
+}
+
+/// Is it a scenario's file, by its name?
+#[must_use]
+pub fn is_scenario(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
 }
 
 impl Scenario {

@@ -10,7 +10,7 @@
 
 use super::Simulation;
 use crate::explore::finding::Finding;
-use crate::explore::system::{Actor, Choice, Touch, TouchKind, Waiting};
+use crate::explore::system::{Actor, Choice, Stability, Touch, TouchKind, Waiting};
 use crate::machine::{CallbackKind, PendingCallback};
 
 /// Callbacks that are begun in one run.
@@ -82,8 +82,8 @@ impl Simulation {
         for (index, one) in self.callbacks.iter().enumerate().filter(|(_, one)| self.is_let_in(one)) {
             let actor = Actor((self.first_callback_actor() + index) as u16);
             let branches = match one.running {
-                Some(task) if self.machine.is_blocked(task) || self.machine.waits_for_stores(task) => 0,
-                Some(task) => self.machine.branches(task),
+                Some(task) if self.machine.waits_for_stores(task) => 0,
+                Some(task) => self.machine.ways(task),
                 None if self.begun >= MAX_CALLBACKS => 0,
                 None => self.pending(one).len() as u16,
             };
@@ -109,12 +109,16 @@ impl Simulation {
     /// One step of a callback actor.
     pub(super) fn callback_step(&mut self, index: usize, branch: u16) -> Result<(), Finding> {
         let Some(one) = self.callbacks.get(index).copied() else { return Ok(()) };
+        let mut ended = None;
         if let Some(task) = one.running {
+            self.stability = self.stability_of_next(task);
             self.steps.push(self.machine.moment(task));
-            let done = self.execute_callback(index, task, branch);
+            let done = self.execute(task, branch);
             self.take_touches();
-            done?;
+            ended = done?;
         } else {
+            // Which callback a branch is depends on what others have started and cancelled.
+            self.stability = Stability::Varies;
             let Some(pending) = self.pending(&one).get(usize::from(branch)).copied() else { return Ok(()) };
             let started = self.machine.start_callback(pending.field);
             let Ok(task) = started else { return Err(Finding::Ended(self.machine.out_of_memory(0))) };
@@ -125,17 +129,11 @@ impl Simulation {
             self.take_touches();
         }
         self.touch_cpu(one.cpu);
-        while let Some(task) = self.callbacks[index].running.filter(|&task| !self.machine.next_is_shared(task)) {
-            self.execute_callback(index, task, 0)?;
+        if let (None, Some(task)) = (ended, self.callbacks[index].running) {
+            ended = self.run_unseen(task)?;
         }
-        Ok(())
-    }
-
-    fn execute_callback(&mut self, index: usize, task: u32, branch: u16) -> Result<(), Finding> {
-        match self.machine.step_in_way(task, branch) {
-            Ok(crate::machine::Outcome::Returned(_)) => self.callbacks[index].running = None,
-            Ok(_) => {}
-            Err(end) => return Err(Finding::Ended(*end)),
+        if ended.is_some() {
+            self.callbacks[index].running = None;
         }
         Ok(())
     }
