@@ -1,26 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Two CPUs put an object of their own into one slot: exactly one of them finds the other's there, and drops it.
-#include "kptrsim.h"
-
-struct counter {
-	long hits;
-};
-
-struct slot {
-	struct counter __percpu_kptr *counter;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, int);
-	__type(value, struct slot);
-} slots SEC(".maps");
-
-static struct slot *find(int index)
-{
-	return bpf_map_lookup_elem(&slots, &index);
-}
+#include "counter.h"
 
 SEC("tc")
 int put(struct __sk_buff *skb)

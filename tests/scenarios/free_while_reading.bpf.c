@@ -1,26 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // One CPU takes the object away and frees it while another reads it under RCU: the reader finds nothing, or what was there, and that twice.
-#include "kptrsim.h"
-
-struct counter {
-	long hits;
-};
-
-struct slot {
-	struct counter __percpu_kptr *counter;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, int);
-	__type(value, struct slot);
-} slots SEC(".maps");
-
-static struct slot *find(int index)
-{
-	return bpf_map_lookup_elem(&slots, &index);
-}
+#include "counter.h"
 
 const volatile int cpus;
 

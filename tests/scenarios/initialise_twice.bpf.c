@@ -1,27 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Who finds the slot empty makes the object. Two CPUs can both find it empty; the second puts its own in the first one's place, and what
 // was counted in that is gone.
-#include "kptrsim.h"
-
-struct counter {
-	long hits;
-};
-
-struct slot {
-	struct counter __percpu_kptr *counter;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, int);
-	__type(value, struct slot);
-} slots SEC(".maps");
-
-static struct slot *find(int index)
-{
-	return bpf_map_lookup_elem(&slots, &index);
-}
+#include "counter.h"
 
 SEC("tc")
 int start(struct __sk_buff *skb)

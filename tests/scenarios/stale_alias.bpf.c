@@ -1,27 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A CPU keeps the pointer to its object after it has put that into a slot. Another writes into the object, takes it out, and frees it.
 // Until the first one's RCU section ends the old alias reads what was written last, and never another object's bytes.
-#include "kptrsim.h"
-
-struct counter {
-	long hits;
-};
-
-struct slot {
-	struct counter __percpu_kptr *counter;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, int);
-	__type(value, struct slot);
-} slots SEC(".maps");
-
-static struct slot *find(int index)
-{
-	return bpf_map_lookup_elem(&slots, &index);
-}
+#include "counter.h"
 
 SEC("tc")
 int publish(struct __sk_buff *skb)
