@@ -43,6 +43,9 @@ pub struct Args {
     /// With --kernel-only, print the kernel's as JSON.
     #[arg(long, requires = "prog")]
     run: bool,
+    /// Load as a process without any capability, and compare with what `verify --unpriv` says.
+    #[arg(long, conflicts_with = "run")]
+    unpriv: bool,
     /// A program to load; may be repeated. All when absent.
     #[arg(long, value_name = "NAME")]
     prog: Vec<String>,
@@ -98,7 +101,8 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
         None => cache.default_kernel()?,
     };
     let guest = guest::locate(&cache, args.guest.as_deref(), &mut |line| eprintln!("{line}"))?;
-    let boot = BootOptions { cpus: args.cpus, memory_mib: args.memory, ..BootOptions::new(guest) };
+    let boot =
+        BootOptions { cpus: args.cpus, memory_mib: args.memory, mitigations: args.unpriv, ..BootOptions::new(guest) };
     if scenarios {
         return kernel_scenario::run(&args.objects, &args.scenario, &image, &boot, args.format);
     }
@@ -127,6 +131,7 @@ fn ask(
         log_level: args.log_level.unwrap_or(0),
         want_log: args.log_level.is_some(),
         want_insns: args.insns,
+        unprivileged: args.unpriv,
         timeout: Duration::from_secs(u64::from(args.timeout)),
         overall: args.overall_timeout.map(Duration::from_secs),
     };
