@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::kernel_scenario::{self, ScenarioArgs};
 use super::output::{self, Format, OutputError, print_json};
+use super::verify::capabilities;
 use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
 use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
 use crate::crosscheck::compare_run::{self, RunDifference};
@@ -208,7 +209,7 @@ fn comparison(
     let mut ours = BTreeMap::new();
     for job in &jobs {
         // What our loader refuses has no verdicts; if the kernel has some, they show as missing.
-        match our_verdicts(job, &kernel) {
+        match our_verdicts(job, &kernel, args.unpriv) {
             Ok(verdicts) => drop(ours.insert(job.name.clone(), verdicts)),
             Err(error) => eprintln!("kptrsim: {error}"),
         }
@@ -246,9 +247,10 @@ fn comparison(
 }
 
 /// What our own verifier says about the programs of an object, for this kernel.
-fn our_verdicts(job: &LoadJob, kernel: &Kernel) -> Result<Vec<OurVerdict>, TargetError> {
+fn our_verdicts(job: &LoadJob, kernel: &Kernel, unprivileged: bool) -> Result<Vec<OurVerdict>, TargetError> {
     let object = parse_object(Path::new(&job.name), &job.bytes, kernel)?;
-    let verifier = ObjectVerifier::new(&object, &kernel.profile, Options::default());
+    let options = Options { capabilities: capabilities(unprivileged), ..Options::default() };
+    let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
     let programs = object.programs.iter().filter(|one| job.programs.is_empty() || job.programs.contains(&one.name));
     Ok(programs.map(|program| our_verdict(&verifier.verify(program))).collect())
 }

@@ -115,7 +115,7 @@ impl Verifier<'_> {
                 self.helper_name(helper)
             ));
         };
-        match self.profile.helper_for(program, self.attach_type(), &self.program.section, helper) {
+        match self.profile.helper_for(program, self.attach_type(), &self.program.section, self.options.capabilities, helper) {
             Some(proto) => Ok(proto),
             None => reject(Rule::HelperNotAvailable { name: self.helper_name(helper), id: number }),
         }
