@@ -12,8 +12,8 @@ use rayon::prelude::*;
 
 use super::kernel_scenario::{self, ScenarioArgs};
 use super::output::{self, Format, OutputError, print_json};
-use super::verify::capabilities;
 use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
+use super::verify::capabilities;
 use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
 use crate::crosscheck::compare_run::{self, RunDifference};
 use crate::crosscheck::protocol::{

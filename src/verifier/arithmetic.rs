@@ -251,7 +251,12 @@ impl Verifier<'_> {
 
     /// A constant added to a linked scalar keeps the link with a delta; anything else breaks it.
     fn relink_after(&self, width: Width, op: AluOp, result: &mut Number, right: &Number, same: bool) {
-        let keeps = self.may(Permission::LinkedSums) && op == AluOp::Add && width == Width::W64 && result.id != 0 && right.bounds.is_const() && !same;
+        let keeps = self.may(Permission::LinkedSums)
+            && op == AluOp::Add
+            && width == Width::W64
+            && result.id != 0
+            && right.bounds.is_const()
+            && !same;
         let added = right.bounds.var_off.value;
         if keeps && result.delta.is_none() && added <= i32::MAX as u64 {
             result.delta = Some(added as i32);

@@ -282,9 +282,8 @@ fn slot_includes(old: &StackSlot, current: Option<&StackSlot>, strictness: Stric
     }
     let mut bytes = old.bytes.iter().zip(&current.bytes);
     let zeroed = |old, current| old == ByteKind::Misc && current == ByteKind::Zero;
-    bytes.all(|(&old, &current)| {
-        old == current || (lax && (stands_for_any(old, ids) || zeroed(old, current)))
-    }) && last_byte_includes(old.bytes[SLOT_BYTES - 1], old, current, strictness, ids)
+    bytes.all(|(&old, &current)| old == current || (lax && (stands_for_any(old, ids) || zeroed(old, current))))
+        && last_byte_includes(old.bytes[SLOT_BYTES - 1], old, current, strictness, ids)
 }
 
 fn last_byte_includes(

@@ -89,12 +89,13 @@ impl Verifier<'_> {
 
     /// The packet may have moved: pointers into it are numbers from here on.
     pub fn forget_packet_pointers(&mut self) {
+        let stale = self.stale();
         self.state.for_each_value(false, |value| {
             let is_packet = |one: &Pointer| {
                 one.is_packet_or_end() || matches!(one.attributes.slice, Some(DynptrKind::Skb | DynptrKind::Xdp))
             };
             if value.as_pointer().is_some_and(is_packet) {
-                *value = Value::unknown();
+                *value = stale;
             }
         });
     }

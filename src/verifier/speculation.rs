@@ -100,7 +100,13 @@ impl Verifier<'_> {
 
     /// Before a pointer is moved: can the move be masked? Explores what follows if it does not happen. The window is for
     /// [`Verifier::guard_moved`].
-    pub fn guard_move(&mut self, at: PointerMove, pointer: &Pointer, by: &Number, first: bool) -> Check<Option<Window>> {
+    pub fn guard_move(
+        &mut self,
+        at: PointerMove,
+        pointer: &Pointer,
+        by: &Number,
+        first: bool,
+    ) -> Check<Option<Window>> {
         let PointerMove { op, dst, src } = at;
         let Operand::Register(offset_register) = src else { return Ok(None) };
         if !self.is_guarded(op, src) {

@@ -8,6 +8,7 @@
 use super::env::{Check, InsnFacts, Verifier, reject, unsupported};
 use super::memory::{Access, Mode};
 use super::rule::Rule;
+use super::value::Value;
 use crate::isa::{AluOp, CallTarget, Insn, Operand, Register};
 use crate::kernel::limits::UNPRIVILEGED_INSNS;
 use crate::kernel::{Capabilities, HELPER_TAIL_CALL, MapType, Permission};
@@ -54,6 +55,12 @@ impl Verifier<'_> {
     #[must_use]
     pub fn hides(&self, register: Register) -> bool {
         !self.may(Permission::PointerLeaks) && !self.state.value(register).is_scalar()
+    }
+
+    /// What is left of a pointer that must not be used any more (`mark_reg_invalid`).
+    #[must_use]
+    pub fn stale(&self) -> Value {
+        if self.may(Permission::PointerLeaks) { Value::unknown() } else { Value::Uninitialised }
     }
 
     /// No address is stored where it could be read as a number.

@@ -102,12 +102,7 @@ pub static PROGRAMS: &[ProgramContext] = &[
         layout: &SK_BUFF,
         visible: Visible::AllBut(&["tc_classid", "data_meta", "flow_keys", "wire_len", "tstamp_type"]),
         limited: &[for_users_with(Capabilities::BPF, "data"), for_users_with(Capabilities::BPF, "data_end")],
-        writable: &[
-            always("mark"),
-            always("priority"),
-            always("cb"),
-            for_users_with(Capabilities::BPF, "tstamp"),
-        ],
+        writable: &[always("mark"), always("priority"), always("cb"), for_users_with(Capabilities::BPF, "tstamp")],
     },
     // lwt_is_valid_access
     ProgramContext {
