@@ -41,7 +41,12 @@ impl Verifier<'_> {
             let offset = match self.flow_of(insn) {
                 Ok(Insn::Call(CallTarget::Subprogram(offset))) => offset,
                 Ok(Insn::LoadImmediate { source: ImmediateSource::Function(offset), .. }) => offset,
-                Ok(Insn::Call(CallTarget::Kfunc(_))) if !self.may(Permission::Functions) => 0,
+                Ok(Insn::Call(CallTarget::Kfunc(index))) if !self.may(Permission::Functions) => {
+                    if !self.kernel_has_kfunc(index) {
+                        continue;
+                    }
+                    0
+                }
                 Ok(Insn::Call(CallTarget::Kfunc(_))) if !self.is_gpl() => {
                     self.insn = insn;
                     return reject(Rule::KfuncNeedsGpl);
