@@ -5,7 +5,7 @@
 use rustc_hash::FxHashMap;
 
 use super::table::Btf;
-use super::types::{Composite, IntEncoding, Linkage, Type};
+use super::types::{Composite, IntEncoding, Linkage, Type, TypeId};
 
 /// Bytes of the header.
 const HEADER: u32 = 24;
@@ -40,6 +40,12 @@ impl StringTable {
         self.offsets.insert(text.to_owned(), offset);
         offset
     }
+
+    /// The section's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Btf {
@@ -64,6 +70,16 @@ impl Btf {
         bytes.append(&mut types);
         bytes.extend_from_slice(&strings.bytes);
         bytes
+    }
+}
+
+impl Btf {
+    /// One type as the words that it is written as.
+    #[must_use]
+    pub fn type_words(&self, id: TypeId, strings: &mut StringTable) -> Vec<u32> {
+        let mut bytes = Vec::new();
+        write_type(&mut bytes, strings, self.ty(id));
+        bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
     }
 }
 

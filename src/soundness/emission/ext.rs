@@ -10,9 +10,9 @@ const HEADER: u32 = 32;
 const FILE: &str = "generated.s";
 
 /// Functions of one section, with the place of each.
-struct Section<'a> {
-    name: &'a str,
-    functions: Vec<(u64, String, &'a Function)>,
+pub(super) struct Section<'a> {
+    pub(super) name: &'a str,
+    pub(super) functions: Vec<(u64, String, &'a Function)>,
 }
 
 impl Batch<'_> {
@@ -53,7 +53,8 @@ impl Batch<'_> {
         bytes
     }
 
-    fn sections(&self) -> Vec<Section<'_>> {
+    /// The sections with programs, and `.text`.
+    pub(super) fn sections(&self) -> Vec<Section<'_>> {
         let mut sections: Vec<Section<'_>> = Vec::new();
         let mut ends: Vec<u64> = Vec::new();
         let entries = self
