@@ -25,4 +25,5 @@ pub mod machine;
 pub mod object;
 pub mod report;
 pub mod scenario;
+pub mod soundness;
 pub mod verifier;
