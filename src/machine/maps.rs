@@ -12,15 +12,15 @@ mod nested;
 mod queue;
 mod ring;
 mod trie;
+mod update;
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::btf::fields::{FieldKind, SpecialFields};
+use crate::btf::fields::SpecialFields;
 use crate::object::Map;
 
-use super::event::{Access, AccessKind};
 use super::fault::{FaultKind, Trap};
 use super::memory::Contents;
 use super::rcu::GracePeriod;
@@ -30,6 +30,7 @@ use super::stepper::Machine;
 use super::story::{Moment, RegionId};
 
 pub use ring::Record;
+pub(super) use update::Update;
 
 /// Error numbers that maps and kfuncs return, negative.
 pub(super) mod errno {
@@ -353,77 +354,6 @@ impl Machine {
         Ok(first.map(|region| RegionId(region.0 + copy)))
     }
 
-    /// Writes a value; the result is zero or a negative error number.
-    pub(super) fn map_update(
-        &mut self,
-        map: u32,
-        key: &[u8],
-        value: &[u8],
-        flags: u64,
-        at: Moment,
-    ) -> Result<i64, Box<Trap>> {
-        let state = &self.maps[map as usize];
-        let locking = matches!(state.family, MapFamily::Array | MapFamily::Hash);
-        let known = BPF_EXIST | if locking { BPF_F_LOCK } else { 0 };
-        // `BPF_NOEXIST | BPF_EXIST` is as little known as a higher flag.
-        if flags & !BPF_F_LOCK > BPF_EXIST || flags > known | BPF_NOEXIST {
-            return Ok(errno::EINVAL);
-        }
-        match state.family {
-            MapFamily::Array => self.array_update(map, index_of(key), value, flags, at),
-            MapFamily::Hash => self.hash_update(map, key, value, flags, at),
-            MapFamily::Trie => self.trie_update(map, key, value, flags, at),
-            _ => Err(state.unsupported("update")),
-        }
-    }
-
-    fn array_update(&mut self, map: u32, index: u32, value: &[u8], flags: u64, at: Moment) -> Result<i64, Box<Trap>> {
-        let Some(first) = self.array_element(map, index)? else { return Ok(errno::E2BIG) };
-        if flags & BPF_NOEXIST != 0 {
-            return Ok(errno::EEXIST);
-        }
-        if flags & BPF_F_LOCK != 0 && !self.has_lock(map) {
-            return Ok(errno::EINVAL);
-        }
-        let region = self.own_copy(map, first, at.cpu);
-        self.copy_value(map, region, value);
-        // As the kernel does, the update drops what the value's kptrs held.
-        self.drop_contents(region, at)?;
-        Ok(0)
-    }
-
-    fn hash_update(&mut self, map: u32, key: &[u8], value: &[u8], flags: u64, at: Moment) -> Result<i64, Box<Trap>> {
-        if flags & BPF_F_LOCK != 0 && !self.has_lock(map) {
-            return Ok(errno::EINVAL);
-        }
-        let (locked, flags) = (flags & BPF_F_LOCK != 0, flags & !BPF_F_LOCK);
-        let state = &self.maps[map as usize];
-        let old = state.elements.hash.get(key).copied();
-        match old {
-            Some(_) if flags == BPF_NOEXIST => return Ok(errno::EEXIST),
-            None if flags == BPF_EXIST => return Ok(errno::ENOENT),
-            None if state.elements.hash.len() >= state.max_entries as usize => {
-                return if state.evicts { Err(state.unsupported("eviction from the full")) } else { Ok(errno::E2BIG) };
-            }
-            _ => {}
-        }
-        if let Some(first) = old
-            && (state.per_cpu || locked)
-        {
-            let region = self.own_copy(map, first, at.cpu);
-            self.copy_value(map, region, value);
-            return Ok(0);
-        }
-        // A plain hash replaces the element, so that readers of the old one never see it change.
-        let first = self.new_value(map, Some(at))?;
-        let region = self.own_copy(map, first, at.cpu);
-        self.copy_value(map, region, value);
-        if let Some(old) = self.maps[map as usize].elements.hash.insert(key.into(), first) {
-            self.retire_element(map, old, at)?;
-        }
-        Ok(0)
-    }
-
     /// Deletes an element; the result is zero or a negative error number.
     pub(super) fn map_delete(&mut self, map: u32, key: &[u8], at: Moment) -> Result<i64, Box<Trap>> {
         let state = &mut self.maps[map as usize];
@@ -449,17 +379,6 @@ impl Machine {
         Ok(())
     }
 
-    /// Do the map's values have a `bpf_spin_lock`?
-    fn has_lock(&self, map: u32) -> bool {
-        self.lock_offset(map).is_some()
-    }
-
-    /// Where in each value of the map its `bpf_spin_lock` is.
-    pub(super) fn lock_offset(&self, map: u32) -> Option<u32> {
-        let fields = &self.maps[map as usize].specials.fields;
-        fields.iter().find(|field| field.kind == FieldKind::SpinLock).map(|field| field.offset)
-    }
-
     /// The regions of a value: one, or each CPU's.
     pub(super) fn copies(&self, map: u32, first: RegionId) -> impl Iterator<Item = RegionId> + use<> {
         let copies = if self.maps[map as usize].per_cpu { self.cpu_count() } else { 1 };
@@ -482,21 +401,6 @@ impl Machine {
 
     pub(super) fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {
         RegionId(first.0 + if self.maps[map as usize].per_cpu { cpu } else { 0 })
-    }
-
-    /// Copies a value but for its special fields (`copy_map_value`).
-    fn copy_value(&mut self, map: u32, region: RegionId, value: &[u8]) {
-        let specials: Vec<_> =
-            self.maps[map as usize].specials.fields.iter().map(|field| (field.offset, field.size)).collect();
-        let mut from = 0;
-        for (offset, size) in specials.into_iter().chain([(value.len() as u32, 0)]) {
-            if let Some(part) = value.get(from as usize..offset as usize).filter(|part| !part.is_empty()) {
-                self.memory.poke(region, from, part);
-                let (offset, size) = (from, part.len() as u32);
-                self.report.accesses.push(Access { region, offset, size, kind: AccessKind::Write });
-            }
-            from = offset + size;
-        }
     }
 
     /// The storage that a map attaches to an owner, made from `initial` (or zero) if `create` asks for it.

@@ -1,8 +1,10 @@
 //! Maps: lookup, update, delete, and visiting each element.
 
+use crate::btf::fields::FieldKind;
+use crate::machine::copy::{Copy, REVERSIBLE, Source, Way};
 use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::maps::{MapFamily, errno};
+use crate::machine::maps::{MapFamily, MapState, Update, errno};
 use crate::machine::memory::Contents;
 use crate::machine::ownership::Field;
 use crate::machine::region::RegionKind;
@@ -14,7 +16,11 @@ use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_map_lookup_elem", 2, lookup).relaxed().fixed(),
     helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu).relaxed().fixed(),
-    helper("bpf_map_update_elem", 4, update).waiting(waits_for_lock),
+    helper("bpf_map_update_elem", 4, update)
+        .waiting(waits_for_lock)
+        .fixed_if(is_update_fixed)
+        .fencing_if(update_fences)
+        .in_ways(update_ways),
     helper("bpf_map_delete_elem", 2, delete),
     helper("bpf_for_each_map_elem", 4, for_each),
     kfunc("bpf_map_sum_elem_count", 1, count),
@@ -89,45 +95,105 @@ fn lock_of(machine: &Machine, map: u32, key: &[u8], flags: u64) -> Option<Field>
     state.find(key).map(|region| (region, offset))
 }
 
+/// The map that an update is of.
+fn updated<'m>(machine: &'m Machine, args: &[u64; 5]) -> Option<(u32, &'m MapState)> {
+    let map = machine.map_at("", args[0]).ok()?;
+    machine.maps.get(map as usize).map(|state| (map, state))
+}
+
 /// The lock that this update needs, if another task holds it.
 fn waits_for_lock(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
-    if args[3] & LOCK == 0 {
-        return None;
-    }
-    let map = machine.map_at("", args[0]).ok()?;
-    let size = machine.maps.get(map as usize)?.key_size() as usize;
+    let (map, state) = updated(machine, args).filter(|(_, state)| takes_lock(machine, state, args))?;
+    let size = state.key_size() as usize;
     let spot = machine.memory.at(args[1])?;
     let key = machine.memory.peek(spot.region).get(spot.offset as usize..)?.get(..size)?;
     let lock = lock_of(machine, map, key, args[3])?;
     machine.world.locks.get(&lock).filter(|&&holder| holder != task).map(|_| lock)
 }
 
+fn takes_lock(_machine: &Machine, _state: &MapState, args: &[u64; 5]) -> bool {
+    args[3] & LOCK != 0
+}
+
+/// An array's element is there whatever others do; which one it is depends on nobody else if nobody else sees the key.
+fn is_update_fixed(machine: &Machine, args: &[u64; 5]) -> bool {
+    let is_array = updated(machine, args).is_some_and(|(_, state)| state.family == MapFamily::Array);
+    is_array && !machine.memory.is_shared(args[1])
+}
+
+/// An array's update has locked instructions inside for a lock, and for what a value's fields hold.
+fn update_fences(machine: &Machine, args: &[u64; 5]) -> bool {
+    let plain = |state: &MapState| state.family == MapFamily::Array && state.specials.is_empty();
+    !updated(machine, args).is_some_and(|(_, state)| plain(state))
+}
+
+/// A long value is copied from its first or from its last word on.
+fn update_ways(machine: &Machine, _task: u32, args: &[u64; 5]) -> u16 {
+    let runs = updated(machine, args).filter(|(_, state)| state.family == MapFamily::Array);
+    let is_long = runs.is_some_and(|(map, _)| machine.copied_runs(map).iter().any(|run| run.1 >= REVERSIBLE));
+    1 + u16::from(machine.by_pieces && is_long)
+}
+
 fn update(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
-    let size = call.machine.maps[map as usize].value_size();
-    if matches!(call.machine.maps[map as usize].family, MapFamily::Sockets | MapFamily::SocketHash) {
+    let state = &call.machine.maps[map as usize];
+    let size = state.value_size();
+    if matches!(state.family, MapFamily::Sockets | MapFamily::SocketHash) {
         // The value is a socket; that of a packet has no protocol that could be redirected.
         let is_packets = call.kernel_struct(call.region(call.args[2])?) == Some("bpf_sock");
         let refused = Trap::unsupported(format!("{} with such a socket", call.name));
         return if is_packets { Ok(Answer::Value(errno::EOPNOTSUPP as u64)) } else { Err(refused) };
     }
-    let value = call.read(call.args[2], size.into())?;
+    let source = call.source(call.args[2], size)?;
     touch_element(call, map, &key, AccessKind::Atomic);
-    let (flags, at) = (call.args[3], call.at);
+    let (flags, cpu) = (call.args[3], call.cpu);
     let lock = lock_of(call.machine, map, &key, flags);
-    if let Some((region, offset)) = lock {
-        call.machine.report.accesses.push(Access { region, offset, size: 4, kind: AccessKind::Lock });
-        match call.machine.world.locks.get(&(region, offset)) {
-            Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, region)),
-            Some(_) => return Ok(Answer::Blocked),
-            None => call.machine.report.events.push(Event::Lock { region, offset }),
+    if let Some(lock) = lock
+        && let Some(answer) = take_lock(call, lock)?
+    {
+        return Ok(answer);
+    }
+    let mut copy = match call.machine.plan_update(map, &key, flags, cpu)? {
+        Update::Refused(error) => Copy::returning(error as u64),
+        Update::InPlace(region) => copy_in_place(call, map, region, source),
+        Update::Anew => {
+            let mut copy = call.load(source, size, Copy::returning(0));
+            copy.then_insert(map, &key);
+            copy
+        }
+    };
+    if let Some(lock) = lock {
+        copy.then_unlock(lock);
+    }
+    call.begin(copy)
+}
+
+fn copy_in_place(call: &mut Call<'_>, map: u32, region: RegionId, source: Source) -> Copy {
+    let way = if call.machine.branch & 1 == 1 { Way::Backward } else { Way::Forward };
+    let (to, runs) = (call.machine.memory.base(region), call.machine.copied_runs(map));
+    let state = &call.machine.maps[map as usize];
+    let drops =
+        state.family == MapFamily::Array && state.specials.fields.iter().any(|one| one.kind != FieldKind::SpinLock);
+    let mut copy = call.copy(source, to, state.value_size(), &runs, way, 0);
+    if drops {
+        // As the kernel does, the update of an array drops what the value's kptrs held.
+        copy.then_drop_contents(region);
+    }
+    copy
+}
+
+/// Takes the lock that an update needs; an answer if it cannot.
+fn take_lock(call: &mut Call<'_>, (region, offset): Field) -> Result<Option<Answer>, Box<Trap>> {
+    call.machine.report.accesses.push(Access { region, offset, size: 4, kind: AccessKind::Lock });
+    match call.machine.world.locks.get(&(region, offset)) {
+        Some(&holder) if holder == call.task => Err(Trap::about(FaultKind::Deadlock, region)),
+        Some(_) => Ok(Some(Answer::Blocked)),
+        None => {
+            call.machine.world.locks.insert((region, offset), call.task);
+            call.machine.report.events.push(Event::Lock { region, offset });
+            Ok(None)
         }
     }
-    let result = call.machine.map_update(map, &key, &value, flags, at)?;
-    if let Some((region, offset)) = lock {
-        call.machine.report.events.push(Event::Unlock { region, offset });
-    }
-    Ok(Answer::Value(result as u64))
 }
 
 /// Only hash maps count their elements (`map->elem_count`).
