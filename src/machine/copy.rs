@@ -35,8 +35,10 @@ enum Part {
     Deliver { to: u64 },
     /// Gives back what the fields of a map's value held (`bpf_obj_free_fields`).
     DropContents(RegionId),
-    /// Puts the bytes into a map as a new element.
-    Insert { map: u32, key: Box<[u8]> },
+    /// Puts the bytes into an element, a trie's if none is given, and that into the map.
+    Insert { map: u32, key: Box<[u8]>, element: Option<RegionId> },
+    /// Puts an element that has its bytes into a map.
+    Link { map: u32, key: Box<[u8]>, element: RegionId },
     /// Gives a lock back.
     Unlock(Field),
 }
@@ -106,9 +108,14 @@ impl Copy {
         self.then(Part::DropContents(region));
     }
 
-    /// After the bytes were read: they become a new element.
-    pub fn then_insert(&mut self, map: u32, key: &[u8]) {
-        self.then(Part::Insert { map, key: key.into() });
+    /// After the bytes were read: they are put into an element (a trie's, if none is given) and that into the map.
+    pub fn then_insert(&mut self, map: u32, key: &[u8], element: Option<RegionId>) {
+        self.then(Part::Insert { map, key: key.into(), element });
+    }
+
+    /// After the bytes are in an element: it is put into the map.
+    pub fn then_link(&mut self, map: u32, key: &[u8], element: RegionId) {
+        self.then(Part::Link { map, key: key.into(), element });
     }
 
     /// At last: the lock is given back.
@@ -122,12 +129,13 @@ impl Copy {
 
     /// Does the next step touch the same, whatever others do before it?
     pub fn is_fixed(&self) -> bool {
-        !matches!(self.next(), Some(Part::DropContents(_) | Part::Insert { .. }))
+        !matches!(self.next(), Some(Part::DropContents(_) | Part::Insert { .. } | Part::Link { .. }))
     }
 
     /// Must the CPU's earlier stores be visible before the next step?
     pub fn is_fence(&self) -> bool {
-        matches!(self.next(), Some(Part::DropContents(_) | Part::Insert { .. } | Part::Unlock(_)))
+        let next = self.next();
+        matches!(next, Some(Part::DropContents(_) | Part::Insert { .. } | Part::Link { .. } | Part::Unlock(_)))
     }
 
     /// Are interrupts off meanwhile, as they are while a lock is held?
@@ -265,19 +273,30 @@ impl Call<'_> {
                 self.fence();
                 self.machine.drop_contents(region, self.at)
             }
-            Part::Insert { map, key } => {
+            Part::Insert { map, key, element } => {
                 self.fence();
-                self.machine.map_insert(map, &key, bytes, self.at)
+                self.machine.map_insert(map, &key, element, bytes, self.at)
             }
-            Part::Unlock((region, offset)) => {
+            Part::Link { map, key, element } => {
                 self.fence();
-                let access = Access { region, offset, size: 4, kind: AccessKind::Unlock };
-                self.machine.report.accesses.push(access);
-                self.machine.report.events.push(Event::Unlock { region, offset });
-                self.machine.world.locks.remove(&(region, offset));
+                self.machine.touch_free_elements(map, self.cpu);
+                self.touch_element(map, &key, AccessKind::Atomic);
+                self.machine.link_element(map, &key, element, self.at)
+            }
+            Part::Unlock(lock) => {
+                self.fence();
+                self.give_back(lock);
                 Ok(())
             }
         }
+    }
+
+    /// Gives back a lock that only the call itself held.
+    pub fn give_back(&mut self, (region, offset): Field) {
+        let access = Access { region, offset, size: 4, kind: AccessKind::Unlock };
+        self.machine.report.accesses.push(access);
+        self.machine.report.events.push(Event::Unlock { region, offset });
+        self.machine.world.locks.remove(&(region, offset));
     }
 
     /// Depends on the CPU's earlier stores: they are visible here.

@@ -4,12 +4,12 @@
 //! and not in the next one. Per-CPU maps have one region a CPU. Results and error numbers follow
 //! `kernel/bpf/arraymap.c`, `hashtab.c` and `bpf_local_storage.c`, Linux 6.12.
 //!
-//! LRU maps behave as plain ones until they are full; then the kernel evicts by a rule that is not modelled. Elements
-//! of hash maps that were deleted wait for a grace period here, while the kernel may hand them to another key at once.
+//! LRU maps behave as plain ones until they are full; then the kernel evicts by a rule that is not modelled.
 //! Maps of sockets and devices are empty: nothing here could be put into one.
 
 mod nested;
 mod queue;
+mod reuse;
 mod ring;
 mod trie;
 mod update;
@@ -29,6 +29,7 @@ use super::restore::Tracked;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
 
+pub(super) use reuse::Origin;
 pub use ring::Record;
 pub(super) use update::Update;
 
@@ -60,6 +61,8 @@ const BPF_NOEXIST: u64 = 1;
 const BPF_EXIST: u64 = 2;
 /// Update under the value's spin lock.
 const BPF_F_LOCK: u64 = 4;
+/// Elements of a hash are allocated when they are needed.
+const BPF_F_NO_PREALLOC: u32 = 1;
 /// Programs may not write to the map.
 const BPF_F_RDONLY_PROG: u32 = 1 << 7;
 
@@ -153,6 +156,8 @@ pub struct MapState {
     /// Is there one copy of each value a CPU?
     pub per_cpu: bool,
     evicts: bool,
+    /// Does a hash have all its elements from the start?
+    preallocated: bool,
     key_size: u32,
     value_size: u32,
     max_entries: u32,
@@ -181,6 +186,8 @@ pub(super) struct Elements {
     trie: trie::Trie,
     /// Records of a ring buffer.
     ring: ring::Ring,
+    /// Elements of a hash that are free.
+    free: reuse::FreeElements,
     next_element: u64,
 }
 
@@ -195,6 +202,7 @@ impl MapState {
             family,
             per_cpu,
             evicts,
+            preallocated: definition.flags & BPF_F_NO_PREALLOC == 0,
             key_size: definition.key_size,
             value_size: definition.value_size,
             max_entries: definition.max_entries,
@@ -242,7 +250,7 @@ impl MapState {
 
     /// All that is in the map, as a text that differs where it does.
     pub(super) fn contents(&self) -> String {
-        format!("{:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring)
+        format!("{:?} {:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring, self.elements.free)
     }
 
     /// The (first CPU's) value for a key of an array or hash, if it exists already.
@@ -360,7 +368,7 @@ impl Machine {
         match state.family {
             MapFamily::Array => Ok(errno::EINVAL),
             MapFamily::Hash => match state.elements.hash.remove(key) {
-                Some(old) => self.retire_element(map, old, at).map(|()| 0),
+                Some(old) => self.free_element(map, old, at).map(|()| 0),
                 None => Ok(errno::ENOENT),
             },
             MapFamily::Trie => self.trie_delete(map, key, at),
@@ -370,7 +378,7 @@ impl Machine {
         }
     }
 
-    /// Frees an element that nothing finds any more; its kptrs are dropped at once (`check_and_free_fields`).
+    /// Frees a trie's element, which nothing finds any more, after a grace period.
     fn retire_element(&mut self, map: u32, first: RegionId, at: Moment) -> Result<(), Box<Trap>> {
         for region in self.copies(map, first) {
             self.drop_contents(region, at)?;

@@ -76,24 +76,19 @@ impl Machine {
         }
     }
 
-    /// Makes the element that [`Update::Anew`] stands for.
+    /// Puts a value into an element that is not found by then: into the given one, or a trie's new one.
     pub(in crate::machine) fn map_insert(
         &mut self,
         map: u32,
         key: &[u8],
+        element: Option<RegionId>,
         value: &[u8],
         at: Moment,
     ) -> Result<(), Box<Trap>> {
-        if self.maps[map as usize].family == MapFamily::Trie {
-            return self.trie_insert(map, key, value, at);
-        }
-        let first = self.new_value(map, Some(at))?;
+        let Some(first) = element else { return self.trie_insert(map, key, value, at) };
         let region = self.own_copy(map, first, at.cpu);
         self.copy_value(map, region, value);
-        if let Some(old) = self.maps[map as usize].elements.hash.insert(key.into(), first) {
-            self.retire_element(map, old, at)?;
-        }
-        Ok(())
+        self.link_element(map, key, first, at)
     }
 
     /// Do the map's values have a `bpf_spin_lock`?
@@ -122,7 +117,13 @@ impl Machine {
         runs
     }
 
-    /// Copies a value that nobody else sees yet.
+    /// Makes a value zero but for its special fields (`zero_map_value`).
+    pub(super) fn zero_value(&mut self, map: u32, region: RegionId) {
+        let zeros = vec![0; self.maps[map as usize].value_size as usize];
+        self.copy_value(map, region, &zeros);
+    }
+
+    /// Copies a value in one piece.
     pub(super) fn copy_value(&mut self, map: u32, region: RegionId, value: &[u8]) {
         for (offset, size) in self.copied_runs(map) {
             if let Some(part) = value.get(offset as usize..(offset + size) as usize) {
