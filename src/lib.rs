@@ -10,7 +10,9 @@
 //! * [`explore`]: schedules over the machine: which there are, what goes wrong under them, and one of them again.
 //! * [`soundness`]: generated programs, and the machine held against the verifier.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
-//! * [`report`]: what people and tools read. [`cli`]: the command line.
+//! * [`report`]: what people and tools read.
+//! * `fuzz` (feature `proptest`): campaigns of generated programs, judged by all of these.
+//! * [`cli`]: the command line.
 //!
 //! Start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
 //! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md` and
@@ -20,6 +22,8 @@ pub mod btf;
 pub mod cli;
 pub mod crosscheck;
 pub mod explore;
+#[cfg(feature = "proptest")]
+pub mod fuzz;
 pub mod isa;
 pub mod kernel;
 pub mod machine;

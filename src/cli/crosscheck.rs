@@ -14,7 +14,7 @@ use super::kernel_scenario::{self, ScenarioArgs};
 use super::output::{self, Format, OutputError, print_json};
 use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
 use super::verify::capabilities;
-use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
+use crate::crosscheck::compare::{self, OurVerdict, Overall};
 use crate::crosscheck::compare_run::{self, RunDifference};
 use crate::crosscheck::protocol::{
     GlobalSetting, GlobalValue, MapDump, RunStep, TestRunRequest, TestRunResult, Trigger, Verdict, from_hex,
@@ -26,7 +26,7 @@ use crate::crosscheck::{
 use crate::machine::MachineOptions;
 use crate::object::Object;
 use crate::scenario::file::is_scenario;
-use crate::verifier::{ObjectVerifier, Options, Verdict as own, Verification};
+use crate::verifier::{ObjectVerifier, Options};
 
 /// Ask a real kernel under QEMU about programs, and compare its verdicts with ours.
 ///
@@ -252,22 +252,7 @@ fn our_verdicts(job: &LoadJob, kernel: &Kernel, unprivileged: bool) -> Result<Ve
     let options = Options { capabilities: capabilities(unprivileged), ..Options::default() };
     let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
     let programs = object.programs.iter().filter(|one| job.programs.is_empty() || job.programs.contains(&one.name));
-    Ok(programs.map(|program| our_verdict(&verifier.verify(program))).collect())
-}
-
-fn our_verdict(verification: &Verification) -> OurVerdict {
-    let (verdict, reason, errno) = match &verification.verdict {
-        own::Accept => (OurDecision::Accept, String::new(), 0),
-        own::Reject(rejection) => (OurDecision::Reject, rejection.rule.to_string(), rejection.rule.errno().number()),
-        own::Unsupported(what) => (OurDecision::Unsupported, what.clone(), 0),
-    };
-    OurVerdict {
-        program: verification.program.clone(),
-        verdict,
-        reason,
-        errno,
-        insns_processed: Some(u64::from(verification.statistics.insns_processed)),
-    }
+    Ok(programs.map(|program| OurVerdict::from(&verifier.verify(program))).collect())
 }
 
 /// What our own machine makes of the same run.

@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 pub mod contain;
 pub mod crosscheck;
 pub mod explore;
+#[cfg(feature = "proptest")]
+pub mod fuzz;
 pub mod kernel;
 mod kernel_scenario;
 pub mod merge;
@@ -32,6 +34,8 @@ enum Command {
     Replay(replay::Args),
     Merge(merge::Args),
     Contain(contain::Args),
+    #[cfg(feature = "proptest")]
+    Fuzz(fuzz::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -45,6 +49,8 @@ pub fn main() -> ExitCode {
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
         Command::Merge(args) => merge::run(&args).map_err(|error| error.to_string()),
         Command::Contain(args) => contain::run(&args).map_err(|error| error.to_string()),
+        #[cfg(feature = "proptest")]
+        Command::Fuzz(args) => fuzz::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::KernelVerdict;
 use super::protocol::Verdict;
+use crate::verifier::{Verdict as Own, Verification};
 
 /// What our verifier decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +36,25 @@ pub struct OurVerdict {
     pub errno: i32,
     /// How many instructions were processed, when the verifier counts them.
     pub insns_processed: Option<u64>,
+}
+
+impl From<&Verification> for OurVerdict {
+    fn from(verification: &Verification) -> OurVerdict {
+        let (verdict, reason, errno) = match &verification.verdict {
+            Own::Accept => (OurDecision::Accept, String::new(), 0),
+            Own::Reject(rejection) => {
+                (OurDecision::Reject, rejection.rule.to_string(), rejection.rule.errno().number())
+            }
+            Own::Unsupported(what) => (OurDecision::Unsupported, what.clone(), 0),
+        };
+        OurVerdict {
+            program: verification.program.clone(),
+            verdict,
+            reason,
+            errno,
+            insns_processed: Some(u64::from(verification.statistics.insns_processed)),
+        }
+    }
 }
 
 /// How two verdicts compare.

@@ -9,7 +9,7 @@
 //! * [`kernel_outcomes`]: a scenario on a real kernel, and what comes of it.
 //! * [`machine_run`]: our own machine's run, in the words in which the guest tells of its own.
 //!
-//! Nothing here knows how our own verifier works; it gives [`compare::OurVerdict`]. Start at [`judge::Judge`].
+//! Of our own verifier only the verdict is known here ([`compare::OurVerdict`]). Start at [`judge::Judge`].
 
 pub mod bzimage;
 pub mod compare;

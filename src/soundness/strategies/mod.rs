@@ -15,7 +15,7 @@ use crate::soundness::program::{MutationKind, Program, ProgramKind};
 use draw::Draw;
 pub use generator::Families;
 use generator::Generator;
-pub use shrink::ProgramTree;
+pub use shrink::{ProgramTree, edit};
 
 /// What programs are wanted.
 #[derive(Clone, Debug)]

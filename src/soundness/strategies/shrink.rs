@@ -69,8 +69,11 @@ impl ValueTree for ProgramTree {
     }
 }
 
-/// The program after its edit of that number; `None` past the last one.
-fn edit(program: &Program, number: usize) -> Option<Program> {
+/// The program after its edit of that number, from 0 on, which may change nothing; `None` past the last one.
+///
+/// An edit changes nothing in front of the place where it is made, so that several can be made together, the last first.
+#[must_use]
+pub fn edit(program: &Program, number: usize) -> Option<Program> {
     let mut edited = program.clone();
     let mut number = number;
     if number < edited.mutations.len() {

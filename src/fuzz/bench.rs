@@ -1,0 +1,274 @@
+//! Judging programs: several in one object, by our verifier, by runs in the machine, and by what a kernel said.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::cause::{Cause, Class, normalised};
+use super::plan::Plan;
+use crate::crosscheck::KernelVerdict;
+use crate::crosscheck::compare::{Agreement, OurDecision, OurVerdict, compare};
+use crate::crosscheck::protocol::Verdict;
+use crate::kernel::Profile;
+use crate::machine::{Machine, MachineOptions};
+use crate::object::{self, LoadOptions, Object};
+use crate::report::place::Words;
+use crate::soundness::containment::within::Spot;
+use crate::soundness::containment::{Accepted, Check, Found, MAX_PROCESSED, Outcome, Violation};
+use crate::soundness::emission::Batch;
+use crate::soundness::program::{Code, Program, lower};
+use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict as Own};
+
+/// What programs are judged with.
+#[derive(Debug)]
+pub struct Bench {
+    /// The kernel to judge for.
+    pub profile: Profile,
+    /// Its build configuration, if at hand.
+    pub config: Option<String>,
+    /// What is done with each program.
+    pub plan: Plan,
+}
+
+/// Programs in one object.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// The ELF file.
+    pub bytes: Vec<u8>,
+    /// What our loader makes of it. Its programs stand in the order in which they were given.
+    pub object: Arc<Object>,
+}
+
+/// What our two halves say about a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ours {
+    /// The verifier's verdict; `None` if it panicked.
+    pub verdict: Option<OurVerdict>,
+    /// `accept`, the rule's id, or what is not supported.
+    pub rule: String,
+    /// Runs that were made.
+    pub runs: u64,
+    /// Instructions that they executed.
+    pub executed: u64,
+    /// Those of them before which the state lay in one of the verifier's.
+    pub contained: u64,
+    /// Runs that ended for want of a model or at a limit.
+    pub undecided: u64,
+    /// States that the verifier had not reckoned with.
+    pub outside: Vec<String>,
+    /// Faults of the machine that the verifier should have excluded.
+    pub faults: Vec<String>,
+    /// What our own code panicked with.
+    pub panics: Vec<String>,
+}
+
+impl Bench {
+    /// Writes programs into one object, `p0000` and so on, and reads it back.
+    ///
+    /// # Errors
+    /// Why one of them, whichever, cannot be written or loaded.
+    pub fn write(&self, programs: &[Program]) -> Result<Unit, String> {
+        let codes: Vec<Code> = programs.iter().map(lower).collect();
+        let bytes = Batch::numbered(&codes, self.profile.tables())
+            .and_then(|batch| batch.object())
+            .map_err(|error| error.to_string())?;
+        let options = LoadOptions { kernel_config: self.config.as_deref(), ..self.profile.load_options() };
+        let object = Object::parse("generated", &bytes, &options).map_err(|error| error.to_string())?;
+        if let Some(refused) = object.programs.iter().find_map(|program| program.refused.as_ref()) {
+            return Err(refused.to_string());
+        }
+        if object.programs.len() != codes.len() {
+            return Err(format!(
+                "{} programs are read back of {} that were written",
+                object.programs.len(),
+                codes.len()
+            ));
+        }
+        Ok(Unit { bytes, object: Arc::new(object) })
+    }
+
+    /// The text that assembles to a program.
+    ///
+    /// # Errors
+    /// As [`Bench::write`].
+    pub fn assembly(&self, program: &Program) -> Result<String, String> {
+        let codes = [lower(program)];
+        Batch::numbered(&codes, self.profile.tables()).map(|batch| batch.assembly()).map_err(|error| error.to_string())
+    }
+
+    /// Judges all programs of a unit. Each one's runs have the seed beside it; without seeds nothing is run.
+    #[must_use]
+    pub fn judge(&self, unit: &Unit, seeds: Option<&[u64]>) -> Vec<Ours> {
+        let judged = unit.object.programs.iter().enumerate().map(|(place, program)| {
+            let seed = seeds.and_then(|seeds| seeds.get(place)).copied();
+            catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, program, seed)))
+                .unwrap_or_else(|panic| Ours { panics: vec![panic_text(&*panic)], ..Ours::default() })
+        });
+        judged.collect()
+    }
+
+    fn judge_one(&self, unit: &Unit, program: &object::Program, seed: Option<u64>) -> Ours {
+        let verification = ObjectVerifier::new(&unit.object, &self.profile, Options::default()).verify(program);
+        let verdict = OurVerdict::from(&verification);
+        let rule = match &verification.verdict {
+            Own::Accept => "accept".to_owned(),
+            Own::Reject(rejection) => rejection.rule.id().to_owned(),
+            Own::Unsupported(what) => normalised(what),
+        };
+        let accepted = verification.verdict == Own::Accept;
+        let processed = verdict.insns_processed.unwrap_or(0);
+        let mut ours = Ours { verdict: Some(verdict), rule, ..Ours::default() };
+        if let Some(seed) = seed.filter(|_| accepted) {
+            let mut traces = Accepted::default();
+            if processed <= MAX_PROCESSED {
+                let log = self.log(&unit.object, program);
+                if let Err(error) = traces.add_log(&program.name, &log) {
+                    ours.outside.push(format!("our log cannot be read: {}", normalised(&error.to_string())));
+                }
+            }
+            self.run(unit, program, traces, seed, &mut ours);
+        }
+        ours
+    }
+
+    /// Our verifier's log of level 2, each state whole.
+    #[must_use]
+    pub fn log(&self, object: &Object, program: &object::Program) -> String {
+        let options = Options { log_level: LogLevel::Detailed, whole_states: true, ..Options::default() };
+        ObjectVerifier::new(object, &self.profile, options).verify(program).log
+    }
+
+    /// Runs a program that we do not accept, and does not hold it against anything.
+    pub fn run_anyway(&self, unit: &Unit, place: usize, seed: u64, ours: &mut Ours) {
+        let Some(program) = unit.object.programs.get(place) else { return };
+        let done = catch_unwind(AssertUnwindSafe(|| self.run(unit, program, Accepted::default(), seed, ours)));
+        if let Err(panic) = done {
+            ours.panics.push(panic_text(&*panic));
+        }
+    }
+
+    fn run(&self, unit: &Unit, program: &object::Program, accepted: Accepted, seed: u64, ours: &mut Ours) {
+        match self.check(unit, accepted, seed).program(program, self.plan.cpus, 0..self.plan.runs) {
+            Ok(outcome) => ours.take(&outcome),
+            Err(error) => ours.faults.push(normalised(&error.to_string())),
+        }
+    }
+
+    /// Runs of a unit's programs with that seed.
+    #[must_use]
+    pub fn check(&self, unit: &Unit, accepted: Accepted, seed: u64) -> Check {
+        let options = MachineOptions {
+            max_insns: self.plan.max_insns,
+            kernel_types: Some(Arc::clone(&self.profile.btf)),
+            ..MachineOptions::default()
+        };
+        Check { object: Arc::clone(&unit.object), accepted, options, max_steps: self.plan.max_steps, seed }
+    }
+}
+
+impl Ours {
+    fn take(&mut self, outcome: &Outcome) {
+        self.runs += outcome.runs;
+        self.executed += outcome.counts.executed + outcome.counts.without_trace;
+        self.contained += outcome.counts.contained;
+        self.undecided += outcome.undecided.values().sum::<u64>();
+        for reported in outcome.findings.values() {
+            match &reported.found {
+                Found::Outside(violation) => self.outside.push(outside(&reported.machine, violation)),
+                Found::Run(finding) => self.faults.push(fault(&reported.machine, finding)),
+            }
+        }
+        for list in [&mut self.outside, &mut self.faults] {
+            list.sort_unstable();
+            list.dedup();
+        }
+    }
+
+    /// What disagrees, with a kernel's verdict or without one.
+    #[must_use]
+    pub fn causes(&self, kernel: Option<&KernelVerdict>) -> Vec<Cause> {
+        let own = |class| move |ours: &String| Cause { class, ours: ours.clone(), kernel: String::new() };
+        let mut causes: Vec<Cause> = self.outside.iter().map(own(Class::NotContained)).collect();
+        causes.extend(self.panics.iter().map(own(Class::Panic)));
+        let accepts = self.verdict.as_ref().is_some_and(|verdict| verdict.verdict == OurDecision::Accept);
+        match kernel.map(|kernel| kernel.program.verdict) {
+            Some(Verdict::Accept) => causes.extend(self.faults.iter().map(own(Class::KernelAcceptsMachineFaults))),
+            None | Some(Verdict::NotReached) if accepts => {
+                causes.extend(self.faults.iter().map(own(Class::AcceptedFaults)));
+            }
+            _ => {}
+        }
+        causes.extend(kernel.and_then(|kernel| self.against(kernel)));
+        causes.sort_unstable();
+        causes.dedup();
+        causes
+    }
+
+    /// How our verdict differs from a kernel's.
+    fn against(&self, kernel: &KernelVerdict) -> Option<Cause> {
+        let compared = compare(self.verdict.clone(), kernel.clone());
+        let ours = self.rule.clone();
+        let reason = || normalised(&kernel.program.reason);
+        let class = match compared.agreement {
+            Agreement::WrongAccept => Class::WrongAccept,
+            Agreement::WrongReject => return Some(Cause { class: Class::WrongReject, ours, kernel: "accept".into() }),
+            Agreement::ReasonDiffers => Class::ReasonDiffers,
+            Agreement::NoVerdict => {
+                return Some(Cause { class: Class::NoVerdict, ours: "any".into(), kernel: reason() });
+            }
+            Agreement::Agree if compared.insns_equal == Some(false) => {
+                let counted = self.verdict.as_ref().and_then(|verdict| verdict.insns_processed);
+                let more = counted > kernel.program.stats.as_ref().map(|stats| stats.insns_processed);
+                let kernel = if more { "processes fewer" } else { "processes more" };
+                return Some(Cause { class: Class::CountDiffers, ours, kernel: kernel.to_owned() });
+            }
+            Agreement::Agree | Agreement::Unsupported | Agreement::Missing => return None,
+        };
+        Some(Cause { class, ours, kernel: reason() })
+    }
+
+    /// Can this be the cause, as far as our halves tell? What a kernel says decides.
+    #[must_use]
+    pub fn may_have(&self, cause: &Cause) -> bool {
+        match cause.class {
+            Class::WrongAccept | Class::WrongReject | Class::ReasonDiffers | Class::CountDiffers => {
+                self.rule == cause.ours
+            }
+            Class::KernelAcceptsMachineFaults => self.faults.contains(&cause.ours) || self.rule != "accept",
+            Class::KernelDied | Class::NoVerdict => true,
+            _ => self.causes(None).contains(cause),
+        }
+    }
+}
+
+/// By what two violations are the same: what speaks against the first state, and the instruction.
+fn outside(machine: &Machine, violation: &Violation) -> String {
+    let mismatch = violation.against.iter().find_map(|against| against.mismatch.as_ref());
+    let what = mismatch.map_or("no path comes here".to_owned(), |mismatch| {
+        let spot = match mismatch.spot {
+            Spot::Register { .. } => "register",
+            Spot::Slot { .. } => "slot",
+            Spot::References => "references",
+        };
+        format!("{spot}: {}", mismatch.why)
+    });
+    format!("{what}, before {}", normalised(&Words::new(machine).instruction(violation.at.place)))
+}
+
+/// By what two faults are the same: their kind and the instruction.
+fn fault(machine: &Machine, finding: &crate::explore::finding::Finding) -> String {
+    use crate::explore::finding::Finding;
+    use crate::machine::End;
+    let place = match finding {
+        Finding::Ended(End::Fault(fault)) => Some(fault.at.place),
+        Finding::Leak(leak) => Some(leak.acquired.place),
+        _ => None,
+    };
+    let instruction = place.map(|place| Words::new(machine).instruction(place)).unwrap_or_default();
+    format!("{} {}", finding.kind(), normalised(&instruction)).trim().to_owned()
+}
+
+/// What a panic says.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    normalised(&text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
+}
