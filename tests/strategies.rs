@@ -151,6 +151,8 @@ fn write_objects() {
         for (suffix, config) in [("formed", config.clone()), ("off", config.mutated())] {
             let codes: Vec<Code> = (0..cases(200)).map(|seed| lower(&generate(&config, 1_000_000 + seed))).collect();
             let bytes = Batch::numbered(&codes, profile.tables()).and_then(|batch| batch.object()).expect("written");
+            let object = Object::parse("generated", &bytes, &profile.load_options()).expect("it loads");
+            println!("{name} {:?}", kptrsim::btf::check::check(object.btf.as_ref().expect("types")));
             std::fs::write(format!("{folder}/{name}_{suffix}.bpf.o"), bytes).expect("the folder is there");
             let text = Batch::numbered(&codes, profile.tables()).expect("types fit").assembly();
             std::fs::write(format!("{folder}/{name}_{suffix}.bpf.s"), text).expect("the folder is there");
