@@ -43,12 +43,7 @@ impl Lowering {
         let index = self.number(index);
         self.current.statement(format!("stack buffer at r{index}"));
         let (lowest, length) = BUFFER;
-        if !self.env.buffer {
-            for slot in (lowest..lowest + length).step_by(8) {
-                self.push(Insn::Store { size: Size::B8, dst: Register::R10, offset: slot, src: Operand::Immediate(0) });
-            }
-            self.env.buffer = true;
-        }
+        self.clear_buffer();
         let stored = self.stored(access);
         let mut avoid = vec![index];
         avoid.extend(register_of(stored));
@@ -59,6 +54,16 @@ impl Lowering {
         self.alu(AluOp::And, Width::W64, spare, Operand::Immediate(i32::from(mask)));
         self.alu(AluOp::Add, Width::W64, spare, Operand::Register(Register::R10));
         self.plain_access(spare, (lowest, Size::B1, ""), access, stored);
+    }
+
+    /// Writes zeros to the buffer, once.
+    pub(super) fn clear_buffer(&mut self) {
+        let (lowest, length) = BUFFER;
+        if !std::mem::replace(&mut self.env.buffer, true) {
+            for slot in (lowest..lowest + length).step_by(8) {
+                self.push(Insn::Store { size: Size::B8, dst: Register::R10, offset: slot, src: Operand::Immediate(0) });
+            }
+        }
     }
 
     pub(super) fn memory_statement(&mut self, statement: &Statement) {
@@ -280,6 +285,7 @@ fn describe(pointer: Pointer) -> String {
         What::OwnedPercpu | What::BorrowedPercpu => "per-CPU counter",
         What::OwnedNode | What::BorrowedNode => "node",
         What::Copy => "counter",
+        What::Foreign(_) => "object",
     };
     match pointer.home {
         Home::Register(register) => format!("{what} (r{register})"),
