@@ -98,16 +98,24 @@ impl Bench {
     /// Judges all programs of a unit. Each one's runs have the seed beside it; without seeds nothing is run.
     #[must_use]
     pub fn judge(&self, unit: &Unit, seeds: Option<&[u64]>) -> Vec<Ours> {
+        // What they prepare of the object serves all of its programs.
+        let (silent, talking) = (self.verifier(&unit.object, false), self.verifier(&unit.object, true));
         let judged = unit.object.programs.iter().enumerate().map(|(place, program)| {
             let seed = seeds.and_then(|seeds| seeds.get(place)).copied();
-            catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, program, seed)))
+            catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, [&silent, &talking], program, seed)))
                 .unwrap_or_else(|panic| Ours { panics: vec![panic_text(&*panic)], ..Ours::default() })
         });
         judged.collect()
     }
 
-    fn judge_one(&self, unit: &Unit, program: &object::Program, seed: Option<u64>) -> Ours {
-        let verification = ObjectVerifier::new(&unit.object, &self.profile, Options::default()).verify(program);
+    fn judge_one(
+        &self,
+        unit: &Unit,
+        [silent, talking]: [&ObjectVerifier<'_>; 2],
+        program: &object::Program,
+        seed: Option<u64>,
+    ) -> Ours {
+        let verification = silent.verify(program);
         let verdict = OurVerdict::from(&verification);
         let rule = match &verification.verdict {
             Own::Accept => "accept".to_owned(),
@@ -120,8 +128,7 @@ impl Bench {
         if let Some(seed) = seed.filter(|_| accepted) {
             let mut traces = Accepted::default();
             if processed <= MAX_PROCESSED {
-                let log = self.log(&unit.object, program);
-                if let Err(error) = traces.add_log(&program.name, &log) {
+                if let Err(error) = traces.add_log(&program.name, &talking.verify(program).log) {
                     ours.outside.push(format!("our log cannot be read: {}", normalised(&error.to_string())));
                 }
             }
@@ -133,8 +140,16 @@ impl Bench {
     /// Our verifier's log of level 2, each state whole.
     #[must_use]
     pub fn log(&self, object: &Object, program: &object::Program) -> String {
-        let options = Options { log_level: LogLevel::Detailed, whole_states: true, ..Options::default() };
-        ObjectVerifier::new(object, &self.profile, options).verify(program).log
+        self.verifier(object, true).verify(program).log
+    }
+
+    fn verifier<'a>(&'a self, object: &'a Object, talks: bool) -> ObjectVerifier<'a> {
+        let level = if talks { LogLevel::Detailed } else { LogLevel::Silent };
+        ObjectVerifier::new(
+            object,
+            &self.profile,
+            Options { log_level: level, whole_states: talks, ..Options::default() },
+        )
     }
 
     /// Runs a program that we do not accept, and does not hold it against anything.
