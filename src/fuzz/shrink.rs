@@ -87,3 +87,36 @@ fn edited(program: &Program, numbers: &[usize]) -> Program {
     let last_first = numbers.iter().rev();
     last_first.fold(program.clone(), |program, &number| edit(&program, number).unwrap_or(program))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::soundness::program::Statement;
+    use crate::strategies::{Config, Families, generate};
+
+    fn sections(body: &[Statement]) -> usize {
+        let inner = |statement: &Statement| statement.blocks().into_iter().map(sections).sum::<usize>();
+        body.iter().map(|one| usize::from(matches!(one, Statement::Rcu { .. })) + inner(one)).sum()
+    }
+
+    fn statements(body: &[Statement]) -> usize {
+        body.iter().map(|one| 1 + one.blocks().into_iter().map(statements).sum::<usize>()).sum()
+    }
+
+    #[test]
+    fn what_is_left_is_what_it_takes_and_little_was_asked() {
+        let config = Config { families: Families::OWNERSHIP, ..Config::default() };
+        let programs = (0..).map(|seed| generate(&config, seed));
+        let program = programs.into_iter().find(|one| sections(&one.body) == 2 && statements(&one.body) > 12);
+        let mut questions = 0;
+        let small = shrink(program.expect("there is one"), |programs| {
+            questions += 1;
+            Ok::<_, Infallible>(programs.iter().map(|one| sections(&one.body) >= 2).collect())
+        });
+        let Ok(small) = small;
+        assert_eq!((sections(&small.body), statements(&small.body)), (2, 2));
+        assert!(questions < 20, "{questions}");
+    }
+}
