@@ -85,6 +85,9 @@ impl Verifier<'_> {
         }
         let entry = self.explored.loop_entry(id);
         let open_loop = entry.filter(|&entry| self.explored.state(entry).branches > 0);
+        if self.options.all_paths && open_loop.is_none() {
+            return Ok(Comparison::Miss);
+        }
         let strictness = if open_loop.is_some() { Strictness::RangeWithin } else { Strictness::Pruning };
         if !self.covered_by(id, strictness) {
             return Ok(Comparison::Miss);

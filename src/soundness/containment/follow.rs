@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 use super::trace::{Entered, Trace};
 use super::within::{Concrete, Mismatch};
 use crate::explore::watch::Watch;
-use crate::machine::{Machine, Moment, Step};
+use crate::machine::{Machine, Moment, Place, Step};
 
 /// Items that a run may be at, at most; of more, those that come first in the log are kept.
 const MAX_ITEMS: usize = 4096;
@@ -36,6 +36,8 @@ pub struct Violation {
     pub at: Moment,
     /// The task of the machine.
     pub task: u32,
+    /// The instruction executed before in that task.
+    pub after: Option<Place>,
     /// States that it could have been in.
     pub against: Vec<Against>,
 }
@@ -85,6 +87,8 @@ struct Section {
     items: Vec<u32>,
     /// Frames below this one were not looked at when the run was found again.
     floor: u32,
+    /// It took the place of the frame in which the section below was.
+    replaces: bool,
 }
 
 /// The instruction executed before.
@@ -160,7 +164,8 @@ impl Follower {
             last => match self.trace(program) {
                 Some(trace) => {
                     self.counts.executed += 1;
-                    let view = View { machine, task, maps: Arc::clone(&self.maps), trace, now };
+                    let after = last.map(|last| Place { program: last.program, insn: last.insn });
+                    let view = View { machine, task, maps: Arc::clone(&self.maps), trace, now, after };
                     view.advance(&mut thread.sections, last, &mut self.counts)
                 }
                 None => {
@@ -194,6 +199,7 @@ struct View<'m> {
     maps: Arc<Vec<String>>,
     trace: Arc<Trace>,
     now: Last,
+    after: Option<Place>,
 }
 
 impl View<'_> {
@@ -201,9 +207,12 @@ impl View<'_> {
         let Last { program, insn, depth, .. } = self.now;
         // Functions and programs that have returned.
         while sections.last().is_some_and(|section| section.base > depth) {
-            sections.pop();
+            let ended = sections.pop();
+            if let (Some(true), Some(below)) = (ended.map(|section| section.replaces), sections.last_mut()) {
+                // The frame in which it was left has not returned there.
+                below.items.clear();
+            }
         }
-        let begins = |entries: &[u32]| Section { program, base: depth, items: entries.to_vec(), floor: 0 };
         let calls = last.is_some_and(|last| last.step == Step::Calls && last.depth >= depth);
         let begins_here = !self.trace.starts(insn).is_empty();
         let entries = match (last, sections.last()) {
@@ -227,7 +236,8 @@ impl View<'_> {
             _ => None,
         };
         if let Some(entries) = entries {
-            let mut section = begins(entries);
+            let replaces = calls || last.is_some_and(|last| last.program != program);
+            let mut section = Section { program, base: depth, items: entries.to_vec(), floor: 0, replaces };
             let result = self.keep(&mut section, entries.iter().copied().collect(), entries.is_empty(), counts);
             sections.push(section);
             return result;
@@ -339,7 +349,12 @@ impl View<'_> {
             let lines = before.iter().filter_map(|&index| self.trace.item(index));
             against.extend(lines.take(MAX_NAMED).map(|item| Against { line: item.line, mismatch: None }));
         }
-        Err(Box::new(Violation { at: self.machine.moment(self.task), task: self.task, against }))
+        Err(Box::new(Violation {
+            at: self.machine.moment(self.task),
+            task: self.task,
+            after: self.after,
+            against,
+        }))
     }
 
     /// A run that is lost: is its state inside one that stands for itself?

@@ -10,7 +10,7 @@
 use super::trace::{Frame, State};
 use super::value::{Abstract, Pointer, Range, Slot, Target, Value};
 use crate::btf::Btf;
-use crate::machine::{Life, Machine, RegionId, RegionKind, Running};
+use crate::machine::{Life, Machine, MapFamily, RegionId, RegionKind, Running};
 
 /// A place in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,6 +204,8 @@ impl Concrete<'_> {
             }
             (Target::Context, RegionKind::Context | RegionKind::SyscallContext) => true,
             (Target::Map, RegionKind::Map { map }) | (Target::MapValue, RegionKind::MapValue { map, .. }) => is_map(*map),
+            // Until it is known not to be null, an inner map has the type of the outer one's values (`mark_ptr_not_null_reg`).
+            (Target::MapValue, RegionKind::Map { .. }) => pointer.or_null && self.has_maps_inside(pointer),
             (Target::FlowKeys, RegionKind::FlowKeys) => true,
             (Target::Object, kind) => return self.object_fits(pointer, kind, described.life).map(|()| 0),
             (Target::Memory | Target::Socket | Target::Buffer | Target::Dynptr | Target::MapKey, _) => true,
@@ -214,6 +216,11 @@ impl Concrete<'_> {
 
     fn has_name(&self, map: u32, name: &str) -> bool {
         self.maps.get(map as usize).is_some_and(|known| known == name)
+    }
+
+    fn has_maps_inside(&self, pointer: &Pointer) -> bool {
+        let named = self.maps.iter().zip(self.machine.maps()).filter(|(name, _)| pointer.map.as_deref() == Some(name));
+        named.into_iter().any(|(_, map)| map.family == MapFamily::Maps)
     }
 
     fn object_fits(&self, pointer: &Pointer, kind: &RegionKind, life: Life) -> Answer {
