@@ -240,8 +240,8 @@ impl Check {
 
     fn drive(&self, simulation: Simulation, runs: Range<u64>, outcome: &mut Outcome) -> Result<(), CheckError> {
         let machine = simulation.machine();
-        let traces = machine.programs().iter().map(|program| self.accepted.traces.get(&program.source().name).cloned());
-        let follower = Follower::new(Arc::new(traces.collect()), Arc::new(within::map_names(machine)));
+        let traces = Arc::new(self.accepted.traces.clone());
+        let follower = Follower::new(traces, Arc::new(within::MapName::all(machine.object())));
         let mut driver = Driver::new(Watched::new(simulation, follower), self.max_steps, true);
         for number in runs {
             let mut policy = Mix::new(self.seed, number..number + 1, Vec::new());

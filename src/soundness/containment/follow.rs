@@ -12,13 +12,13 @@
 //! A function that is verified on its own has a trace of its own, from frame 0 on: a [`Section`] begins there, and one ends with it. So has
 //! a program that a tail call begins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::trace::{Entered, Trace};
-use super::within::{Concrete, Mismatch};
+use super::within::{Concrete, MapName, Mismatch};
 use crate::explore::watch::Watch;
 use crate::machine::{Machine, Moment, Place, Step};
 
@@ -109,9 +109,9 @@ struct Thread {
 /// Follows all tasks of a machine.
 #[derive(Clone, Debug)]
 pub struct Follower {
-    /// Traces by program, as loaded; `None` where there is none.
-    traces: Arc<Vec<Option<Arc<Trace>>>>,
-    maps: Arc<Vec<String>>,
+    /// Traces by the programs' names.
+    traces: Arc<BTreeMap<String, Arc<Trace>>>,
+    maps: Arc<Vec<MapName>>,
     threads: FxHashMap<u32, Thread>,
     counts: Counts,
     violation: Option<Box<Violation>>,
@@ -128,7 +128,7 @@ struct Ways {
 impl Follower {
     /// Follows programs by these traces; `maps` are the kernel's names of the maps.
     #[must_use]
-    pub fn new(traces: Arc<Vec<Option<Arc<Trace>>>>, maps: Arc<Vec<String>>) -> Follower {
+    pub fn new(traces: Arc<BTreeMap<String, Arc<Trace>>>, maps: Arc<Vec<MapName>>) -> Follower {
         Follower { traces, maps, threads: FxHashMap::default(), counts: Counts::default(), violation: None }
     }
 
@@ -149,10 +149,6 @@ impl Follower {
         self.violation.take()
     }
 
-    fn trace(&self, program: u32) -> Option<Arc<Trace>> {
-        self.traces.get(program as usize)?.clone()
-    }
-
     fn look(&mut self, machine: &Machine, task: u32) -> Result<(), Box<Violation>> {
         let Some(running) = machine.running(task) else { return Ok(()) };
         let (program, insn, depth) = (running.program_index(), running.insn(), running.depth());
@@ -161,7 +157,7 @@ impl Follower {
         let result = match thread.last.replace(now) {
             // A helper that is not done yet: it waits, or works in pieces.
             Some(last) if (last.program, last.insn, last.depth) == (program, insn, depth) && last.step == Step::Calls => Ok(()),
-            last => match self.trace(program) {
+            last => match self.traces.get(&running.program().source().name).cloned() {
                 Some(trace) => {
                     self.counts.executed += 1;
                     let after = last.map(|last| Place { program: last.program, insn: last.insn });
@@ -170,7 +166,11 @@ impl Follower {
                 }
                 None => {
                     self.counts.without_trace += 1;
-                    thread.sections.retain(|section| section.base < depth);
+                    if thread.sections.last().is_none_or(|section| section.program != program) {
+                        thread.sections.retain(|section| section.base < depth);
+                        let items = Vec::new();
+                        thread.sections.push(Section { program, base: depth, items, floor: 0, replaces: true });
+                    }
                     Ok(())
                 }
             },
@@ -196,7 +196,7 @@ impl Watch for Follower {
 struct View<'m> {
     machine: &'m Machine,
     task: u32,
-    maps: Arc<Vec<String>>,
+    maps: Arc<Vec<MapName>>,
     trace: Arc<Trace>,
     now: Last,
     after: Option<Place>,

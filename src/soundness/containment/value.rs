@@ -153,8 +153,8 @@ pub struct Marks {
     pub untrusted: bool,
     /// `user_`: an address of user space.
     pub user: bool,
-    /// `ringbuf_`
-    pub ring_buffer: bool,
+    /// `trusted_`: it was checked where it came from.
+    pub trusted: bool,
 }
 
 /// A pointer.
@@ -184,8 +184,8 @@ pub struct Pointer {
     pub offset: i64,
     /// The other part.
     pub variable: Range,
-    /// Bytes of a packet that are known to be there.
-    pub available: u64,
+    /// Bytes of a packet that are known to be there; negative if it is known to lie at or behind the end.
+    pub available: i64,
     /// Bytes of memory.
     pub size: u64,
 }
@@ -295,9 +295,9 @@ fn parse_pointer(text: &str) -> Option<Pointer> {
             () if rest.starts_with("rcu_") => (&mut marks.rcu, "rcu_"),
             () if rest.starts_with("untrusted_") => (&mut marks.untrusted, "untrusted_"),
             () if rest.starts_with("user_") => (&mut marks.user, "user_"),
-            () if rest.starts_with("ringbuf_") => (&mut marks.ring_buffer, "ringbuf_"),
+            () if rest.starts_with("trusted_") => (&mut marks.trusted, "trusted_"),
+            () if rest.starts_with("ringbuf_") => (&mut false, "ringbuf_"),
             () if rest.starts_with("rdonly_") => (&mut false, "rdonly_"),
-            () if rest.starts_with("trusted_") => (&mut false, "trusted_"),
             () => break,
         };
         *mark = true;
@@ -373,7 +373,7 @@ fn parse_attribute(attribute: &str, pointer: &mut Pointer, variable: &mut Option
         "map" => pointer.map = Some(value.into()),
         "ks" => pointer.key_size = value.parse().ok()?,
         "off" => pointer.offset = i64::from(number(value)? as i32),
-        "r" => pointer.available = number(value)?,
+        "r" => pointer.available = number(value)? as i64,
         "sz" => pointer.size = number(value)?,
         "vs" | "type" => {}
         _ => parse_bound(attribute, variable.get_or_insert_default())?,
