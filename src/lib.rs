@@ -8,12 +8,13 @@
 //! * [`verifier`]: the abstract half. [`machine`]: the concrete half. They never import each other.
 //! * [`scenario`]: which programs of an object run where, and what must come of it.
 //! * [`explore`]: schedules over the machine: which there are, what goes wrong under them, and one of them again.
+//! * [`soundness`]: holds machine and verifier against each other.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
 //! * [`report`]: what people and tools read. [`cli`]: the command line.
 //!
 //! Start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
-//! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md` and
-//! `docs/machine.md` go through the rooms.
+//! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md`,
+//! `docs/machine.md` and `docs/soundness.md` go through the rooms.
 
 pub mod btf;
 pub mod cli;

@@ -90,7 +90,7 @@ fn folder_is_contained(folder: &str) -> (usize, u64, u64) {
 #[test]
 fn runs_of_our_programs_lie_in_our_states() {
     let (programs, executed, contained) = folder_is_contained("tests/programs/run");
-    assert!(programs >= 70, "only {programs} programs were checked");
+    assert!(programs >= 60, "only {programs} programs were checked");
     assert!(contained * 100 >= executed * 95, "only {contained} of {executed} instructions were checked");
 }
 

@@ -199,12 +199,7 @@ fn check_program(
     Ok(Checked { name: program.name.clone(), is_program: true, outcome })
 }
 
-fn check_scenario(
-    args: &Args,
-    kernel: &Kernel,
-    object: Object,
-    scenario: &Scenario,
-) -> Result<Checked, ContainError> {
+fn check_scenario(args: &Args, kernel: &Kernel, object: Object, scenario: &Scenario) -> Result<Checked, ContainError> {
     let names: BTreeSet<_> = scenario.runs().map(|run| run.program.clone()).collect();
     let programs = chosen(&object, &names.into_iter().collect::<Vec<_>>())?;
     if args.log.is_some() && programs.len() != 1 {

@@ -433,7 +433,9 @@ mod tests {
         assert_eq!(range.holds(3), Ok(()));
         assert_eq!(range.holds(4), Err("umax"));
         assert_eq!(range.holds(1 << 32), Err("umax"));
-        let low = range_of("scalar(smin=0x8000000080000000,umin=umin32=0x80000000,smax32=-1,var_off=(0x80000000; 0xffffffff7fffffff))");
+        let low = range_of(
+            "scalar(smin=0x8000000080000000,umin=umin32=0x80000000,smax32=-1,var_off=(0x80000000; 0xffffffff7fffffff))",
+        );
         assert_eq!(low.holds(0xffff_ffff), Ok(()));
         assert_eq!(low.holds(0x1_0000_0000), Err("umin32"));
     }
@@ -474,7 +476,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused() {
-        for text in ["", "scalar(", "scalar(weird=3)", "ptr_", "map_value", "fp", "scalar(id=)", "var_off=(", "pkt(r=)"] {
+        for text in ["", "scalar(", "scalar(weird=3)", "ptr_", "map_value", "fp", "scalar(id=)", "var_off=(", "pkt(r=)"]
+        {
             assert!(Value::parse(text).is_none(), "{text}");
         }
     }

@@ -130,7 +130,8 @@ impl Concrete<'_> {
                 self.running.saved_register(depth, register)
             };
             let spot = Spot::Register { frame: number, number: register };
-            self.value_is_in(value, concrete, number, tied).map_err(|why| mismatch(spot, concrete, &value.text, why))?;
+            self.value_is_in(value, concrete, number, tied)
+                .map_err(|why| mismatch(spot, concrete, &value.text, why))?;
             asked += 1;
         }
         if frame.stack.is_empty() {
@@ -172,6 +173,10 @@ impl Concrete<'_> {
             Abstract::Handle(_) => Ok(()),
             Abstract::Number { id, delta, range } => {
                 let concrete = concrete.ok_or("nothing was put there")?;
+                if self.is_symbol(concrete) {
+                    // Where a kernel has its symbols, another one and the machine have them not.
+                    return Ok(());
+                }
                 range.holds(concrete)?;
                 let shared = concrete.wrapping_sub(*delta as u64);
                 tie(&mut tied.numbers, *id, shared).map_err(|()| "numbers of one id differ")
@@ -196,7 +201,9 @@ impl Concrete<'_> {
         }
         match pointer.target {
             Target::Function => return if concrete == 0 { Err("no function") } else { Ok(()) },
-            Target::Packet | Target::PacketMeta | Target::PacketEnd => return self.packet_is_in(pointer, concrete, tied),
+            Target::Packet | Target::PacketMeta | Target::PacketEnd => {
+                return self.packet_is_in(pointer, concrete, tied);
+            }
             Target::Context if concrete == 0 => return self.context_may_be_null(),
             _ => {}
         }
@@ -225,6 +232,12 @@ impl Concrete<'_> {
         in_range(&pointer.variable, distance)
     }
 
+    /// Is it the address of a variable or function of the kernel?
+    fn is_symbol(&self, value: u64) -> bool {
+        let region = self.machine.memory().near(value).map(|(region, _)| &self.machine.memory().region(region).kind);
+        matches!(region, Some(RegionKind::KernelVariable { .. }))
+    }
+
     /// Does an address lie in an object that a program allocated?
     fn is_local(&self, address: u64) -> bool {
         let region = self.machine.memory().near(address).map(|(region, _)| &self.machine.memory().region(region).kind);
@@ -241,10 +254,16 @@ impl Concrete<'_> {
             (Target::Stack, _) => {
                 let depth = self.base + pointer.frame.unwrap_or(frame) as usize;
                 let own = self.running.stack(depth) == Some(region);
-                return if own { Ok(self.machine.memory().len(region).into()) } else { Err("another frame's stack, or none") };
+                return if own {
+                    Ok(self.machine.memory().len(region).into())
+                } else {
+                    Err("another frame's stack, or none")
+                };
             }
             (Target::Context, RegionKind::Context | RegionKind::SyscallContext) => true,
-            (Target::Map, RegionKind::Map { map }) | (Target::MapValue, RegionKind::MapValue { map, .. }) => is_map(*map),
+            (Target::Map, RegionKind::Map { map }) | (Target::MapValue, RegionKind::MapValue { map, .. }) => {
+                is_map(*map)
+            }
             // Until it is known not to be null, an inner map has the type of the outer one's values (`mark_ptr_not_null_reg`).
             (Target::MapValue, RegionKind::Map { .. }) => pointer.or_null && self.has_maps_inside(pointer),
             (Target::FlowKeys, RegionKind::FlowKeys) => true,
@@ -349,7 +368,12 @@ impl Concrete<'_> {
             Some(&region) => {
                 let text = state.references.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
                 let concrete = Some(self.machine.memory().base(region));
-                Err(mismatch(Spot::References, concrete, &format!("refs={text}"), "a reference is held that is not counted"))
+                Err(mismatch(
+                    Spot::References,
+                    concrete,
+                    &format!("refs={text}"),
+                    "a reference is held that is not counted",
+                ))
             }
         }
     }
