@@ -8,7 +8,7 @@
 //! * [`verifier`]: the abstract half. [`machine`]: the concrete half. They never import each other.
 //! * [`scenario`]: which programs of an object run where, and what must come of it.
 //! * [`explore`]: schedules over the machine: which there are, what goes wrong under them, and one of them again.
-//! * [`soundness`]: holds machine and verifier against each other.
+//! * [`soundness`]: generated programs, and the machine held against the verifier.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
 //! * [`report`]: what people and tools read. [`cli`]: the command line.
 //!
@@ -28,3 +28,6 @@ pub mod report;
 pub mod scenario;
 pub mod soundness;
 pub mod verifier;
+
+#[cfg(feature = "proptest")]
+pub use soundness::strategies;

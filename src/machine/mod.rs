@@ -14,6 +14,7 @@ mod arena;
 mod callbacks;
 mod code;
 mod context;
+mod copy;
 mod event;
 mod execute;
 mod fault;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::code::LoadedProgram;
 use super::context::Context;
+use super::copy::Copy;
 use super::fault::{FaultKind, Trap};
 use super::fingerprint::wide;
 use super::memory::{Contents, Memory};
@@ -68,6 +69,8 @@ pub(super) struct Execution {
     pub tail_calls: u32,
     /// Cgroup storage of this run: map, and region of the (first CPU's) value.
     pub storage: Vec<(u32, RegionId)>,
+    /// What is left of the call that it is in the middle of.
+    pub copy: Option<Box<Copy>>,
 }
 
 /// What runs programs, one at a time, and stays on its CPU.
@@ -107,6 +110,7 @@ impl Execution {
             lock: None,
             tail_calls: 0,
             storage: Vec::new(),
+            copy: None,
         }
     }
 
@@ -124,7 +128,8 @@ impl Execution {
         });
         let frames: Vec<_> = frames.collect();
         let sections = (self.rcu_sections, self.preempt_sections, self.lock.is_some(), self.tail_calls);
-        wide(&(self.program.index, self.registers, self.known, self.pc, frames, sections))
+        let copy = self.copy.as_ref().map(|copy| copy.digest());
+        wide(&(self.program.index, self.registers, self.known, self.pc, frames, sections, copy))
     }
 
     /// Where it is.

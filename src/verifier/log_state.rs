@@ -8,6 +8,7 @@ use super::rule::Rule;
 use super::state::{ByteKind, Frame, FrameKind, Live, SLOT_BYTES, StackSlot, State};
 use super::value::{MapRef, TypeRef, Value};
 use crate::isa::{CallName, RawInsn, disassemble};
+use crate::kernel::Permission;
 
 impl Verifier<'_> {
     /// Writes a line of a message that has more than one, all but the last; it stands before the reason.
@@ -38,7 +39,7 @@ impl Verifier<'_> {
         if self.log.detailed() && *print_state {
             let from = self.previous.map_or(-1, |insn| insn as i64);
             let state = self.state_text(&self.state, self.state.current(), true);
-            self.log.line(&format!("\nfrom {from} to {}:{state}", self.insn));
+            self.log.line(&format!("\nfrom {from} to {}{}:{state}", self.insn, self.ahead_of_time()));
             *print_state = false;
         }
         if self.options.whole_states {
@@ -49,6 +50,10 @@ impl Verifier<'_> {
         self.log_source_line();
         let text = format!("{}: {}", self.insn, self.disassembly(self.insn));
         self.log.insn(&text);
+    }
+
+    fn ahead_of_time(&self) -> &'static str {
+        if self.state.speculative { " (speculative execution)" } else { "" }
     }
 
     /// All frames, each with its number, on one line.
@@ -101,7 +106,7 @@ impl Verifier<'_> {
         }
         let insn = self.insn;
         let line = if print_state {
-            format!("\nfrom {} to {insn}: safe", self.previous.map_or(-1, |insn| insn as i64))
+            format!("\nfrom {} to {insn}{}: safe", self.previous.map_or(-1, |insn| insn as i64), self.ahead_of_time())
         } else {
             format!("{insn}: safe")
         };
@@ -254,6 +259,10 @@ fn kind_character(kind: ByteKind) -> char {
 }
 
 impl Names for Verifier<'_> {
+    fn every_number_counts(&self) -> bool {
+        !self.may(Permission::ImpreciseNumbers)
+    }
+
     fn type_name(&self, ty: TypeRef) -> &str {
         self.type_of(ty).name()
     }

@@ -103,6 +103,7 @@ impl Simulation {
         try_starts(&machine, &scripts, &last, scenario)?;
         // What is left of the programs that ran first is nobody's; memory that they freed can be used again.
         machine.end_grace_period();
+        machine.copy_by_pieces();
         if scenario.memory == MemoryModel::Tso {
             machine.use_store_buffers();
         }
