@@ -391,14 +391,14 @@ impl Slot {
             zero.iter_mut().zip(prefix.bytes()).for_each(|(zero, byte)| *zero = byte == b'0');
             zero
         };
-        if text.len() == 8 && text.as_bytes().iter().all(|byte| is_kind(byte)) {
+        if text.len() == 8 && text.as_bytes().iter().all(is_kind) {
             return Some(Slot { text: text.into(), zero: zeros(text), spilled: None });
         }
         // A spill of 1, 2 or 4 bytes has kinds of the bytes above it in front.
         for size in [8, 4, 2, 1] {
             let Some((above, value)) = text.split_at_checked(8 - size) else { continue };
             let padded = value.len() > 1 && value.starts_with('0') && !value.starts_with("0x");
-            if padded || !above.as_bytes().iter().all(|byte| is_kind(byte)) {
+            if padded || !above.as_bytes().iter().all(is_kind) {
                 continue;
             }
             if let Some(spilled) = Value::parse(value) {
