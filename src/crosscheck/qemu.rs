@@ -101,7 +101,7 @@ impl Qemu {
             // An oops ends the machine: what a damaged kernel says afterwards is no verdict.
             .arg("-append")
             .arg(format!(
-                "console=ttyS0 quiet panic=-1 oops=panic {} mitigations=off",
+                "console=ttyS0 quiet panic=-1 oops=panic {} mitigations=off preempt=full",
                 if random_addresses { "kaslr" } else { "nokaslr" }
             ));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
