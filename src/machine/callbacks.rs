@@ -306,6 +306,12 @@ impl Machine {
         Ok(region)
     }
 
+    /// Would returning from the innermost function end a callback?
+    pub(super) fn ends_callback(&self, task: u32) -> bool {
+        let execution = self.tasks.get(task as usize).and_then(|task| task.execution.as_ref());
+        execution.is_some_and(|execution| execution.frames.len() <= 1) && self.world.callbacks.run_by(task).is_some()
+    }
+
     /// Notes that the callback which a task ran has ended, if it ran one.
     pub(super) fn finish_callback(&mut self, task: u32) {
         if let Some(ended) = self.world.callbacks.run_by(task) {

@@ -219,8 +219,8 @@ impl Machine {
         }
         match self.next_model(task).map(|model| &model.scheduling) {
             Some(Scheduling::Waits(_)) if self.is_blocked(task) => 0,
-            Some(Scheduling::Waits(_) | Scheduling::Allocates { .. }) => self.branches(task),
-            _ => 1,
+            Some(Scheduling::Local) | None => 1,
+            Some(_) => self.branches(task),
         }
     }
 

@@ -38,7 +38,7 @@ static __always_inline int hand_over(void *map)
 /* Time for the others, of which a schedule knows nothing: it touches only what no one else sees. */
 static __always_inline void wait_a_little(void)
 {
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 5000; i++)
 		asm volatile("" : "+r"(i));
 }
 

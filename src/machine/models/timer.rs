@@ -6,6 +6,7 @@ use crate::machine::event::AccessKind;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 use crate::machine::ownership::Field;
+use crate::machine::stepper::Machine;
 
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
@@ -13,7 +14,7 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_timer_init", 3, init_timer),
     helper("bpf_timer_set_callback", 2, set_callback),
     helper("bpf_timer_start", 3, start_timer),
-    helper("bpf_timer_cancel", 1, cancel_timer),
+    helper("bpf_timer_cancel", 1, cancel_timer).in_ways(cancel_ways),
     kfunc("bpf_wq_init", 3, init_work),
     kfunc("bpf_wq_set_callback_impl", 3, set_work_callback),
     kfunc("bpf_wq_start", 2, start_work),
@@ -101,17 +102,29 @@ fn start_work(call: &mut Call<'_>) -> Modelled {
     if call.arg32(1) == 0 { start(call, 0) } else { number(errno::EINVAL) }
 }
 
+/// A timer that is due may come between the moment from which it calls nothing and that in which it is taken out of the queue.
+fn cancel_ways(machine: &Machine, task: u32, args: &[u64; 5]) -> u16 {
+    let timer =
+        machine.memory.at(args[0]).and_then(|spot| machine.world.callbacks.all.get(&(spot.region, spot.offset)));
+    let comes = |pending: Pending| pending.cpu != machine.cpu_of(task) || machine.takes_soft_interrupts(task);
+    1 + u16::from(machine.by_pieces && timer.and_then(|timer| timer.pending).is_some_and(comes))
+}
+
 /// Not in the timer's own callback, and not in one that another timer's callback waits for, which could be for ever. Else nothing more is
 /// started from here on, and a callback that runs on another CPU is waited for.
 fn cancel_timer(call: &mut Call<'_>) -> Modelled {
     let field = place(call)?;
     let own = call.machine.world.callbacks.run_by(call.task).filter(|own| own.kind == CallbackKind::Timer);
+    let comes_first = call.machine.branch == 1;
     let Some(timer) = at(call, field) else { return number(errno::EINVAL) };
     if own.is_some_and(|own| own.attached && own.field == field || own.awaited > 0) {
         return number(errno::EDEADLK);
     }
     timer.program = None;
     timer.function = 0;
+    if comes_first {
+        timer.pending = None;
+    }
     let running = timer.running;
     let run = running.and_then(|task| call.machine.world.callbacks.await_run(task, own.is_some()));
     let mut copy = Copy::returning(0);
