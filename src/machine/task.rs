@@ -88,6 +88,14 @@ pub(super) struct Task {
 const CALLEE_SAVED: u16 = 0b111_1100_0000;
 const ARGUMENTS: u16 = 0b11_1110;
 
+impl Frame {
+    /// A register that the calling frame finds again, `r6` to `r10`, if there is something in it.
+    pub fn saved_register(&self, number: usize) -> Option<u64> {
+        let saved = number.checked_sub(6).and_then(|index| self.saved.get(index)).copied();
+        saved.filter(|_| number == 10 || self.saved_known & (1 << number) != 0)
+    }
+}
+
 impl Execution {
     /// A program at its first instruction, whose entry frame is not open yet.
     pub fn new(program: Arc<LoadedProgram>) -> Execution {
