@@ -46,7 +46,7 @@ impl Accelerator {
     fn arguments(self) -> [&'static str; 4] {
         match self {
             Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"],
+            Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off,fsrm=off"],
         }
     }
 }
