@@ -184,19 +184,12 @@ fn check_program(
     let mut accepted = accepted(args, kernel, object, &[program])?;
     let outcome: Result<Outcome, _> = match accepted.skipped.remove(&program.name) {
         Some(skipped) => Err(skipped),
-        None => {
-            Ok(check(args, kernel, Arc::clone(object), accepted).program(program, args.cpus, runs(args))?)
-        }
+        None => Ok(check(args, kernel, Arc::clone(object), accepted).program(program, args.cpus, runs(args))?),
     };
     Ok(Checked { name: program.name.clone(), is_program: true, outcome })
 }
 
-fn check_scenario(
-    args: &Args,
-    kernel: &Kernel,
-    object: Object,
-    scenario: &Scenario,
-) -> Result<Checked, ContainError> {
+fn check_scenario(args: &Args, kernel: &Kernel, object: Object, scenario: &Scenario) -> Result<Checked, ContainError> {
     let names: BTreeSet<_> = scenario.runs().map(|run| run.program.clone()).collect();
     let programs = chosen(&object, &names.into_iter().collect::<Vec<_>>())?;
     if args.log.is_some() && programs.len() != 1 {

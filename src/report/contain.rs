@@ -106,7 +106,12 @@ impl Checked {
 
     fn again(&self, reported: &Reported, path: &Path) -> String {
         let program = if self.is_program { format!(" --prog {}", self.name) } else { String::new() };
-        format!("kptrsim contain {}{program} --seed {} --only {}", path.display(), reported.run.seed, reported.run.number)
+        format!(
+            "kptrsim contain {}{program} --seed {} --only {}",
+            path.display(),
+            reported.run.seed,
+            reported.run.number
+        )
     }
 
     /// The same as one JSON object.
@@ -153,7 +158,9 @@ fn skipped_text(skipped: &Skipped) -> String {
     match skipped {
         Skipped::Rejected(why) => format!("it is rejected: {why}"),
         Skipped::Unsupported(what) => format!("its verification is unsupported: {what}"),
-        Skipped::TooLong(count) => format!("its verification processes {count} instructions, too many for a log to be kept"),
+        Skipped::TooLong(count) => {
+            format!("its verification processes {count} instructions, too many for a log to be kept")
+        }
     }
 }
 
@@ -175,7 +182,13 @@ fn against_text(words: &Words<'_>, machine: &Machine, against: &Against) -> Stri
         return format!("log line {}: the path does not come here", against.line);
     };
     let concrete = mismatch.concrete.map_or("nothing".to_owned(), |value| number_text(words, machine, value));
-    format!("log line {}: {} is {concrete}, not {}: {}", against.line, mismatch.place(), mismatch.expected, mismatch.why)
+    format!(
+        "log line {}: {} is {concrete}, not {}: {}",
+        against.line,
+        mismatch.place(),
+        mismatch.expected,
+        mismatch.why
+    )
 }
 
 fn number_text(words: &Words<'_>, machine: &Machine, value: u64) -> String {

@@ -108,12 +108,7 @@ impl Simulation {
     }
 
     /// One step of a callback actor.
-    pub(super) fn callback_step<W: Watch>(
-        &mut self,
-        index: usize,
-        branch: u16,
-        watch: &mut W,
-    ) -> Result<(), Finding> {
+    pub(super) fn callback_step<W: Watch>(&mut self, index: usize, branch: u16, watch: &mut W) -> Result<(), Finding> {
         let Some(one) = self.callbacks.get(index).copied() else { return Ok(()) };
         let mut ended = None;
         if let Some(task) = one.running {

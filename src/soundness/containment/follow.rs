@@ -156,7 +156,11 @@ impl Follower {
         let now = Last { program, insn, depth, step: running.step() };
         let result = match thread.last.replace(now) {
             // A helper that is not done yet: it waits, or works in pieces.
-            Some(last) if (last.program, last.insn, last.depth) == (program, insn, depth) && last.step == Step::Calls => Ok(()),
+            Some(last)
+                if (last.program, last.insn, last.depth) == (program, insn, depth) && last.step == Step::Calls =>
+            {
+                Ok(())
+            }
             last => match self.trace(program) {
                 Some(trace) => {
                     self.counts.executed += 1;
@@ -197,7 +201,12 @@ struct View<'m> {
 }
 
 impl View<'_> {
-    fn advance(&self, sections: &mut Vec<Section>, last: Option<Last>, counts: &mut Counts) -> Result<(), Box<Violation>> {
+    fn advance(
+        &self,
+        sections: &mut Vec<Section>,
+        last: Option<Last>,
+        counts: &mut Counts,
+    ) -> Result<(), Box<Violation>> {
         let Last { program, insn, depth, .. } = self.now;
         // Functions and programs that have returned.
         while sections.last().is_some_and(|section| section.base > depth) {

@@ -31,7 +31,10 @@ pub const TOLERATED: [Tolerated; 5] = [
         kind: "call-depth",
         reason: "tail calls out of functions nest frames that are checked for each program alone (MAX_TAIL_CALL_CNT bounds them)",
     },
-    Tolerated { kind: "broken-condition", reason: "what a scenario's author expects of a program is not known to the verifier" },
+    Tolerated {
+        kind: "broken-condition",
+        reason: "what a scenario's author expects of a program is not known to the verifier",
+    },
 ];
 
 /// Does the kernel's verifier let this happen? Findings that decide nothing (no model, a limit) are none of its promises either.
@@ -54,7 +57,8 @@ mod tests {
 
     #[test]
     fn harm_is_never_tolerated() {
-        let harm = [FaultKind::Null, FaultKind::OutOfBounds, FaultKind::UseAfterFree, FaultKind::UninitialisedRegister(0)];
+        let harm =
+            [FaultKind::Null, FaultKind::OutOfBounds, FaultKind::UseAfterFree, FaultKind::UninitialisedRegister(0)];
         assert!(harm.iter().all(|kind| TOLERATED.iter().all(|one| one.kind != kind.name())));
     }
 }

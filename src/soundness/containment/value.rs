@@ -391,14 +391,14 @@ impl Slot {
             zero.iter_mut().zip(prefix.bytes()).for_each(|(zero, byte)| *zero = byte == b'0');
             zero
         };
-        if text.len() == 8 && text.as_bytes().iter().all(|byte| is_kind(byte)) {
+        if text.len() == 8 && text.as_bytes().iter().all(is_kind) {
             return Some(Slot { text: text.into(), zero: zeros(text), spilled: None });
         }
         // A spill of 1, 2 or 4 bytes has kinds of the bytes above it in front.
         for size in [8, 4, 2, 1] {
             let Some((above, value)) = text.split_at_checked(8 - size) else { continue };
             let padded = value.len() > 1 && value.starts_with('0') && !value.starts_with("0x");
-            if padded || !above.as_bytes().iter().all(|byte| is_kind(byte)) {
+            if padded || !above.as_bytes().iter().all(is_kind) {
                 continue;
             }
             if let Some(spilled) = Value::parse(value) {
@@ -433,7 +433,9 @@ mod tests {
         assert_eq!(range.holds(3), Ok(()));
         assert_eq!(range.holds(4), Err("umax"));
         assert_eq!(range.holds(1 << 32), Err("umax"));
-        let low = range_of("scalar(smin=0x8000000080000000,umin=umin32=0x80000000,smax32=-1,var_off=(0x80000000; 0xffffffff7fffffff))");
+        let low = range_of(
+            "scalar(smin=0x8000000080000000,umin=umin32=0x80000000,smax32=-1,var_off=(0x80000000; 0xffffffff7fffffff))",
+        );
         assert_eq!(low.holds(0xffff_ffff), Ok(()));
         assert_eq!(low.holds(0x1_0000_0000), Err("umin32"));
     }
@@ -474,7 +476,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused() {
-        for text in ["", "scalar(", "scalar(weird=3)", "ptr_", "map_value", "fp", "scalar(id=)", "var_off=(", "pkt(r=)"] {
+        for text in ["", "scalar(", "scalar(weird=3)", "ptr_", "map_value", "fp", "scalar(id=)", "var_off=(", "pkt(r=)"]
+        {
             assert!(Value::parse(text).is_none(), "{text}");
         }
     }

@@ -100,7 +100,8 @@ impl Concrete<'_> {
                 self.running.saved_register(depth, register)
             };
             let spot = Spot::Register { frame: number, number: register };
-            self.value_is_in(value, concrete, number, tied).map_err(|why| mismatch(spot, concrete, &value.text, why))?;
+            self.value_is_in(value, concrete, number, tied)
+                .map_err(|why| mismatch(spot, concrete, &value.text, why))?;
             asked += 1;
         }
         if frame.stack.is_empty() {
@@ -166,7 +167,9 @@ impl Concrete<'_> {
         }
         match pointer.target {
             Target::Function => return if concrete == 0 { Err("no function") } else { Ok(()) },
-            Target::Packet | Target::PacketMeta | Target::PacketEnd => return self.packet_is_in(pointer, concrete, tied),
+            Target::Packet | Target::PacketMeta | Target::PacketEnd => {
+                return self.packet_is_in(pointer, concrete, tied);
+            }
             Target::Context if concrete == 0 => return self.context_may_be_null(),
             _ => {}
         }
@@ -200,10 +203,16 @@ impl Concrete<'_> {
             (Target::Stack, _) => {
                 let depth = self.base + pointer.frame.unwrap_or(frame) as usize;
                 let own = self.running.stack(depth) == Some(region);
-                return if own { Ok(self.machine.memory().len(region).into()) } else { Err("another frame's stack, or none") };
+                return if own {
+                    Ok(self.machine.memory().len(region).into())
+                } else {
+                    Err("another frame's stack, or none")
+                };
             }
             (Target::Context, RegionKind::Context | RegionKind::SyscallContext) => true,
-            (Target::Map, RegionKind::Map { map }) | (Target::MapValue, RegionKind::MapValue { map, .. }) => is_map(*map),
+            (Target::Map, RegionKind::Map { map }) | (Target::MapValue, RegionKind::MapValue { map, .. }) => {
+                is_map(*map)
+            }
             (Target::FlowKeys, RegionKind::FlowKeys) => true,
             (Target::Object, kind) => return self.object_fits(pointer, kind, described.life).map(|()| 0),
             (Target::Memory | Target::Socket | Target::Buffer | Target::Dynptr | Target::MapKey, _) => true,
@@ -301,7 +310,12 @@ impl Concrete<'_> {
             Some(&region) => {
                 let text = state.references.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
                 let concrete = Some(self.machine.memory().base(region));
-                Err(mismatch(Spot::References, concrete, &format!("refs={text}"), "a reference is held that is not counted"))
+                Err(mismatch(
+                    Spot::References,
+                    concrete,
+                    &format!("refs={text}"),
+                    "a reference is held that is not counted",
+                ))
             }
         }
     }
