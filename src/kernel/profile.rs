@@ -131,7 +131,7 @@ impl Profile {
     /// The highest helper number.
     #[must_use]
     pub fn last_helper(&self) -> u32 {
-        self.tables().helpers().last().map_or(0, |helper| helper.id)
+        self.tables().last_helper()
     }
 
     /// Facts about a program that decide what it may call; as root, with all capabilities.
@@ -215,7 +215,7 @@ impl Profile {
     }
 
     fn program_entry(&self, program: ProgramType) -> Option<&super::availability::ProgramEntry> {
-        self.tables().availability().programs.iter().find(|entry| entry.program == program)
+        self.tables().availability().programs.get(program.name())
     }
 
     /// May programs of that type (by number) store to some kernel structs (`btf_struct_access`)?
