@@ -68,6 +68,8 @@ pub struct Machine {
     /// How the next step goes where it can go in several ways.
     pub(super) branch: u16,
     pub(super) store_buffers: StoreBuffers,
+    /// Does a copy that other CPUs can watch take a step for each word?
+    pub(super) by_pieces: bool,
     /// Offsets of kptrs in the object's types, once an explorer asks.
     pub(super) kptrs: Arc<FxHashMap<TypeId, Vec<u32>>>,
 }
@@ -102,6 +104,7 @@ impl Machine {
             unwritten: Vec::new(),
             branch: 0,
             store_buffers: StoreBuffers::default(),
+            by_pieces: false,
             kptrs: Arc::default(),
             object: Arc::clone(&object),
             options: Arc::new(options),
@@ -268,6 +271,9 @@ impl Machine {
             return Err(Box::new(self.fail(task, Trap::Limit(limit))));
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
+        if let Some(outcome) = self.continue_copy(task) {
+            return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+        }
         if M::REPORTS && !self.store_buffers.is_empty() {
             self.steps += 1;
             if let Some(outcome) = self.step_buffered(task) {
@@ -350,7 +356,7 @@ impl Machine {
     }
 
     /// Carries out what a model answered.
-    fn answer(&mut self, task: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
+    pub(super) fn answer(&mut self, task: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
         let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         match answer {
@@ -363,6 +369,7 @@ impl Machine {
                 execution.pc += 1;
             }
             Answer::Blocked => return Ok(Outcome::Blocked),
+            Answer::Copies(copy) => execution.copy = Some(copy),
             Answer::TailCall { place, context } => {
                 if !self.tail_call(task, place, context)? {
                     return self.answer(task, Answer::Nothing);

@@ -58,6 +58,7 @@ pub mod prune;
 pub mod references;
 pub mod rule;
 pub mod socket;
+pub mod speculation;
 pub mod stack;
 pub mod stack_depth;
 pub mod state;
@@ -68,6 +69,7 @@ pub mod subprogram;
 pub mod symbol_address;
 pub mod timer;
 pub mod type_name;
+pub mod unprivileged;
 pub mod value;
 mod verdict;
 
