@@ -18,7 +18,7 @@ use crate::object::{Object, Program};
 use crate::report::contain::{Checked, Judged};
 use crate::scenario::Scenario;
 use crate::scenario::file::is_scenario;
-use crate::soundness::containment::{Accepted, Check, CheckError, Outcome, TraceError};
+use crate::soundness::containment::{Accepted, Check, CheckError, TraceError};
 
 /// Run accepted programs, and check that the verifier had reckoned with every state that they come to.
 ///
@@ -64,6 +64,9 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
+
+/// `BPF_MAP_TYPE_PROG_ARRAY`.
+const PROGRAM_ARRAY: u32 = 3;
 
 /// Why nothing can be checked.
 #[derive(Debug, Error)]
@@ -120,8 +123,12 @@ pub fn run(args: &Args) -> Result<ExitCode, ContainError> {
             return Err(ContainError::WhichProgram);
         }
         let bar = progress(programs.len());
+        // A tail call may begin any program.
+        let calls_any = object.maps.iter().any(|map| map.definition.map_type == PROGRAM_ARRAY);
+        let traced = if calls_any && args.log.is_none() { object.programs.iter().collect() } else { programs.clone() };
+        let accepted = accepted(args, &kernel, &object, &traced)?;
         for program in programs {
-            let checked = check_program(args, &kernel, &object, program)?;
+            let checked = check_program(args, &kernel, &object, &accepted, program)?;
             bar.suspend(|| show(checked))?;
             bar.inc(1);
         }
@@ -179,12 +186,15 @@ fn check_program(
     args: &Args,
     kernel: &Kernel,
     object: &Arc<Object>,
+    accepted: &Accepted,
     program: &Program,
 ) -> Result<Checked, ContainError> {
-    let mut accepted = accepted(args, kernel, object, &[program])?;
-    let outcome: Result<Outcome, _> = match accepted.skipped.remove(&program.name) {
-        Some(skipped) => Err(skipped),
-        None => Ok(check(args, kernel, Arc::clone(object), accepted).program(program, args.cpus, runs(args))?),
+    let outcome = match accepted.skipped.get(&program.name) {
+        Some(skipped) => Err(skipped.clone()),
+        None => {
+            let check = check(args, kernel, Arc::clone(object), accepted.clone());
+            Ok(check.program(program, args.cpus, runs(args))?)
+        }
     };
     Ok(Checked { name: program.name.clone(), is_program: true, outcome })
 }

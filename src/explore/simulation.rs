@@ -435,12 +435,11 @@ impl System for Simulation {
 
     fn ending(&mut self) -> Ending<Finding> {
         let mut findings: Vec<Finding> = self.failed.clone().into_iter().collect();
-        let waiting: Vec<_> = (0..self.tasks()).filter(|&task| !self.is_done(task)).collect();
+        let tasks = (0..self.tasks()).filter(|&task| !self.is_done(task)).map(|task| self.on_machine(task));
+        let waiting: Vec<u32> = tasks.chain(self.callbacks.iter().filter_map(|one| one.running)).collect();
         let mut outcome = None;
         if findings.is_empty() && !waiting.is_empty() {
-            findings.push(Finding::Deadlock(
-                waiting.iter().map(|&task| self.machine.moment(self.on_machine(task))).collect(),
-            ));
+            findings.push(Finding::Deadlock(waiting.iter().map(|&task| self.machine.moment(task)).collect()));
         }
         if findings.is_empty() {
             if self.start.leaks {

@@ -6,6 +6,7 @@
 //! Words are those of x86's `memcpy` without fast string instructions: eight bytes each, four loaded before they are stored, and a value of
 //! 32 bytes or more from its end if its address and the source's are so (its low byte is the greater). Start at [`Call::copy`].
 
+use super::callbacks::{CallbackKind, FIELD_SIZE};
 use super::code::Code;
 use super::event::{Access, AccessKind, Event, Outcome, places};
 use super::fault::Trap;
@@ -33,7 +34,7 @@ enum Part {
     Store { to: u64, at: u32, size: u32 },
     /// Writes all bytes to memory that nobody else sees.
     Deliver { to: u64 },
-    /// Gives back what the fields of a map's value held (`bpf_obj_free_fields`).
+    /// Gives back what the fields of a map's value hold (`bpf_obj_free_fields`).
     DropContents(RegionId),
     /// Puts the bytes into an element, a trie's if none is given, and that into the map.
     Insert { map: u32, key: Box<[u8]>, element: Option<RegionId> },
@@ -41,6 +42,12 @@ enum Part {
     Link { map: u32, key: Box<[u8]>, element: RegionId },
     /// Gives a lock back.
     Unlock(Field),
+    /// Waits for the end of a timer's callback, by the number of its run.
+    Await { run: u64, timer: Field },
+    /// Takes a timer out of the queue; that it was there is the result.
+    Dequeue(Field),
+    /// Makes an element that was deleted free for another key.
+    Free { map: u32, element: RegionId },
 }
 
 /// A call that is not done yet: its copy's parts.
@@ -123,13 +130,36 @@ impl Copy {
         self.then(Part::Unlock(lock));
     }
 
+    /// Waits for the end of a timer's callback.
+    pub fn then_await(&mut self, run: u64, timer: Field) {
+        self.then(Part::Await { run, timer });
+    }
+
+    /// Takes a timer out of the queue and returns 1 if it was there.
+    pub fn then_dequeue(&mut self, timer: Field) {
+        self.then(Part::Dequeue(timer));
+    }
+
+    /// Makes an element that was deleted free for another key.
+    pub fn then_free(&mut self, map: u32, element: RegionId) {
+        self.then(Part::Free { map, element });
+    }
+
+    /// The run of a timer's callback that the next step waits for.
+    pub fn awaits(&self) -> Option<(u64, Field)> {
+        match self.next() {
+            Some(&Part::Await { run, timer }) => Some((run, timer)),
+            _ => None,
+        }
+    }
+
     fn next(&self) -> Option<&Part> {
         self.rest.last()
     }
 
     /// Does the next step touch the same, whatever others do before it?
     pub fn is_fixed(&self) -> bool {
-        !matches!(self.next(), Some(Part::DropContents(_) | Part::Insert { .. } | Part::Link { .. }))
+        matches!(self.next(), Some(Part::Load { .. } | Part::Store { .. } | Part::Deliver { .. } | Part::Unlock(_)))
     }
 
     /// Must the CPU's earlier stores be visible before the next step?
@@ -229,33 +259,52 @@ impl Call<'_> {
 
     /// Begins a copy as what the call does: all of it if it goes by one piece, else its first.
     pub fn begin(&mut self, mut copy: Copy) -> Modelled {
-        copy.rest.retain(|part| !matches!(part, Part::Load { size: 0, .. } | Part::Store { size: 0, .. }));
         copy.rest.reverse();
         self.go_on(copy)
     }
 
     /// The next step of a copy.
     fn go_on(&mut self, mut copy: Copy) -> Modelled {
-        while let Some(part) = copy.rest.pop() {
-            self.perform(part, &mut copy.bytes)?;
-            if self.ends_step(&copy) {
-                return Ok(Answer::Copies(Box::new(copy)));
+        let mut begins = true;
+        loop {
+            let waits = copy.awaits().is_some_and(|(run, _)| self.machine.world.callbacks.is_under_way(run));
+            if waits || (!begins && self.ends_step(&copy)) {
+                break;
+            }
+            let Some(part) = copy.rest.pop() else { break };
+            self.perform(part, &mut copy)?;
+            begins = false;
+            // What holds a lock holds it until they have ended.
+            for (run, timer) in self.deleted_timers() {
+                copy.rest.push(Part::Await { run, timer });
             }
         }
-        Ok(Answer::Value(copy.result))
+        Ok(if copy.rest.is_empty() { Answer::Value(copy.result) } else { Answer::Copies(Box::new(copy)) })
+    }
+
+    /// The runs that have to be awaited because their timers were deleted here: none in a timer's callback, which leaves it to others.
+    pub fn deleted_timers(&mut self) -> Vec<(u64, Field)> {
+        if self.machine.world.callbacks.all.is_empty() && !self.machine.by_pieces {
+            return Vec::new();
+        }
+        let in_timer =
+            self.machine.world.callbacks.run_by(self.task).is_some_and(|own| own.kind == CallbackKind::Timer);
+        let deleted = self.machine.world.callbacks.take_deleted();
+        if in_timer { Vec::new() } else { deleted }
     }
 
     /// Is what comes next a step of its own? What nobody else can look into belongs to the step before it.
     fn ends_step(&self, copy: &Copy) -> bool {
         match copy.next() {
-            Some(Part::Deliver { .. }) | None => false,
+            Some(Part::Deliver { .. } | Part::Dequeue(_) | Part::Free { .. } | Part::Await { .. }) | None => false,
             // What the lock protects must be visible before it is given back.
             Some(Part::Unlock(_)) => self.machine.has_store_buffers(),
             Some(_) => self.machine.by_pieces,
         }
     }
 
-    fn perform(&mut self, part: Part, bytes: &mut [u8]) -> Result<(), Box<Trap>> {
+    fn perform(&mut self, part: Part, copy: &mut Copy) -> Result<(), Box<Trap>> {
+        let bytes = &mut copy.bytes;
         match part {
             Part::Load { from, at, size } => {
                 let word = self.read(from, size.into())?;
@@ -288,7 +337,27 @@ impl Call<'_> {
                 self.give_back(lock);
                 Ok(())
             }
+            Part::Await { timer, .. } => {
+                self.touch_timer(timer);
+                Ok(())
+            }
+            Part::Dequeue(timer) => {
+                self.touch_timer(timer);
+                let queued = self.machine.world.callbacks.all.get_mut(&timer).and_then(|one| one.pending.take());
+                copy.result = queued.is_some().into();
+                Ok(())
+            }
+            Part::Free { map, element } => {
+                self.machine.touch_free_elements(map, self.cpu);
+                self.machine.free_element(map, element, self.at);
+                Ok(())
+            }
         }
+    }
+
+    fn touch_timer(&mut self, (region, offset): Field) {
+        let access = Access { region, offset, size: FIELD_SIZE, kind: AccessKind::Atomic };
+        self.machine.report.accesses.push(access);
     }
 
     /// Gives back a lock that only the call itself held.

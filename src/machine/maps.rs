@@ -362,15 +362,11 @@ impl Machine {
         Ok(first.map(|region| RegionId(region.0 + copy)))
     }
 
-    /// Deletes an element; the result is zero or a negative error number.
+    /// Deletes an element of a map that is no hash; the result is zero or a negative error number.
     pub(super) fn map_delete(&mut self, map: u32, key: &[u8], at: Moment) -> Result<i64, Box<Trap>> {
         let state = &mut self.maps[map as usize];
         match state.family {
             MapFamily::Array => Ok(errno::EINVAL),
-            MapFamily::Hash => match state.elements.hash.remove(key) {
-                Some(old) => self.free_element(map, old, at).map(|()| 0),
-                None => Ok(errno::ENOENT),
-            },
             MapFamily::Trie => self.trie_delete(map, key, at),
             MapFamily::Queue | MapFamily::Stack | MapFamily::Sockets => Ok(errno::EINVAL),
             MapFamily::SocketHash => Ok(errno::ENOENT),

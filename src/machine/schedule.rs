@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::code::{Code, Op};
+use super::copy::Copy;
 use super::event::{AccessKind, Outcome, places};
 use super::execute::Local;
 use super::fault::{End, Limit};
@@ -123,9 +124,12 @@ impl Machine {
         End::Limit(Limit::Memory(self.options.max_memory), self.moment(task))
     }
 
-    /// The lock that a task waits for.
+    /// The lock that a task waits for, or the timer for whose callback's end it does.
     #[must_use]
     pub fn waits_at(&self, task: u32) -> Option<(RegionId, u32)> {
+        if let Some((run, timer)) = self.copying(task).and_then(Copy::awaits) {
+            return self.world.callbacks.is_under_way(run).then_some(timer);
+        }
         match self.next_call(task) {
             Some((Model { scheduling: Scheduling::Waits(blocked), .. }, args)) => blocked(self, task, &args),
             _ => None,
@@ -210,10 +214,13 @@ impl Machine {
     /// In how many ways a task's next step can go: 0 if it would wait for another task.
     #[must_use]
     pub fn ways(&self, task: u32) -> u16 {
+        if self.copying(task).is_some() {
+            return u16::from(!self.is_blocked(task));
+        }
         match self.next_model(task).map(|model| &model.scheduling) {
             Some(Scheduling::Waits(_)) if self.is_blocked(task) => 0,
-            Some(Scheduling::Waits(_) | Scheduling::Allocates { .. }) => self.branches(task),
-            _ => 1,
+            Some(Scheduling::Local) | None => 1,
+            Some(_) => self.branches(task),
         }
     }
 

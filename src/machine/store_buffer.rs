@@ -168,6 +168,8 @@ impl Machine {
         }
         match self.next_access(task).map(|(op, _)| op.code) {
             Some(Code::Atomic(..)) => true,
+            // What ran a callback takes a lock when it has ended (`__run_hrtimer`, `process_one_work`).
+            Some(Code::Exit) => self.ends_callback(task),
             Some(Code::Call) => self.next_call(task).is_some_and(|(model, args)| (model.fences)(self, &args)),
             _ => false,
         }

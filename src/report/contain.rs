@@ -9,7 +9,7 @@ use super::explore::describe;
 use super::place::Words;
 use crate::machine::Machine;
 use crate::soundness::containment::follow::Against;
-use crate::soundness::containment::{Found, Outcome, Reported, Skipped, TOLERATED, Violation};
+use crate::soundness::containment::{Found, Outcome, Reported, Skipped, Violation, reason};
 
 /// What was run, and what came of it.
 #[derive(Debug)]
@@ -72,8 +72,7 @@ impl Checked {
             let _ = writeln!(text, "  {} runs cut for their length", outcome.cut);
         }
         for (kind, runs) in &outcome.tolerated {
-            let reason = TOLERATED.iter().find(|one| one.kind == *kind).map_or("", |one| one.reason);
-            let _ = writeln!(text, "  {kind} in {runs} runs: {reason}");
+            let _ = writeln!(text, "  {kind} in {runs} runs: {}", reason(kind).unwrap_or_default());
         }
         for (what, runs) in &outcome.undecided {
             let _ = writeln!(text, "  {runs} runs ended early: {what}");

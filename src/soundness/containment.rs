@@ -17,22 +17,23 @@ pub mod value;
 pub mod watched;
 pub mod within;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 pub use follow::{Counts, Violation};
-pub use tolerated::{TOLERATED, Tolerated, tolerated};
+pub use tolerated::{KERNEL_GAPS, KernelGap, TOLERATED, Tolerated, kernel_gap, reason, tolerated};
 pub use trace::{Trace, TraceError};
 pub use watched::Found;
 
 use crate::explore::drive::{DriveError, Driver};
+use crate::explore::finding::Finding;
 use crate::explore::policy::Policy;
 use crate::explore::policy::mix::Mix;
 use crate::explore::simulation::{Simulation, SimulationError};
 use crate::explore::system::Choice;
 use crate::kernel::Profile;
-use crate::machine::{Machine, MachineOptions};
+use crate::machine::{End, Machine, MachineOptions, Place};
 use crate::object::{Object, Program};
 use crate::scenario::Scenario;
 use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict};
@@ -42,6 +43,9 @@ use watched::Watched;
 
 /// Instructions that a verification may process so that its log is held in memory.
 pub const MAX_PROCESSED: u64 = 100_000;
+
+/// Instructions that may be processed when no path is left because another one covers it; where more are needed, paths are left.
+pub const MAX_ALL_PATHS: u32 = 20_000;
 
 /// Why a program is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,15 +78,20 @@ impl Accepted {
         programs: impl IntoIterator<Item = &'p Program>,
     ) -> Result<Accepted, TraceError> {
         let silent = ObjectVerifier::new(object, profile, Options::default());
-        let options = Options { log_level: LogLevel::Detailed, whole_states: true, ..Options::default() };
-        let verifier = ObjectVerifier::new(object, profile, options);
+        let pruned = Options { log_level: LogLevel::Detailed, whole_states: true, ..Options::default() };
+        let all = Options { all_paths: true, max_processed: Some(MAX_ALL_PATHS), ..pruned.clone() };
+        let [pruned, all] = [pruned, all].map(|options| ObjectVerifier::new(object, profile, options));
         let mut accepted = Accepted::default();
         for program in programs {
             let verification = silent.verify(program);
             let processed = verification.statistics.insns_processed as u64;
             let skipped = match verification.verdict {
                 Verdict::Accept if processed <= MAX_PROCESSED => {
-                    accepted.add_log(&program.name, &verifier.verify(program).log)?;
+                    let mut verification = all.verify(program);
+                    if verification.verdict != Verdict::Accept {
+                        verification = pruned.verify(program);
+                    }
+                    accepted.add_log(&program.name, &verification.log)?;
                     continue;
                 }
                 Verdict::Accept => Skipped::TooLong(processed),
@@ -231,8 +240,8 @@ impl Check {
 
     fn drive(&self, simulation: Simulation, runs: Range<u64>, outcome: &mut Outcome) -> Result<(), CheckError> {
         let machine = simulation.machine();
-        let traces = machine.programs().iter().map(|program| self.accepted.traces.get(&program.source().name).cloned());
-        let follower = Follower::new(Arc::new(traces.collect()), Arc::new(within::map_names(machine)));
+        let traces = Arc::new(self.accepted.traces.clone());
+        let follower = Follower::new(traces, Arc::new(within::MapName::all(machine.object())));
         let mut driver = Driver::new(Watched::new(simulation, follower), self.max_steps, true);
         for number in runs {
             let mut policy = Mix::new(self.seed, number..number + 1, Vec::new());
@@ -256,18 +265,21 @@ impl Check {
         for found in run.findings {
             all.entry(found.key()).or_insert(found);
         }
+        let system = driver.system();
+        let mut tolerated = BTreeSet::new();
+        let mut undecided = BTreeSet::new();
         for (key, found) in all {
-            if let Found::Run(finding) = &found {
-                if finding.is_undecided() {
-                    *outcome.undecided.entry(undecided(finding)).or_default() += 1;
+            match self.weigh(&found, system.simulation.machine()) {
+                Weight::Tolerated(kind) => {
+                    tolerated.insert(kind);
                     continue;
                 }
-                if let Some(tolerated) = tolerated(finding) {
-                    *outcome.tolerated.entry(tolerated.kind).or_default() += 1;
+                Weight::Undecided(what) => {
+                    undecided.insert(what);
                     continue;
                 }
+                Weight::Counts => {}
             }
-            let system = driver.system();
             let reported = outcome.findings.entry(key).or_insert_with(|| Reported {
                 found,
                 run: RunId { seed: self.seed, number, choices: driver.schedule().to_vec() },
@@ -276,17 +288,37 @@ impl Check {
             });
             reported.times += 1;
         }
+        tolerated.into_iter().for_each(|kind| *outcome.tolerated.entry(kind).or_default() += 1);
+        undecided.into_iter().for_each(|what| *outcome.undecided.entry(what).or_default() += 1);
         Ok(())
+    }
+
+    /// Does a finding speak against verifier or machine?
+    fn weigh(&self, found: &Found, machine: &Machine) -> Weight {
+        let program = |place: Place| machine.programs().get(place.program as usize).map(|program| program.source());
+        match found {
+            Found::Outside(violation) => {
+                let gap = program(violation.at.place).and_then(|program| kernel_gap(violation, program));
+                gap.map_or(Weight::Counts, |gap| Weight::Tolerated(gap.kind))
+            }
+            Found::Run(Finding::Ended(End::Unsupported(what))) => Weight::Undecided(what.what.clone()),
+            Found::Run(Finding::Ended(End::Limit(limit, _))) => Weight::Undecided(limit.to_string()),
+            Found::Run(Finding::Ended(End::Fault(fault)))
+                if program(fault.at.place).is_none_or(|program| !self.accepted.traces.contains_key(&program.name)) =>
+            {
+                Weight::Undecided(format!("{} in a program that was not verified", fault.kind.name()))
+            }
+            Found::Run(finding) => tolerated(finding).map_or(Weight::Counts, |one| Weight::Tolerated(one.kind)),
+        }
     }
 }
 
-/// What was missing.
-fn undecided(finding: &crate::explore::finding::Finding) -> String {
-    use crate::explore::finding::Finding;
-    use crate::machine::End;
-    match finding {
-        Finding::Ended(End::Unsupported(what)) => what.what.clone(),
-        Finding::Ended(End::Limit(limit, _)) => limit.to_string(),
-        other => other.kind().to_owned(),
-    }
+/// What a finding says.
+enum Weight {
+    /// Verifier or machine is wrong.
+    Counts,
+    /// Nothing: the kernel's verifier does not promise it.
+    Tolerated(&'static str),
+    /// Nothing: this was missing.
+    Undecided(String),
 }

@@ -38,8 +38,8 @@ static __always_inline int hand_over(void *map)
 /* Time for the others, of which a schedule knows nothing: it touches only what no one else sees. */
 static __always_inline void wait_a_little(void)
 {
-	for (volatile int i = 0; i < 200; i++)
-		;
+	for (int i = 0; i < 5000; i++)
+		asm volatile("" : "+r"(i));
 }
 
 /* Whose the value is that key 1 was found to have: by its first and by its second word. */

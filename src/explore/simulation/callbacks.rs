@@ -100,9 +100,15 @@ impl Simulation {
             into.push(Waiting { choice, at: at(self.machine.cpu_of(self.on_machine(task))), fixed: false });
         }
         for (index, one) in self.callbacks.iter().enumerate() {
-            if one.running.is_some() && !self.is_let_in(one) {
-                let choice = Choice { actor: Actor((self.first_callback_actor() + index) as u16), branch: 0 };
+            let Some(task) = one.running else { continue };
+            let choice = Choice { actor: Actor((self.first_callback_actor() + index) as u16), branch: 0 };
+            if !self.is_let_in(one) {
                 into.push(Waiting { choice, at: at(one.cpu), fixed: false });
+            }
+            if let Some((region, offset)) = self.machine.waits_at(task) {
+                let place = self.machine.memory().region(region).place;
+                let at = Touch { place, start: offset, size: 4, kind: TouchKind::Lock };
+                into.push(Waiting { choice, at, fixed: false });
             }
         }
     }

@@ -133,17 +133,28 @@ impl Machine {
             self.maps[map as usize].elements.free.extra.insert(at.cpu, old);
             return Ok(());
         }
-        self.free_element(map, old, at)
-    }
-
-    /// Frees an element that nothing finds any more.
-    pub(super) fn free_element(&mut self, map: u32, first: RegionId, at: Moment) -> Result<(), Box<Trap>> {
-        self.drop_fields(map, first, at)?;
-        self.maps[map as usize].elements.free.lists.entry(at.cpu).or_default().push(first);
+        self.drop_fields(map, old, at)?;
+        self.free_element(map, old, at);
         Ok(())
     }
 
-    /// Its kptrs are dropped at once (`check_and_free_fields`).
+    /// Frees an element that nothing finds any more and whose fields hold nothing.
+    pub(in crate::machine) fn free_element(&mut self, map: u32, first: RegionId, at: Moment) {
+        self.maps[map as usize].elements.free.lists.entry(at.cpu).or_default().push(first);
+    }
+
+    /// Takes an element out of a hash, to be freed; what its fields hold is dropped at once (`check_and_free_fields`).
+    pub(in crate::machine) fn unlink_element(
+        &mut self,
+        map: u32,
+        key: &[u8],
+        at: Moment,
+    ) -> Result<Option<RegionId>, Box<Trap>> {
+        let Some(old) = self.maps[map as usize].elements.hash.remove(key) else { return Ok(None) };
+        self.drop_fields(map, old, at)?;
+        Ok(Some(old))
+    }
+
     fn drop_fields(&mut self, map: u32, first: RegionId, at: Moment) -> Result<(), Box<Trap>> {
         self.copies(map, first).try_for_each(|region| self.drop_contents(region, at))
     }

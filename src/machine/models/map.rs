@@ -270,8 +270,19 @@ fn delete(call: &mut Call<'_>) -> Modelled {
     }
     call.machine.touch_free_elements(map, call.cpu);
     call.touch_element(map, &key, AccessKind::Atomic);
-    let result = call.machine.map_delete(map, &key, call.at)?;
-    Ok(Answer::Value(result as u64))
+    if call.machine.maps[map as usize].family != MapFamily::Hash {
+        let result = call.machine.map_delete(map, &key, call.at)?;
+        return Ok(Answer::Value(result as u64));
+    }
+    let Some(element) = call.machine.unlink_element(map, &key, call.at)? else {
+        return Ok(Answer::Value(errno::ENOENT as u64));
+    };
+    let mut copy = Copy::returning(0);
+    for (run, timer) in call.deleted_timers() {
+        copy.then_await(run, timer);
+    }
+    copy.then_free(map, element);
+    call.begin(copy)
 }
 
 /// `bpf_for_each_map_elem` between two elements.

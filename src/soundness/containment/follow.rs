@@ -12,15 +12,15 @@
 //! A function that is verified on its own has a trace of its own, from frame 0 on: a [`Section`] begins there, and one ends with it. So has
 //! a program that a tail call begins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::trace::{Entered, Trace};
-use super::within::{Concrete, Mismatch};
+use super::within::{Concrete, MapName, Mismatch};
 use crate::explore::watch::Watch;
-use crate::machine::{Machine, Moment, Step};
+use crate::machine::{Machine, Moment, Place, Step};
 
 /// Items that a run may be at, at most; of more, those that come first in the log are kept.
 const MAX_ITEMS: usize = 4096;
@@ -36,6 +36,8 @@ pub struct Violation {
     pub at: Moment,
     /// The task of the machine.
     pub task: u32,
+    /// The instruction executed before in that task.
+    pub after: Option<Place>,
     /// States that it could have been in.
     pub against: Vec<Against>,
 }
@@ -85,6 +87,8 @@ struct Section {
     items: Vec<u32>,
     /// Frames below this one were not looked at when the run was found again.
     floor: u32,
+    /// It took the place of the frame in which the section below was.
+    replaces: bool,
 }
 
 /// The instruction executed before.
@@ -105,9 +109,9 @@ struct Thread {
 /// Follows all tasks of a machine.
 #[derive(Clone, Debug)]
 pub struct Follower {
-    /// Traces by program, as loaded; `None` where there is none.
-    traces: Arc<Vec<Option<Arc<Trace>>>>,
-    maps: Arc<Vec<String>>,
+    /// Traces by the programs' names.
+    traces: Arc<BTreeMap<String, Arc<Trace>>>,
+    maps: Arc<Vec<MapName>>,
     threads: FxHashMap<u32, Thread>,
     counts: Counts,
     violation: Option<Box<Violation>>,
@@ -124,7 +128,7 @@ struct Ways {
 impl Follower {
     /// Follows programs by these traces; `maps` are the kernel's names of the maps.
     #[must_use]
-    pub fn new(traces: Arc<Vec<Option<Arc<Trace>>>>, maps: Arc<Vec<String>>) -> Follower {
+    pub fn new(traces: Arc<BTreeMap<String, Arc<Trace>>>, maps: Arc<Vec<MapName>>) -> Follower {
         Follower { traces, maps, threads: FxHashMap::default(), counts: Counts::default(), violation: None }
     }
 
@@ -145,10 +149,6 @@ impl Follower {
         self.violation.take()
     }
 
-    fn trace(&self, program: u32) -> Option<Arc<Trace>> {
-        self.traces.get(program as usize)?.clone()
-    }
-
     fn look(&mut self, machine: &Machine, task: u32) -> Result<(), Box<Violation>> {
         let Some(running) = machine.running(task) else { return Ok(()) };
         let (program, insn, depth) = (running.program_index(), running.insn(), running.depth());
@@ -161,15 +161,20 @@ impl Follower {
             {
                 Ok(())
             }
-            last => match self.trace(program) {
+            last => match self.traces.get(&running.program().source().name).cloned() {
                 Some(trace) => {
                     self.counts.executed += 1;
-                    let view = View { machine, task, maps: Arc::clone(&self.maps), trace, now };
+                    let after = last.map(|last| Place { program: last.program, insn: last.insn });
+                    let view = View { machine, task, maps: Arc::clone(&self.maps), trace, now, after };
                     view.advance(&mut thread.sections, last, &mut self.counts)
                 }
                 None => {
                     self.counts.without_trace += 1;
-                    thread.sections.retain(|section| section.base < depth);
+                    if thread.sections.last().is_none_or(|section| section.program != program) {
+                        thread.sections.retain(|section| section.base < depth);
+                        let items = Vec::new();
+                        thread.sections.push(Section { program, base: depth, items, floor: 0, replaces: true });
+                    }
                     Ok(())
                 }
             },
@@ -195,9 +200,10 @@ impl Watch for Follower {
 struct View<'m> {
     machine: &'m Machine,
     task: u32,
-    maps: Arc<Vec<String>>,
+    maps: Arc<Vec<MapName>>,
     trace: Arc<Trace>,
     now: Last,
+    after: Option<Place>,
 }
 
 impl View<'_> {
@@ -210,9 +216,12 @@ impl View<'_> {
         let Last { program, insn, depth, .. } = self.now;
         // Functions and programs that have returned.
         while sections.last().is_some_and(|section| section.base > depth) {
-            sections.pop();
+            let ended = sections.pop();
+            if let (Some(true), Some(below)) = (ended.map(|section| section.replaces), sections.last_mut()) {
+                // The frame in which it was left has not returned there.
+                below.items.clear();
+            }
         }
-        let begins = |entries: &[u32]| Section { program, base: depth, items: entries.to_vec(), floor: 0 };
         let calls = last.is_some_and(|last| last.step == Step::Calls && last.depth >= depth);
         let begins_here = !self.trace.starts(insn).is_empty();
         let entries = match (last, sections.last()) {
@@ -236,7 +245,8 @@ impl View<'_> {
             _ => None,
         };
         if let Some(entries) = entries {
-            let mut section = begins(entries);
+            let replaces = calls || last.is_some_and(|last| last.program != program);
+            let mut section = Section { program, base: depth, items: entries.to_vec(), floor: 0, replaces };
             let result = self.keep(&mut section, entries.iter().copied().collect(), entries.is_empty(), counts);
             sections.push(section);
             return result;
@@ -348,7 +358,7 @@ impl View<'_> {
             let lines = before.iter().filter_map(|&index| self.trace.item(index));
             against.extend(lines.take(MAX_NAMED).map(|item| Against { line: item.line, mismatch: None }));
         }
-        Err(Box::new(Violation { at: self.machine.moment(self.task), task: self.task, against }))
+        Err(Box::new(Violation { at: self.machine.moment(self.task), task: self.task, after: self.after, against }))
     }
 
     /// A run that is lost: is its state inside one that stands for itself?

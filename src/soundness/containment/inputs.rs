@@ -99,7 +99,7 @@ impl Inputs {
 
     /// An Ethernet frame, more often than not with headers that make sense.
     fn packet(&mut self) -> Vec<u8> {
-        let mut packet: Vec<u8> = (0..14 + self.random.below(200)).map(|_| self.random.word() as u8).collect();
+        let mut packet: Vec<u8> = (0..15 + self.random.below(200)).map(|_| self.random.word() as u8).collect();
         let mut header = |at: usize, bytes: &[u8]| {
             if let Some(place) = packet.get_mut(at..at + bytes.len()) {
                 place.copy_from_slice(bytes);
@@ -140,7 +140,7 @@ mod tests {
     fn frames_have_a_link_layer_header_and_fit_a_page() {
         for number in 0..200 {
             let packet = Inputs::new(0, number).packet();
-            assert!((14..=crate::scenario::MAX_PACKET).contains(&packet.len()));
+            assert!((15..=crate::scenario::MAX_PACKET).contains(&packet.len()));
         }
     }
 }

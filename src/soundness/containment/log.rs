@@ -37,6 +37,8 @@ struct Reader {
     heading: Option<Heading>,
     /// The path goes on after a return; what comes is no branch.
     returned: bool,
+    /// The path is one that the processor may try ahead of time and no program takes: it is passed over.
+    speculative: bool,
     items: Vec<Item>,
     values: FxHashMap<String, Arc<Value>>,
     slots: FxHashMap<String, Arc<Slot>>,
@@ -117,6 +119,7 @@ impl Reader {
         self.whole = false;
         self.state = None;
         self.returned = false;
+        self.speculative = false;
     }
 
     fn under_heading(&mut self, heading: Heading, line: &str) -> Result<(), TraceError> {
@@ -140,10 +143,12 @@ impl Reader {
         else {
             return Ok(());
         };
+        let speculative = to.contains("speculative");
         let to = to.split(' ').next().unwrap_or(to).parse().map_err(|_| self.error("no instruction"))?;
         let goes_on = std::mem::take(&mut self.returned);
         if !goes_on {
             self.begin(u32::try_from(from).map_or(Entered::Start, Entered::Branch));
+            self.speculative = speculative;
         }
         if state == " safe" {
             self.ends(to);
@@ -154,7 +159,7 @@ impl Reader {
 
     fn ends(&mut self, insn: u32) {
         let entered = self.entered.take().unwrap_or(Entered::Onwards);
-        self.items.push(Item { insn, entered, state: None, line: self.line });
+        self.push(Item { insn, entered, state: None, line: self.line });
         self.returned = false;
     }
 
@@ -162,13 +167,19 @@ impl Reader {
         let entered = self.entered.take().unwrap_or(Entered::Onwards);
         self.returned = false;
         let state = self.state();
-        self.items.push(Item { insn, entered, state: Some(state), line: self.line });
+        self.push(Item { insn, entered, state: Some(state), line: self.line });
         if opcode == CALL {
             self.call();
         }
         match rest.split_once(';') {
             Some((_, state)) => self.change(state),
             None => Ok(()),
+        }
+    }
+
+    fn push(&mut self, item: Item) {
+        if !self.speculative {
+            self.items.push(item);
         }
     }
 

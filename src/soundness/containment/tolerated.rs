@@ -2,7 +2,11 @@
 //!
 //! Whatever an accepted program does that is not named here is a finding: about our verifier, our machine, or the kernel.
 
+use super::follow::Violation;
+use super::within::Spot;
 use crate::explore::finding::Finding;
+use crate::kernel::Tables;
+use crate::object::Program;
 
 /// A kind of finding that the kernel's verifier does not exclude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,50 @@ pub const TOLERATED: [Tolerated; 5] = [
 #[must_use]
 pub fn tolerated(finding: &Finding) -> Option<&'static Tolerated> {
     TOLERATED.iter().find(|one| one.kind == finding.kind())
+}
+
+/// A place at which the kernel's verifier is known to be wrong: what it takes for impossible happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelGap {
+    /// A short fixed name.
+    pub kind: &'static str,
+    /// The helper that gives what it should not.
+    pub helper: &'static str,
+    /// What it gives.
+    pub result: u64,
+    /// What is wrong, and where in the kernel.
+    pub reason: &'static str,
+}
+
+/// All that are known.
+pub const KERNEL_GAPS: [KernelGap; 1] = [KernelGap {
+    kind: "null-copy-of-cpu",
+    helper: "bpf_per_cpu_ptr",
+    result: 0,
+    reason: "of a per-CPU object the kernel takes the result for never NULL, though the helper gives NULL for a CPU that does not exist \
+             (check_helper_call, returns_cpu_specific_alloc_ptr)",
+}];
+
+/// Is it one of the known gaps that let the state out? `program` is the one that ran.
+#[must_use]
+pub fn kernel_gap(violation: &Violation, program: &Program) -> Option<&'static KernelGap> {
+    let call = program.insns.get(violation.after?.insn as usize).filter(|raw| raw.opcode == 0x85 && raw.src == 0)?;
+    let helper = Tables::embedded().helper(call.imm as u32)?;
+    let gives = |gap: &KernelGap| {
+        !violation.against.is_empty()
+            && violation.against.iter().filter_map(|against| against.mismatch.as_ref()).all(|mismatch| {
+                matches!(mismatch.spot, Spot::Register { number: 0, .. }) && mismatch.concrete == Some(gap.result)
+            })
+    };
+    KERNEL_GAPS.iter().find(|gap| gap.helper == helper.name && gives(gap))
+}
+
+/// Why a kind is tolerated.
+#[must_use]
+pub fn reason(kind: &str) -> Option<&'static str> {
+    let kinds = TOLERATED.iter().map(|one| (one.kind, one.reason));
+    let gaps = KERNEL_GAPS.iter().map(|one| (one.kind, one.reason));
+    kinds.chain(gaps).find(|(known, _)| *known == kind).map(|(_, reason)| reason)
 }
 
 #[cfg(test)]

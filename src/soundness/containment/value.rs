@@ -153,8 +153,8 @@ pub struct Marks {
     pub untrusted: bool,
     /// `user_`: an address of user space.
     pub user: bool,
-    /// `ringbuf_`
-    pub ring_buffer: bool,
+    /// `trusted_`: it was checked where it came from.
+    pub trusted: bool,
 }
 
 /// A pointer.
@@ -184,8 +184,8 @@ pub struct Pointer {
     pub offset: i64,
     /// The other part.
     pub variable: Range,
-    /// Bytes of a packet that are known to be there.
-    pub available: u64,
+    /// Bytes of a packet that are known to be there; negative if it is known to lie at or behind the end.
+    pub available: i64,
     /// Bytes of memory.
     pub size: u64,
 }
@@ -295,9 +295,9 @@ fn parse_pointer(text: &str) -> Option<Pointer> {
             () if rest.starts_with("rcu_") => (&mut marks.rcu, "rcu_"),
             () if rest.starts_with("untrusted_") => (&mut marks.untrusted, "untrusted_"),
             () if rest.starts_with("user_") => (&mut marks.user, "user_"),
-            () if rest.starts_with("ringbuf_") => (&mut marks.ring_buffer, "ringbuf_"),
+            () if rest.starts_with("trusted_") => (&mut marks.trusted, "trusted_"),
+            () if rest.starts_with("ringbuf_") => (&mut false, "ringbuf_"),
             () if rest.starts_with("rdonly_") => (&mut false, "rdonly_"),
-            () if rest.starts_with("trusted_") => (&mut false, "trusted_"),
             () => break,
         };
         *mark = true;
@@ -373,7 +373,7 @@ fn parse_attribute(attribute: &str, pointer: &mut Pointer, variable: &mut Option
         "map" => pointer.map = Some(value.into()),
         "ks" => pointer.key_size = value.parse().ok()?,
         "off" => pointer.offset = i64::from(number(value)? as i32),
-        "r" => pointer.available = number(value)?,
+        "r" => pointer.available = number(value)? as i64,
         "sz" => pointer.size = number(value)?,
         "vs" | "type" => {}
         _ => parse_bound(attribute, variable.get_or_insert_default())?,
@@ -391,14 +391,14 @@ impl Slot {
             zero.iter_mut().zip(prefix.bytes()).for_each(|(zero, byte)| *zero = byte == b'0');
             zero
         };
-        if text.len() == 8 && text.as_bytes().iter().all(|byte| is_kind(byte)) {
+        if text.len() == 8 && text.as_bytes().iter().all(is_kind) {
             return Some(Slot { text: text.into(), zero: zeros(text), spilled: None });
         }
         // A spill of 1, 2 or 4 bytes has kinds of the bytes above it in front.
         for size in [8, 4, 2, 1] {
             let Some((above, value)) = text.split_at_checked(8 - size) else { continue };
             let padded = value.len() > 1 && value.starts_with('0') && !value.starts_with("0x");
-            if padded || !above.as_bytes().iter().all(|byte| is_kind(byte)) {
+            if padded || !above.as_bytes().iter().all(is_kind) {
                 continue;
             }
             if let Some(spilled) = Value::parse(value) {

@@ -8,9 +8,11 @@
 //! the question; what it forbids (writing) is not.
 
 use super::trace::{Frame, State};
-use super::value::{Abstract, Pointer, Range, Slot, Target, Value};
+use super::value::{Abstract, Marks, Pointer, Range, Slot, Target, Value};
 use crate::btf::Btf;
-use crate::machine::{Life, Machine, RegionId, RegionKind, Running};
+use crate::machine::{Life, Machine, MapFamily, RegionId, RegionKind, Running};
+use crate::object::{Map, Object};
+use crate::verifier::maps::kernel_name;
 
 /// A place in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,35 @@ pub struct Concrete<'m> {
     /// The frame of the machine that is frame 0 of the verification.
     pub base: usize,
     /// Kernel names of maps, by index.
-    pub maps: &'m [String],
+    pub maps: &'m [MapName],
+}
+
+/// By what a log calls a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapName {
+    /// Its name in the kernel.
+    pub name: String,
+    /// For globals the section's name. A loader puts the start of the object's name before it, and may have called the object otherwise.
+    pub section: Option<String>,
+}
+
+impl MapName {
+    /// The names of an object's maps.
+    #[must_use]
+    pub fn all(object: &Object) -> Vec<MapName> {
+        const NAME_BYTES: usize = 15;
+        let name = |map: &Map| MapName {
+            name: kernel_name(&object.name, map).chars().take(NAME_BYTES).collect(),
+            section: map.globals.as_ref().map(|_| map.name.clone()),
+        };
+        object.maps.iter().map(name).collect()
+    }
+
+    /// Is this what the log calls it?
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.name == name || self.section.as_ref().is_some_and(|section| name.ends_with(section.as_str()))
+    }
 }
 
 /// What numbers one id was seen with.
@@ -143,6 +173,10 @@ impl Concrete<'_> {
             Abstract::Handle(_) => Ok(()),
             Abstract::Number { id, delta, range } => {
                 let concrete = concrete.ok_or("nothing was put there")?;
+                if self.is_symbol(concrete) {
+                    // Where a kernel has its symbols, another one and the machine have them not.
+                    return Ok(());
+                }
                 range.holds(concrete)?;
                 let shared = concrete.wrapping_sub(*delta as u64);
                 tie(&mut tied.numbers, *id, shared).map_err(|()| "numbers of one id differ")
@@ -173,6 +207,9 @@ impl Concrete<'_> {
             Target::Context if concrete == 0 => return self.context_may_be_null(),
             _ => {}
         }
+        if pointer.is_unchecked() && !self.is_local(concrete) {
+            return Ok(());
+        }
         if concrete == 0 {
             return Err("it is null");
         }
@@ -195,6 +232,20 @@ impl Concrete<'_> {
         in_range(&pointer.variable, distance)
     }
 
+    /// Is it the address of a variable or function of the kernel?
+    fn is_symbol(&self, value: u64) -> bool {
+        let region = self.machine.memory().near(value).map(|(region, _)| &self.machine.memory().region(region).kind);
+        matches!(region, Some(RegionKind::KernelVariable { .. }))
+    }
+
+    /// Does an address lie in an object that a program allocated?
+    fn is_local(&self, address: u64) -> bool {
+        let region = self.machine.memory().near(address).map(|(region, _)| &self.machine.memory().region(region).kind);
+        region.is_some_and(|kind| {
+            matches!(kind, RegionKind::Object { .. } | RegionKind::PerCpuObject { .. } | RegionKind::PerCpuCopy { .. })
+        })
+    }
+
     /// Is the region what the pointer's type says? The offset at which its bytes begin.
     fn start_of(&self, pointer: &Pointer, region: RegionId, frame: u32) -> Result<i64, &'static str> {
         let described = self.machine.memory().region(region);
@@ -213,6 +264,8 @@ impl Concrete<'_> {
             (Target::Map, RegionKind::Map { map }) | (Target::MapValue, RegionKind::MapValue { map, .. }) => {
                 is_map(*map)
             }
+            // Until it is known not to be null, an inner map has the type of the outer one's values (`mark_ptr_not_null_reg`).
+            (Target::MapValue, RegionKind::Map { .. }) => pointer.or_null && self.has_maps_inside(pointer),
             (Target::FlowKeys, RegionKind::FlowKeys) => true,
             (Target::Object, kind) => return self.object_fits(pointer, kind, described.life).map(|()| 0),
             (Target::Memory | Target::Socket | Target::Buffer | Target::Dynptr | Target::MapKey, _) => true,
@@ -222,7 +275,12 @@ impl Concrete<'_> {
     }
 
     fn has_name(&self, map: u32, name: &str) -> bool {
-        self.maps.get(map as usize).is_some_and(|known| known == name)
+        self.maps.get(map as usize).is_some_and(|known| known.is(name))
+    }
+
+    fn has_maps_inside(&self, pointer: &Pointer) -> bool {
+        let Some(name) = &pointer.map else { return false };
+        self.maps.iter().zip(self.machine.maps()).any(|(map, state)| map.is(name) && state.family == MapFamily::Maps)
     }
 
     fn object_fits(&self, pointer: &Pointer, kind: &RegionKind, life: Life) -> Answer {
@@ -276,7 +334,7 @@ impl Concrete<'_> {
         }
         tie(&mut tied.numbers, pointer.id, distance as u64).map_err(|()| "packet pointers of one id differ")?;
         let limit = if pointer.target == Target::PacketMeta { packet.data } else { packet.end };
-        let end = concrete.wrapping_sub(pointer.offset as u64).wrapping_add(pointer.available);
+        let end = concrete.wrapping_sub(pointer.offset as u64).wrapping_add_signed(pointer.available);
         if pointer.available > 0 && end > limit { Err("the packet has fewer bytes (r=)") } else { Ok(()) }
     }
 
@@ -348,6 +406,16 @@ fn is_kernels(kind: &RegionKind) -> bool {
     matches!(kind, RegionKind::KernelObject { .. } | RegionKind::KernelVariable { .. })
 }
 
+impl Pointer {
+    /// Is it a pointer to a struct of the kernel that nobody vouches for? It may be null or stale: the kernel reads through such pointers
+    /// with care (`BPF_PROBE_MEM`).
+    #[must_use]
+    pub fn is_unchecked(&self) -> bool {
+        let Marks { trusted, rcu, per_cpu, .. } = self.marks;
+        self.target == Target::Object && !(trusted || rcu || per_cpu || self.non_owning) && self.reference == 0
+    }
+}
+
 impl Mismatch {
     /// The place in words, as the log names it: `R3`, `frame1 R3`, `fp-8`, `refs`.
     #[must_use]
@@ -359,13 +427,4 @@ impl Mismatch {
             Spot::References => "refs".to_owned(),
         }
     }
-}
-
-/// The names by which the log calls an object's maps.
-#[must_use]
-pub fn map_names(machine: &Machine) -> Vec<String> {
-    const NAME_BYTES: usize = 15;
-    let object = machine.object();
-    let name = |map| crate::verifier::maps::kernel_name(&object.name, map).chars().take(NAME_BYTES).collect();
-    object.maps.iter().map(name).collect()
 }

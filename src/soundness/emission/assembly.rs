@@ -10,9 +10,7 @@ use rustc_hash::FxHashMap;
 use super::types::MAP_BYTES;
 use super::{Batch, function_name};
 use crate::btf::{StringTable, TypeId};
-use crate::isa::{
-    AluOp, AtomicOp, CallTarget, Endian, ImmediateSource, Insn, JumpOp, Operand, Register, Size, Width, decode,
-};
+use crate::isa::{AluOp, AtomicOp, CallTarget, Endian, ImmediateSource, Insn, Operand, Register, Size, Width, decode};
 use crate::soundness::program::universe::MapName;
 use crate::soundness::program::{Code, Function, Line, Reference};
 
@@ -222,7 +220,7 @@ fn words(insn: Insn, target: &impl Fn(i64) -> String) -> Option<String> {
             format!("{dst} = -{dst}")
         }
         Insn::Alu { width, op, dst, src } => {
-            format!("{} {} {}", register(width, dst), alu(op)?, operand(width, src))
+            format!("{} {} {}", register(width, dst), op.sign(), operand(width, src))
         }
         Insn::MoveSignExtended { width, from, dst, src } => {
             format!("{} = (s{}){}", register(width, dst), from.bits(), register(width, src))
@@ -251,7 +249,7 @@ fn words(insn: Insn, target: &impl Fn(i64) -> String) -> Option<String> {
         Insn::Jump { offset } => format!("goto {}", target(i64::from(offset))),
         Insn::JumpIf { width, op, dst, src, offset } => {
             let (left, right) = (register(width, dst), operand(width, src));
-            format!("if {left} {} {right} goto {}", jump(op), target(i64::from(offset)))
+            format!("if {left} {} {right} goto {}", op.sign(), target(i64::from(offset)))
         }
         Insn::MayGoto { offset } => format!("may_goto {}", target(i64::from(offset))),
         Insn::Call(CallTarget::Helper(number)) => format!("call {number}"),
@@ -280,42 +278,6 @@ fn operand(width: Width, operand: Operand) -> String {
 fn place(base: Register, offset: i16) -> String {
     let sign = if offset < 0 { '-' } else { '+' };
     format!("{base} {sign} {}", offset.unsigned_abs())
-}
-
-fn alu(op: AluOp) -> Option<&'static str> {
-    Some(match op {
-        AluOp::Add => "+=",
-        AluOp::Sub => "-=",
-        AluOp::Mul => "*=",
-        AluOp::Div => "/=",
-        AluOp::SignedDiv => "s/=",
-        AluOp::Or => "|=",
-        AluOp::And => "&=",
-        AluOp::LeftShift => "<<=",
-        AluOp::RightShift => ">>=",
-        AluOp::Mod => "%=",
-        AluOp::SignedMod => "s%=",
-        AluOp::Xor => "^=",
-        AluOp::Mov => "=",
-        AluOp::ArithmeticRightShift => "s>>=",
-        AluOp::Neg => return None,
-    })
-}
-
-fn jump(op: JumpOp) -> &'static str {
-    match op {
-        JumpOp::Equal => "==",
-        JumpOp::NotEqual => "!=",
-        JumpOp::Greater => ">",
-        JumpOp::GreaterEqual => ">=",
-        JumpOp::Less => "<",
-        JumpOp::LessEqual => "<=",
-        JumpOp::SignedGreater => "s>",
-        JumpOp::SignedGreaterEqual => "s>=",
-        JumpOp::SignedLess => "s<",
-        JumpOp::SignedLessEqual => "s<=",
-        JumpOp::Set => "&",
-    }
 }
 
 fn atomic(size: Size, op: AtomicOp, place: &str, src: Register) -> String {

@@ -22,7 +22,7 @@ impl Lowering {
                 let bytes = size.bytes() as i16;
                 let below = (i16::from(at.0) % (DATA / bytes) + 1) * bytes;
                 let src = self.operand(src);
-                self.current.statement(format!("stack[-{below}] = {src:?}"));
+                self.current.statement(format!("stack[-{below}] = {src}"));
                 self.push(Insn::Store { size, dst: Register::R10, offset: -below, src });
                 self.env.write(below, size.bytes());
             }
@@ -80,8 +80,7 @@ impl Lowering {
     }
 
     /// Puts the key on the stack, and its address and the map's into `r1` and `r2`.
-    fn map_and_key(&mut self, map: MapName, key: Source) {
-        let key = self.operand(key);
+    fn map_and_key(&mut self, map: MapName, key: Operand) {
         self.push(Insn::Store { size: Size::B4, dst: Register::R10, offset: KEY, src: key });
         self.stack_address(2, KEY);
         let insn = Insn::LoadImmediate { dst: r(1), source: ImmediateSource::Map(0) };
@@ -94,7 +93,8 @@ impl Lowering {
         if self.locked || self.env.homes().is_empty() || (!known && !self.kind.owns_objects()) {
             return;
         }
-        self.current.statement(format!("look up {}[{key:?}]", map.name()));
+        let key = self.operand(key);
+        self.current.statement(format!("look up {}[{key}]", map.name()));
         self.map_and_key(map, key);
         self.helper(MAP_LOOKUP_ELEM);
         self.if_not_null(What::Value(map), home, body, |_, _| {});
@@ -104,7 +104,8 @@ impl Lowering {
         if self.locked {
             return;
         }
-        self.current.statement(format!("update hash[{key:?}]"));
+        let key = self.operand(key);
+        self.current.statement(format!("update hash[{key}]"));
         for offset in (0..Structure::Value.size() as i16).step_by(8) {
             let store = Insn::Store {
                 size: Size::B8,
@@ -125,7 +126,8 @@ impl Lowering {
         if self.locked {
             return;
         }
-        self.current.statement(format!("delete hash[{key:?}]"));
+        let key = self.operand(key);
+        self.current.statement(format!("delete hash[{key}]"));
         self.map_and_key(MapName::Hash, key);
         self.helper(MAP_DELETE_ELEM);
         self.env.set_number(0);

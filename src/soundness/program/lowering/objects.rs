@@ -205,7 +205,7 @@ impl Lowering {
         };
         self.current.statement(match source {
             None => "this CPU's counter".to_owned(),
-            Some(source) => format!("counter of CPU {source:?}"),
+            Some(source) => format!("counter of CPU {source}"),
         });
         if let Some(source) = source {
             self.alu(AluOp::Mov, Width::W64, 2, source);
