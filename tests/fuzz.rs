@@ -32,7 +32,8 @@ fn main() -> ExitCode {
 
 /// Runs a campaign; its exit code and summary.
 fn campaign(arguments: &[&str]) -> Result<(i32, Value), Failed> {
-    let output = Command::new(env!("CARGO_BIN_EXE_kptrsim")).args(["fuzz", "--format", "json"]).args(arguments).output()?;
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_kptrsim")).args(["fuzz", "--format", "json"]).args(arguments).output()?;
     let code = output.status.code().ok_or("ended by a signal")?;
     if code == 2 {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());

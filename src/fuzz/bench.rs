@@ -13,10 +13,13 @@ use crate::machine::{Machine, MachineOptions};
 use crate::object::{self, LoadOptions, Object};
 use crate::report::place::Words;
 use crate::soundness::containment::within::Spot;
-use crate::soundness::containment::{Accepted, Check, Found, MAX_PROCESSED, Outcome, Violation};
+use crate::soundness::containment::{Accepted, Check, Found, MAX_PROCESSED, Outcome, UNVERIFIED, Violation};
 use crate::soundness::emission::Batch;
 use crate::soundness::program::{Code, Program, lower};
 use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict as Own};
+
+/// Instructions that may be processed when no path is left because another one covers it. Fewer than `kptrsim contain` takes its time for.
+const MAX_ALL_PATHS: u32 = 2_000;
 
 /// What programs are judged with.
 #[derive(Debug)]
@@ -98,24 +101,17 @@ impl Bench {
     /// Judges all programs of a unit. Each one's runs have the seed beside it; without seeds nothing is run.
     #[must_use]
     pub fn judge(&self, unit: &Unit, seeds: Option<&[u64]>) -> Vec<Ours> {
-        // What they prepare of the object serves all of its programs.
-        let (silent, talking) = (self.verifier(&unit.object, false), self.verifier(&unit.object, true));
+        let verifiers = self.verifiers(&unit.object);
         let judged = unit.object.programs.iter().enumerate().map(|(place, program)| {
             let seed = seeds.and_then(|seeds| seeds.get(place)).copied();
-            catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, [&silent, &talking], program, seed)))
+            catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, &verifiers, program, seed)))
                 .unwrap_or_else(|panic| Ours { panics: vec![panic_text(&*panic)], ..Ours::default() })
         });
         judged.collect()
     }
 
-    fn judge_one(
-        &self,
-        unit: &Unit,
-        [silent, talking]: [&ObjectVerifier<'_>; 2],
-        program: &object::Program,
-        seed: Option<u64>,
-    ) -> Ours {
-        let verification = silent.verify(program);
+    fn judge_one(&self, unit: &Unit, verifiers: &Verifiers<'_>, program: &object::Program, seed: Option<u64>) -> Ours {
+        let verification = verifiers.silent.verify(program);
         let verdict = OurVerdict::from(&verification);
         let rule = match &verification.verdict {
             Own::Accept => "accept".to_owned(),
@@ -128,7 +124,7 @@ impl Bench {
         if let Some(seed) = seed.filter(|_| accepted) {
             let mut traces = Accepted::default();
             if processed <= MAX_PROCESSED {
-                if let Err(error) = traces.add_log(&program.name, &talking.verify(program).log) {
+                if let Err(error) = traces.add_log(&program.name, &verifiers.log(program)) {
                     ours.outside.push(format!("our log cannot be read: {}", normalised(&error.to_string())));
                 }
             }
@@ -137,19 +133,14 @@ impl Bench {
         ours
     }
 
-    /// Our verifier's log of level 2, each state whole.
+    /// Our verifier, prepared for an object.
     #[must_use]
-    pub fn log(&self, object: &Object, program: &object::Program) -> String {
-        self.verifier(object, true).verify(program).log
-    }
-
-    fn verifier<'a>(&'a self, object: &'a Object, talks: bool) -> ObjectVerifier<'a> {
-        let level = if talks { LogLevel::Detailed } else { LogLevel::Silent };
-        ObjectVerifier::new(
-            object,
-            &self.profile,
-            Options { log_level: level, whole_states: talks, ..Options::default() },
-        )
+    pub fn verifiers<'a>(&'a self, object: &'a Object) -> Verifiers<'a> {
+        let pruned = Options { log_level: LogLevel::Detailed, whole_states: true, ..Options::default() };
+        let all = Options { all_paths: true, max_processed: Some(MAX_ALL_PATHS), ..pruned.clone() };
+        let [silent, pruned, all] =
+            [Options::default(), pruned, all].map(|options| ObjectVerifier::new(object, &self.profile, options));
+        Verifiers { silent, pruned, all }
     }
 
     /// Runs a program that we do not accept, and does not hold it against anything.
@@ -180,12 +171,37 @@ impl Bench {
     }
 }
 
+/// Our verifier in three voices. What each prepares of the object serves all of its programs.
+#[derive(Debug)]
+pub struct Verifiers<'a> {
+    silent: ObjectVerifier<'a>,
+    pruned: ObjectVerifier<'a>,
+    all: ObjectVerifier<'a>,
+}
+
+impl Verifiers<'_> {
+    /// A log of level 2, each state whole: of all paths if they are not too many.
+    #[must_use]
+    pub fn log(&self, program: &object::Program) -> String {
+        let verification = self.all.verify(program);
+        match verification.verdict {
+            Own::Accept => verification.log,
+            _ => self.pruned.verify(program).log,
+        }
+    }
+}
+
 impl Ours {
     fn take(&mut self, outcome: &Outcome) {
         self.runs += outcome.runs;
         self.executed += outcome.counts.executed + outcome.counts.without_trace;
         self.contained += outcome.counts.contained;
-        self.undecided += outcome.undecided.values().sum::<u64>();
+        for (what, runs) in &outcome.undecided {
+            match what.strip_suffix(UNVERIFIED) {
+                Some(kind) => self.faults.push(kind.to_owned()),
+                None => self.undecided += runs,
+            }
+        }
         for reported in outcome.findings.values() {
             match &reported.found {
                 Found::Outside(violation) => self.outside.push(outside(&reported.machine, violation)),

@@ -47,6 +47,9 @@ pub const MAX_PROCESSED: u64 = 100_000;
 /// Instructions that may be processed when no path is left because another one covers it; where more are needed, paths are left.
 pub const MAX_ALL_PATHS: u32 = 20_000;
 
+/// What follows a fault's name in [`Outcome::undecided`] where nobody had accepted the program.
+pub const UNVERIFIED: &str = " in a program that was not verified";
+
 /// Why a program is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Skipped {
@@ -306,7 +309,7 @@ impl Check {
             Found::Run(Finding::Ended(End::Fault(fault)))
                 if program(fault.at.place).is_none_or(|program| !self.accepted.traces.contains_key(&program.name)) =>
             {
-                Weight::Undecided(format!("{} in a program that was not verified", fault.kind.name()))
+                Weight::Undecided(format!("{}{UNVERIFIED}", fault.kind.name()))
             }
             Found::Run(finding) => tolerated(finding).map_or(Weight::Counts, |one| Weight::Tolerated(one.kind)),
         }

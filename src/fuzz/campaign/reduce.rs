@@ -112,7 +112,7 @@ impl Campaign {
         if cause.class != Class::Panic {
             let judged = self.bench.judge(&unit, None).pop().unwrap_or_default();
             finding.ours = judged.verdict;
-            finding.our_log = self.bench.log(&unit.object, program);
+            finding.our_log = self.bench.verifiers(&unit.object).log(program);
         }
         if runs_in_machine(cause.class) {
             let mut traces = Accepted::default();
