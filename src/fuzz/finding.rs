@@ -21,10 +21,14 @@ pub struct Finding {
     pub seed: u64,
     /// The program in which it was found.
     pub index: u64,
+    /// Does it show in an object with no other program?
+    pub alone: bool,
     /// The seed of its runs.
     pub run_seed: u64,
     /// Runs of it.
     pub runs: u64,
+    /// Instructions that one run may execute.
+    pub max_insns: u64,
     /// The small program's text, which clang assembles.
     pub assembly: String,
     /// Our verdict.
@@ -53,7 +57,11 @@ impl Finding {
 
     fn page(&self, name: &str) -> String {
         let mut page = format!("# {}\n\n", self.cause);
-        let _ = writeln!(page, "Program {} of seed {}, made small: `{name}.s`.\n", self.index, self.seed);
+        let _ = writeln!(page, "Program {} of seed {}, made small: `{name}.s`.", self.index, self.seed);
+        if !self.alone {
+            page.push_str("It shows only in an object with other programs, and is not made small.\n");
+        }
+        page.push('\n');
         let _ = writeln!(page, "## Ours\n\n{}\n", self.our_words());
         log_section(&mut page, &self.our_log);
         if let Some(kernel) = &self.kernel {
@@ -83,7 +91,11 @@ impl Finding {
         }
         let _ = writeln!(page, "kptrsim verify {name}.s");
         if !self.machine.is_empty() {
-            let _ = writeln!(page, "kptrsim contain {name}.s --seed {} --runs {}", self.run_seed, self.runs);
+            let _ = writeln!(
+                page,
+                "kptrsim contain {name}.s --seed {} --runs {} --max-insns {}",
+                self.run_seed, self.runs, self.max_insns
+            );
         }
         page.push_str("```\n");
         page
@@ -131,8 +143,10 @@ mod tests {
             cause: Cause { class: Class::WrongReject, ours: "null".into(), kernel: "accept".into() },
             seed: 4,
             index: 9,
+            alone: true,
             run_seed: 13,
             runs: 4,
+            max_insns: 20,
             assembly: "# text\n".into(),
             ours: Some(OurVerdict {
                 program: "p0000".into(),
@@ -151,7 +165,7 @@ mod tests {
         let page = fs::read_to_string(folder.path().join("x.md")).expect("it is there");
         assert!(page.contains("reject: `R1 is NULL` (errno 13), 2 instructions processed"));
         assert!(page.contains("(10 lines before these)\nline 10\n") && !page.contains("line 9\n"));
-        assert!(page.contains("kptrsim contain x.s --seed 13 --runs 4"));
+        assert!(page.contains("kptrsim contain x.s --seed 13 --runs 4 --max-insns 20"));
         assert_eq!(fs::read_to_string(folder.path().join("x.s")).expect("it is there"), "# text\n");
     }
 }

@@ -44,17 +44,9 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// Half of the programs well formed; four runs of each on up to two CPUs, limits as `kptrsim contain` has them.
+    /// Half of the programs well formed; four runs of each on up to two CPUs.
     fn default() -> Plan {
-        Plan {
-            seed: 0,
-            subjects: Subjects::Mixed,
-            mutated: 50,
-            runs: 4,
-            cpus: 2,
-            max_steps: 10_000,
-            max_insns: 1_000_000,
-        }
+        Plan { seed: 0, subjects: Subjects::Mixed, mutated: 50, runs: 4, cpus: 2, max_steps: 10_000, max_insns: 20_000 }
     }
 }
 

@@ -162,7 +162,10 @@ impl Verifier<'_> {
             self.link_before_copy(register);
             return self.value(register);
         }
-        Value::Scalar(Number { id: 0, ..number })
+        // A part of a number is linked to nothing, whatever was added to the whole.
+        let mut part = number;
+        part.unlink();
+        Value::Scalar(part)
     }
 
     fn check_pointer_spill(&self, frame: u8, stored: &Pointer, size: u32) -> Check {

@@ -63,19 +63,21 @@ impl Campaign {
         let program = self.bench.plan.program(index);
         let seed = self.bench.plan.run_seed(index);
         // A kernel that dies of each question is asked no more than once.
-        let small = if cause.class == Class::KernelDied {
-            program
+        let (small, alone) = if cause.class == Class::KernelDied {
+            (program, true)
         } else {
             let bench = &self.bench;
             let mut judge = self.kernel.as_mut().map(|kernel| &mut kernel.judge);
-            shrink(program, |programs| {
+            let mut holds = |programs: &[Program]| {
                 if control.stop.load(Ordering::Relaxed) {
                     return Err(Interrupted::Stopped);
                 }
                 Ok(holding(bench, judge.as_deref_mut(), programs, seed, cause)?)
-            })?
+            };
+            let alone = holds(std::slice::from_ref(&program))?.contains(&true);
+            (if alone { shrink(program, holds)? } else { program }, alone)
         };
-        let finding = self.evidence(cause, index, &small)?;
+        let finding = Finding { alone, ..self.evidence(cause, index, &small)? };
         let mut file = cause.file_name();
         if index != self.first(cause) {
             file = format!("{file}-{index}");
@@ -98,8 +100,10 @@ impl Campaign {
             cause: cause.clone(),
             seed: self.bench.plan.seed,
             index,
+            alone: true,
             run_seed: seed,
             runs: self.bench.plan.runs,
+            max_insns: self.bench.plan.max_insns,
             assembly,
             ours: None,
             our_log: String::new(),
