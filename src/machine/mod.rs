@@ -19,6 +19,7 @@ mod execute;
 mod fault;
 mod fingerprint;
 mod globals;
+mod inner;
 mod maps;
 pub mod memory;
 pub mod models;
