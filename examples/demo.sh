@@ -3,10 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet
-kptrsim=target/debug/kptrsim
 show() {
     printf '\n$ kptrsim %s\n' "$*"
-    "$kptrsim" "$@"
+    cargo run --quiet -- "$@"
 }
 show verify examples/percpu_counter.bpf.o
 show run examples/percpu_counter.bpf.o --cpus 4 --prog create --prog count --prog sum --prog destroy --set nr_cpus=4

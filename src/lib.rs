@@ -8,6 +8,7 @@
 //! * [`verifier`]: the abstract half. [`machine`]: the concrete half. They never import each other.
 //! * [`scenario`]: which programs of an object run where, and what must come of it.
 //! * [`explore`]: schedules over the machine: which there are, what goes wrong under them, and one of them again.
+//! * [`soundness`]: generated programs, and the machine held against the verifier.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
 //! * [`report`]: what people and tools read. [`cli`]: the command line.
 //!
@@ -25,4 +26,8 @@ pub mod machine;
 pub mod object;
 pub mod report;
 pub mod scenario;
+pub mod soundness;
 pub mod verifier;
+
+#[cfg(feature = "proptest")]
+pub use soundness::strategies;

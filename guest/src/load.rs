@@ -6,10 +6,10 @@
 //! veristat does.
 
 use crate::libbpf::{self, Object, Program};
-use crate::process;
 use crate::protocol::{LoadRequest, ProgramVerdict, ReplyBody, Verdict, to_hex};
 use crate::serve::Sink;
 use crate::verifier_log::classify;
+use crate::{privileges, process};
 
 /// Bytes of the verifier's log that are kept; of a longer one the kernel keeps the end.
 const LOG_SIZE: usize = 16 << 20;
@@ -23,6 +23,11 @@ const LOAD_FAILED: &str = "BPF program load failed";
 /// Loads what is asked and sends a verdict for each program.
 pub fn load(request: &LoadRequest, bytes: &[u8], sink: &mut Sink) {
     libbpf::capture_messages();
+    if request.unprivileged
+        && let Err(error) = privileges::drop_all()
+    {
+        return sink.send(ReplyBody::Failed { message: format!("cannot give capabilities up: {error}") });
+    }
     let object = match Object::open(bytes) {
         Ok(object) => object,
         Err(errno) => {

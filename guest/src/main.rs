@@ -8,6 +8,7 @@
 mod libbpf;
 mod load;
 mod maps;
+mod privileges;
 mod process;
 mod protocol;
 mod race;

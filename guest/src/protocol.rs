@@ -57,6 +57,9 @@ pub struct LoadRequest {
     /// Whether to send the instructions as libbpf relocated them.
     #[serde(default)]
     pub want_insns: bool,
+    /// Whether to load as a process without any capability, maps and all.
+    #[serde(default)]
+    pub unprivileged: bool,
     /// Seconds that one program may take to load.
     pub timeout_seconds: u32,
 }

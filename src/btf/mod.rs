@@ -12,7 +12,9 @@ pub(crate) mod strings;
 mod table;
 mod types;
 mod walk;
+mod write;
 
 pub use table::{Btf, BtfBuilder, BtfError, essential_name};
 pub use types::{Composite, IntEncoding, Linkage, Member, Name, Parameter, SectionVariable, Type, TypeId};
 pub use walk::FieldPlace;
+pub use write::StringTable;

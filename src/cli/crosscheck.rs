@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::kernel_scenario::{self, ScenarioArgs};
 use super::output::{self, Format, OutputError, print_json};
 use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
+use super::verify::capabilities;
 use crate::crosscheck::compare::{self, OurDecision, OurVerdict, Overall};
 use crate::crosscheck::compare_run::{self, RunDifference};
 use crate::crosscheck::protocol::{
@@ -43,6 +44,9 @@ pub struct Args {
     /// With --kernel-only, print the kernel's as JSON.
     #[arg(long, requires = "prog")]
     run: bool,
+    /// Load as a process without any capability, and compare with what `verify --unpriv` says.
+    #[arg(long, conflicts_with = "run")]
+    unpriv: bool,
     /// A program to load; may be repeated. All when absent.
     #[arg(long, value_name = "NAME")]
     prog: Vec<String>,
@@ -98,7 +102,8 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
         None => cache.default_kernel()?,
     };
     let guest = guest::locate(&cache, args.guest.as_deref(), &mut |line| eprintln!("{line}"))?;
-    let boot = BootOptions { cpus: args.cpus, memory_mib: args.memory, ..BootOptions::new(guest) };
+    let boot =
+        BootOptions { cpus: args.cpus, memory_mib: args.memory, mitigations: args.unpriv, ..BootOptions::new(guest) };
     if scenarios {
         return kernel_scenario::run(&args.objects, &args.scenario, &image, &boot, args.format);
     }
@@ -127,6 +132,7 @@ fn ask(
         log_level: args.log_level.unwrap_or(0),
         want_log: args.log_level.is_some(),
         want_insns: args.insns,
+        unprivileged: args.unpriv,
         timeout: Duration::from_secs(u64::from(args.timeout)),
         overall: args.overall_timeout.map(Duration::from_secs),
     };
@@ -203,7 +209,7 @@ fn comparison(
     let mut ours = BTreeMap::new();
     for job in &jobs {
         // What our loader refuses has no verdicts; if the kernel has some, they show as missing.
-        match our_verdicts(job, &kernel) {
+        match our_verdicts(job, &kernel, args.unpriv) {
             Ok(verdicts) => drop(ours.insert(job.name.clone(), verdicts)),
             Err(error) => eprintln!("kptrsim: {error}"),
         }
@@ -241,9 +247,10 @@ fn comparison(
 }
 
 /// What our own verifier says about the programs of an object, for this kernel.
-fn our_verdicts(job: &LoadJob, kernel: &Kernel) -> Result<Vec<OurVerdict>, TargetError> {
+fn our_verdicts(job: &LoadJob, kernel: &Kernel, unprivileged: bool) -> Result<Vec<OurVerdict>, TargetError> {
     let object = parse_object(Path::new(&job.name), &job.bytes, kernel)?;
-    let verifier = ObjectVerifier::new(&object, &kernel.profile, Options::default());
+    let options = Options { capabilities: capabilities(unprivileged), ..Options::default() };
+    let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
     let programs = object.programs.iter().filter(|one| job.programs.is_empty() || job.programs.contains(&one.name));
     Ok(programs.map(|program| our_verdict(&verifier.verify(program))).collect())
 }

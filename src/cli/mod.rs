@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod contain;
 pub mod crosscheck;
 pub mod explore;
 pub mod kernel;
@@ -30,6 +31,7 @@ enum Command {
     Explore(explore::Args),
     Replay(replay::Args),
     Merge(merge::Args),
+    Contain(contain::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
         Command::Merge(args) => merge::run(&args).map_err(|error| error.to_string()),
+        Command::Contain(args) => contain::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),

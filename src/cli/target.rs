@@ -252,12 +252,16 @@ pub fn load_object(path: &Path, kernel: &Kernel) -> Result<Object, TargetError> 
     parse_object(path, &read_or_compile(path)?, kernel)
 }
 
-/// An object's bytes: those of the file, or what clang makes of it if it is a C file.
+/// An object's bytes: those of the file, or what clang makes of it if it is a C or assembly file.
 ///
 /// # Errors
 /// If it cannot be read or compiled.
 pub fn read_or_compile(path: &Path) -> Result<Vec<u8>, TargetError> {
-    if path.extension().is_some_and(|extension| extension == "c") { compile(path) } else { read(path) }
+    if path.extension().is_some_and(|extension| extension == "c" || extension == "s") {
+        compile(path)
+    } else {
+        read(path)
+    }
 }
 
 /// Loads an object's bytes.
@@ -296,16 +300,20 @@ pub fn load_scenario(path: &Path, kernel: &Kernel) -> Result<LoadedScenario, Tar
     Ok(LoadedScenario { path: path.to_owned(), scenario, bytes, object })
 }
 
-/// What an object is called: its file name without `.o`, `.bpf.o` or `.bpf.c`.
+/// What an object is called: its file name without `.o`, `.bpf.o`, `.bpf.c` or `.bpf.s`.
 fn object_name(path: &Path) -> String {
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    [".bpf.o", ".bpf.c", ".o", ".c"]
+    [".bpf.o", ".bpf.c", ".bpf.s", ".o", ".c", ".s"]
         .iter()
         .find_map(|ending| name.strip_suffix(ending))
         .map_or(name.clone(), str::to_owned)
 }
 
-/// Compiles a BPF C file with the clang that is found; the project's header is on its include path.
+/// What clang is told for a C file, and for assembly text, which may have instructions of every version.
+const C_OPTIONS: &[&str] = &["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"];
+const ASSEMBLY_OPTIONS: &[&str] = &["--target=bpf", "-mcpu=v4"];
+
+/// Compiles a BPF C or assembly file with the clang that is found; the project's header is on its include path.
 ///
 /// # Errors
 /// If there is no clang, or it refuses the file.
@@ -331,9 +339,11 @@ fn compile_in(folder: &Path, path: &Path) -> Result<Vec<u8>, TargetError> {
         fs::write(&file, text).map_err(|source| TargetError::Read { path: file, source })?;
     }
     let output = folder.join("out.bpf.o");
+    let is_assembly = path.extension().is_some_and(|extension| extension == "s");
+    let options = if is_assembly { ASSEMBLY_OPTIONS } else { C_OPTIONS };
     for compiler in COMPILERS {
         let run = Command::new(compiler)
-            .args(["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"])
+            .args(options)
             .arg("-I")
             .arg(folder)
             // The folder is another one each time; the object's bytes are not to be.

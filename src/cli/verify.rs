@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::output::{self, Format, OutputError};
 use super::target::{Kernel, KernelArgs, TargetError, load_object};
+use crate::kernel::Capabilities;
 use crate::object::{Object, Program};
 use crate::report::verify as report;
 use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict, Verification};
@@ -26,6 +27,10 @@ pub struct Args {
     /// A program to verify; may be repeated. All when absent.
     #[arg(long, value_name = "NAME")]
     prog: Vec<String>,
+    /// Judge for a process without any capability, which the kernel lets load programs where
+    /// kernel.unprivileged_bpf_disabled is 0; the processor's mitigations are taken to be on.
+    #[arg(long)]
+    unpriv: bool,
     #[command(flatten)]
     kernel: KernelArgs,
     /// Print the verifier's log as the kernel prints it: 1 the path of a rejection, 2 all paths.
@@ -100,7 +105,8 @@ fn progress(objects: usize) -> ProgressBar {
 
 fn verify_object(path: &Path, args: &Args, kernel: &Kernel) -> Result<Vec<Verification>, TargetError> {
     let object = load_object(path, kernel)?;
-    let options = Options { log_level: level(args.log_level), ..Options::default() };
+    let options =
+        Options { log_level: level(args.log_level), capabilities: capabilities(args.unpriv), ..Options::default() };
     let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
     Ok(chosen(&object, &args.prog)?.into_iter().map(|program| verifier.verify(program)).collect())
 }
@@ -113,6 +119,12 @@ impl Tally {
             Verdict::Unsupported(_) => self.unsupported += 1,
         }
     }
+}
+
+/// What the process may do for which a program is judged.
+#[must_use]
+pub fn capabilities(unprivileged: bool) -> Capabilities {
+    if unprivileged { Capabilities::empty() } else { Capabilities::all() }
 }
 
 fn level(number: Option<u8>) -> LogLevel {

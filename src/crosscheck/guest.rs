@@ -15,7 +15,7 @@ use super::image::{PARTIAL, sweep};
 use super::{Cache, CrosscheckError, protocol};
 
 /// The guest crate, file by file. The lock file is the workspace's: cargo drops from it what the guest does not need.
-const SOURCES: [(&str, &str); 16] = [
+const SOURCES: [(&str, &str); 17] = [
     ("Cargo.toml", include_str!("../../guest/Cargo.toml")),
     ("Cargo.lock", include_str!("../../Cargo.lock")),
     (".cargo/config.toml", include_str!("../../guest/.cargo/config.toml")),
@@ -23,6 +23,7 @@ const SOURCES: [(&str, &str); 16] = [
     ("src/libbpf.rs", include_str!("../../guest/src/libbpf.rs")),
     ("src/load.rs", include_str!("../../guest/src/load.rs")),
     ("src/maps.rs", include_str!("../../guest/src/maps.rs")),
+    ("src/privileges.rs", include_str!("../../guest/src/privileges.rs")),
     ("src/process.rs", include_str!("../../guest/src/process.rs")),
     ("src/protocol.rs", include_str!("../../guest/src/protocol.rs")),
     ("src/race.rs", include_str!("../../guest/src/race.rs")),

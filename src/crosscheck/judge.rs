@@ -41,6 +41,9 @@ pub struct LoadOptions {
     pub want_log: bool,
     /// Whether to bring back the relocated instructions.
     pub want_insns: bool,
+    /// Whether to load as a process without any capability. The machine must have been booted with
+    /// [`BootOptions::mitigations`], without which the kernel checks such a process less.
+    pub unprivileged: bool,
     /// How long one program may take to load.
     pub timeout: Duration,
     /// How long everything may take.
@@ -53,6 +56,7 @@ impl Default for LoadOptions {
             log_level: 0,
             want_log: false,
             want_insns: false,
+            unprivileged: false,
             timeout: Duration::from_secs(60),
             overall: None,
         }
@@ -350,6 +354,7 @@ fn load_request(job: LoadJob, options: &LoadOptions) -> Job {
         log_level: options.log_level,
         want_log: options.want_log,
         want_insns: options.want_insns,
+        unprivileged: options.unprivileged,
         timeout_seconds: u32::try_from(options.timeout.as_secs()).unwrap_or(u32::MAX).max(1),
     });
     Job { name: job.name, bytes: job.bytes, body }

@@ -46,7 +46,7 @@ impl Accelerator {
     fn arguments(self) -> [&'static str; 4] {
         match self {
             Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"],
+            Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off,fsrm=off"],
         }
     }
 }
@@ -84,7 +84,7 @@ impl Qemu {
         accelerator: Accelerator,
         cpus: u32,
         memory_mib: u32,
-        random_addresses: bool,
+        kernel_arguments: &str,
     ) -> Result<Qemu, CrosscheckError> {
         let port = format!("virtserialport,chardev=port,name={PORT_NAME}");
         let mut command = Command::new(QEMU);
@@ -100,10 +100,7 @@ impl Qemu {
             .arg(initramfs)
             // An oops ends the machine: what a damaged kernel says afterwards is no verdict.
             .arg("-append")
-            .arg(format!(
-                "console=ttyS0 quiet panic=-1 oops=panic {} mitigations=off",
-                if random_addresses { "kaslr" } else { "nokaslr" }
-            ));
+            .arg(format!("console=ttyS0 quiet panic=-1 oops=panic {kernel_arguments}"));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child =
             child.map_err(|error| CrosscheckError::program(QEMU, "run `apt-get install qemu-system-x86`", error))?;

@@ -16,6 +16,7 @@ use rustc_hash::FxBuildHasher;
 use super::finding::{Finding, RacingAccess};
 use super::observe::{digest, observe};
 use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
+use super::watch::{Nobody, Watch};
 use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome};
 use crate::scenario::{Broken, Judgement};
 
@@ -177,7 +178,7 @@ impl Simulation {
         if self.machine.has_store_buffers() { self.machine.cpu_count() as usize } else { 0 }
     }
 
-    fn start_job(&mut self, task: usize) -> Result<(), Finding> {
+    fn start_job<W: Watch>(&mut self, task: usize, watch: &mut W) -> Result<(), Finding> {
         let start = Arc::clone(&self.start);
         let Some(job) = start.scripts.get(task).and_then(|script| script.jobs.get(self.progress[task].job)) else {
             return Ok(());
@@ -186,7 +187,9 @@ impl Simulation {
         self.starts.push(self.steps.len());
         self.steps.push(self.machine.moment(self.on_machine(task)));
         // The start was tried when the scenario was set up, so that only memory can be short.
-        started.map_err(|_| Finding::Ended(self.machine.out_of_memory(self.on_machine(task))))
+        started.map_err(|_| Finding::Ended(self.machine.out_of_memory(self.on_machine(task))))?;
+        watch.started(&self.machine, self.on_machine(task));
+        Ok(())
     }
 
     fn returned(&mut self, task: usize, value: u64) {
@@ -205,13 +208,23 @@ impl Simulation {
     }
 
     /// One instruction of a machine's task; what its program returned, if that was its last.
-    fn execute(&mut self, on: u32, branch: u16) -> Result<Option<u64>, Finding> {
+    fn execute<W: Watch>(&mut self, on: u32, branch: u16, watch: &mut W) -> Result<Option<u64>, Finding> {
+        watch.before(&self.machine, on);
         returned(self.machine.step_in_way(on, branch))
     }
 
     /// All that a machine's task does up to the next instruction that others can see.
-    fn run_unseen(&mut self, on: u32) -> Result<Option<u64>, Finding> {
-        returned(self.machine.run_unseen(on, MAX_LOCAL_STEPS))
+    fn run_unseen<W: Watch>(&mut self, on: u32, watch: &mut W) -> Result<Option<u64>, Finding> {
+        if !W::WATCHES {
+            return returned(self.machine.run_unseen(on, MAX_LOCAL_STEPS));
+        }
+        let end = self.machine.steps().saturating_add(MAX_LOCAL_STEPS);
+        while self.machine.steps() < end && self.machine.is_running(on) && !self.machine.next_is_shared(on) {
+            if let ended @ Some(_) = self.execute(on, 0, watch)? {
+                return Ok(ended);
+            }
+        }
+        Ok(None)
     }
 
     fn take_touches(&mut self) {
@@ -288,11 +301,11 @@ impl Simulation {
         }
     }
 
-    fn step(&mut self, choice: Choice) -> Result<(), Finding> {
+    fn step<W: Watch>(&mut self, choice: Choice, watch: &mut W) -> Result<(), Finding> {
         self.touches.clear();
         self.stability = Stability::Fixed;
         if usize::from(choice.actor.0) < self.tasks() {
-            self.task_step(usize::from(choice.actor.0), choice.branch)?;
+            self.task_step(usize::from(choice.actor.0), choice.branch, watch)?;
             return self.check_always();
         }
         if let Some(cpu) = self.buffer(choice.actor) {
@@ -302,25 +315,25 @@ impl Simulation {
             return self.check_always();
         }
         if let Some(index) = self.callback_index(choice.actor) {
-            self.callback_step(index, choice.branch)?;
+            self.callback_step(index, choice.branch, watch)?;
         }
         self.check_always()
     }
 
     /// One step of a task.
-    fn task_step(&mut self, task: usize, branch: u16) -> Result<(), Finding> {
+    fn task_step<W: Watch>(&mut self, task: usize, branch: u16, watch: &mut W) -> Result<(), Finding> {
         let on = self.on_machine(task);
         self.stability = self.stability_of_next(on);
         let done = if self.machine.is_running(on) {
             self.steps.push(self.machine.moment(on));
-            self.execute(on, branch)
+            self.execute(on, branch, watch)
         } else {
-            self.start_job(task).map(|()| None)
+            self.start_job(task, watch).map(|()| None)
         };
         self.take_touches();
         self.touch_cpu(self.machine.cpu_of(on));
         let ended = match done? {
-            None => self.run_unseen(on)?,
+            None => self.run_unseen(on, watch)?,
             ended => ended,
         };
         if let Some(value) = ended {
@@ -328,6 +341,18 @@ impl Simulation {
         }
         self.look_ahead(task);
         Ok(())
+    }
+
+    /// [`System::perform`] with somebody who sees each instruction before it is executed.
+    ///
+    /// # Errors
+    /// The finding that ends the run.
+    pub fn perform_watched<W: Watch>(&mut self, choice: Choice, watch: &mut W) -> Result<(), Finding> {
+        let done = self.step(choice, watch);
+        if let Err(finding) = &done {
+            self.failed = Some(finding.clone());
+        }
+        done
     }
 
     /// Runs what comes after all tasks, and judges what is seen.
@@ -464,11 +489,7 @@ impl System for Simulation {
     }
 
     fn perform(&mut self, choice: Choice) -> Result<(), Finding> {
-        let done = self.step(choice);
-        if let Err(finding) = &done {
-            self.failed = Some(finding.clone());
-        }
-        done
+        self.perform_watched(choice, &mut Nobody)
     }
 
     fn touches(&self) -> &[Touch] {

@@ -2,11 +2,12 @@
 //!
 //! [`RawInsn`] is one 8-byte slot as it stands in an object file. [`decode`] turns a slot (or a pair of slots, for
 //! the 64-bit immediate load) into an [`Insn`], whose variants hold just the fields that mean something.
-//! [`disassemble`] prints a slot the way the kernel's log does.
+//! [`Insn::encode`] goes back. [`disassemble`] prints a slot the way the kernel's log does.
 //! Nothing here knows what a program's maps or functions are; start reading at [`Insn`].
 
 mod decode;
 mod disassemble;
+mod encode;
 mod insn;
 pub mod opcode;
 mod raw;

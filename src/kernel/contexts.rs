@@ -12,7 +12,7 @@ mod programs;
 pub use layouts::{SOCKET, SOCKET_COMMON_HIDDEN, TCP_SOCKET, XDP_SOCKET};
 use programs::PROGRAMS;
 
-use super::{AttachType, ProgramType};
+use super::{AttachType, Capabilities, ProgramType};
 
 /// Sizes in which a field may be accessed; all must be aligned to themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +86,15 @@ pub struct ContextLayout {
     pub fields: &'static [ContextField],
 }
 
-/// A field that a program type may access, perhaps only where attached so.
+/// A field that a program type may access, perhaps only where attached so, or only by some users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct When {
     /// The field's name.
     pub field: &'static str,
     /// The attach types; empty means any.
     pub attached: &'static [AttachType],
+    /// The capability that its user needs; empty means none.
+    pub needs: Capabilities,
 }
 
 /// Which fields of a layout a program type sees.
@@ -113,7 +115,7 @@ pub struct ProgramContext {
     pub layout: &'static ContextLayout,
     /// Fields that may be accessed at all.
     pub visible: Visible,
-    /// Fields that are visible only where the program is attached so; fields without a row are always.
+    /// Fields that are visible only where the program is attached so, or to such users; fields without a row are always.
     pub limited: &'static [When],
     /// Fields that may be written.
     pub writable: &'static [When],
@@ -141,30 +143,35 @@ pub fn context_of(program: ProgramType) -> Option<&'static ProgramContext> {
 impl ProgramContext {
     /// What an access gives, or `None` if it is not allowed (`is_valid_access`).
     #[must_use]
-    pub fn access(&self, access: ContextAccess, attached: Option<AttachType>) -> Option<Gives> {
+    pub fn access(
+        &self,
+        access: ContextAccess,
+        attached: Option<AttachType>,
+        capabilities: Capabilities,
+    ) -> Option<Gives> {
         let field = self.layout.field_at(access.offset)?;
-        if !self.sees(field.name, attached) {
+        let allows = |when: &When| when.allows(field.name, attached, capabilities);
+        if !self.shows(field.name) || !self.limited.iter().filter(|when| when.field == field.name).all(allows) {
             return None;
         }
-        if access.write && !self.writable.iter().any(|when| when.allows(field.name, attached)) {
+        if access.write && !self.writable.iter().any(allows) {
             return None;
         }
         field.access(access)
     }
 
-    fn sees(&self, field: &str, attached: Option<AttachType>) -> bool {
-        let visible = match self.visible {
+    fn shows(&self, field: &str) -> bool {
+        match self.visible {
             Visible::AllBut(hidden) => !hidden.contains(&field),
             Visible::Only(shown) => shown.contains(&field),
-        };
-        let mut limits = self.limited.iter().filter(|when| when.field == field);
-        visible && limits.all(|when| when.allows(field, attached))
+        }
     }
 }
 
 impl When {
-    fn allows(&self, field: &str, attached: Option<AttachType>) -> bool {
+    fn allows(&self, field: &str, attached: Option<AttachType>, capabilities: Capabilities) -> bool {
         self.field == field
+            && capabilities.have(self.needs)
             && (self.attached.is_empty() || attached.is_some_and(|attached| self.attached.contains(&attached)))
     }
 }
@@ -217,7 +224,7 @@ mod tests {
 
     fn read(program: ProgramType, offset: i32, size: u32) -> Option<Gives> {
         let access = ContextAccess { offset, size, write: false, signed: false };
-        context_of(program).unwrap().access(access, None)
+        context_of(program).unwrap().access(access, None, Capabilities::all())
     }
 
     #[test]
@@ -251,6 +258,18 @@ mod tests {
         assert_eq!(read(ProgramType::SchedCls, 76, 2), None);
         assert_eq!(read(ProgramType::Xdp, 8, 4), Some(Gives::PacketMeta));
         assert_eq!(read(ProgramType::SocketFilter, 76, 4), None);
+    }
+
+    #[test]
+    fn some_fields_are_not_for_everyone() {
+        let skb = context_of(ProgramType::CgroupSkb).unwrap();
+        let data = ContextAccess { offset: 76, size: 4, write: false, signed: false };
+        let tstamp = ContextAccess { offset: 152, size: 8, ..data };
+        let set_tstamp = ContextAccess { write: true, ..tstamp };
+        for (access, everyone) in [(data, false), (tstamp, true), (set_tstamp, false)] {
+            assert!(skb.access(access, None, Capabilities::BPF).is_some());
+            assert_eq!(skb.access(access, None, Capabilities::empty()).is_some(), everyone);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod helper;
 mod kfunc;
 mod lexer;
 pub mod limits;
+mod permissions;
 mod profile;
 mod prototype;
 mod special;
@@ -30,6 +31,7 @@ pub use enums::{AttachType, MapType, ProgramType};
 pub use error::TablesError;
 pub use helper::{AllowedCheck, Arg, ArgKind, BtfReference, Helper, HelperProto, MapHelpers, Ret, RetKind, TypeFlags};
 pub use kfunc::{Kfunc, KfuncFlags, Programs, Version};
+pub use permissions::Permission;
 pub use profile::{HELPER_TAIL_CALL, Profile, is_gpl_compatible};
 pub use prototype::{CType, Declaration, Param, Prototype, PrototypeError, Signature};
 pub use special::{

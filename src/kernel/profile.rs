@@ -134,7 +134,7 @@ impl Profile {
         self.tables().helpers().last().map_or(0, |helper| helper.id)
     }
 
-    /// Facts about a program that decide what it may call; as root, with all capabilities.
+    /// Facts about a program that decide what it may call, loaded by a process with all capabilities.
     #[must_use]
     pub fn facts<'a>(
         &self,
@@ -152,16 +152,18 @@ impl Profile {
         }
     }
 
-    /// How a helper is checked for such a program, if it may call it.
+    /// How a helper is checked for such a program, if it may call it when a process with these capabilities loads it.
     #[must_use]
     pub fn helper_for(
         &self,
         program: ProgramType,
         attach: Option<AttachType>,
         section: &Section,
+        capabilities: Capabilities,
         id: u32,
     ) -> Option<&'static HelperProto> {
-        self.tables().helper_for(id, &self.facts(program, attach, section))
+        let facts = ProgramFacts { capabilities, ..self.facts(program, attach, section) };
+        self.tables().helper_for(id, &facts)
     }
 
     /// A kfunc that such a program may call.

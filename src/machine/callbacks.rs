@@ -136,7 +136,8 @@ impl Machine {
         let running = self.world.callbacks.run_by(task).and_then(|field| self.world.callbacks.all.get(&field));
         let in_timer = running.is_some_and(|callback| callback.kind == CallbackKind::Timer);
         let is_network = NETWORK.contains(&execution.program.source.section.program_type);
-        execution.lock.is_none() && execution.preempt_sections == 0 && !in_timer && (running.is_some() || !is_network)
+        let holds_lock = execution.lock.is_some() || execution.copy.as_ref().is_some_and(|copy| copy.holds_lock());
+        !holds_lock && execution.preempt_sections == 0 && !in_timer && (running.is_some() || !is_network)
     }
 
     /// Can a soft interrupt come where a task is? Not while it holds a lock, nor in a program that the network stack runs.
@@ -145,7 +146,8 @@ impl Machine {
         let Some(execution) = self.tasks.get(task as usize).and_then(|task| task.execution.as_ref()) else {
             return true;
         };
-        execution.lock.is_none() && !NETWORK.contains(&execution.program.source.section.program_type)
+        let holds_lock = execution.lock.is_some() || execution.copy.as_ref().is_some_and(|copy| copy.holds_lock());
+        !holds_lock && !NETWORK.contains(&execution.program.source.section.program_type)
     }
 
     /// Makes the tasks that will run callbacks, so that their numbers do not depend on who needs one first.

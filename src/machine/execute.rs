@@ -8,7 +8,7 @@ use crate::isa::{Register, Size, Width};
 
 use super::alu;
 use super::code::{Broken, Code, LoadedProgram, Op};
-use super::event::{Access, AccessKind, StepReport};
+use super::event::{Access, AccessKind, Outcome, StepReport};
 use super::fault::{Attempt, FaultKind, Trap};
 use super::inner;
 use super::memory::{Allocator, Memory, Recent, Spot};
@@ -26,6 +26,8 @@ pub(super) enum Flow {
     Left,
     /// Others can see the next instruction, which this [`Mode`] therefore leaves.
     Shared,
+    /// The machine has done the step itself.
+    Done(Outcome),
     /// Open a frame for the function at that slot.
     CallLocal(u32),
     /// Run a helper or kfunc.

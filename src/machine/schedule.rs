@@ -95,7 +95,7 @@ impl Machine {
 
     /// The model of the call that a task makes next.
     pub(super) fn next_model(&self, task: u32) -> Option<&'static Model> {
-        let execution = self.execution(task)?;
+        let execution = self.execution(task).filter(|execution| execution.copy.is_none())?;
         let op = execution.program.ops.get(execution.pc as usize)?;
         if op.code != Code::Call {
             return None;
@@ -103,11 +103,11 @@ impl Machine {
         execution.program.calls.get(op.imm as usize)?.model
     }
 
-    fn next_call(&self, task: u32) -> Option<(Scheduling, [u64; 5])> {
+    pub(super) fn next_call(&self, task: u32) -> Option<(&'static Model, [u64; 5])> {
         let model = self.next_model(task)?;
         let mut args = [0; 5];
         args.copy_from_slice(self.execution(task)?.registers.get(1..6)?);
-        Some((model.scheduling, args))
+        Some((model, args))
     }
 
     /// A task's next instruction and, if it loads, stores or is atomic, the address.
@@ -138,7 +138,7 @@ impl Machine {
     #[must_use]
     pub fn waits_at(&self, task: u32) -> Option<(RegionId, u32)> {
         match self.next_call(task) {
-            Some((Scheduling::Waits(blocked), args)) => blocked(self, task, &args),
+            Some((Model { scheduling: Scheduling::Waits(blocked), .. }, args)) => blocked(self, task, &args),
             _ => None,
         }
     }
@@ -177,6 +177,9 @@ impl Machine {
     #[must_use]
     pub fn next_is_shared(&self, task: u32) -> bool {
         let Some(execution) = self.execution(task) else { return false };
+        if execution.copy.is_some() {
+            return true;
+        }
         let Some(op) = execution.program.ops.get(execution.pc as usize) else { return false };
         match op.code {
             Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) => {
@@ -193,6 +196,9 @@ impl Machine {
     #[must_use]
     pub fn next_is_fixed(&self, task: u32) -> bool {
         let Some(execution) = self.execution(task) else { return true };
+        if let Some(copy) = &execution.copy {
+            return copy.is_fixed();
+        }
         let Some(op) = execution.program.ops.get(execution.pc as usize) else { return false };
         if op.code == Code::Call {
             let mut args = [0; 5];
@@ -213,8 +219,8 @@ impl Machine {
     #[must_use]
     pub fn ways(&self, task: u32) -> u16 {
         match self.next_model(task).map(|model| &model.scheduling) {
-            Some(Scheduling::Waits(_)) => u16::from(!self.is_blocked(task)),
-            Some(Scheduling::Allocates { .. }) => self.branches(task),
+            Some(Scheduling::Waits(_)) if self.is_blocked(task) => 0,
+            Some(Scheduling::Waits(_) | Scheduling::Allocates { .. }) => self.branches(task),
             _ => 1,
         }
     }
@@ -226,9 +232,10 @@ impl Machine {
         model.is_none_or(|model| matches!(model.scheduling, Scheduling::Local | Scheduling::Shared))
     }
 
-    /// The same, of a step that waits for nobody: at least 1.
+    /// In how many ways a task's next call can go if it waits for nobody: at least 1.
     fn branches(&self, task: u32) -> u16 {
-        let Some((Scheduling::Allocates { per_cpu }, args)) = self.next_call(task) else { return 1 };
+        let Some((model, args)) = self.next_call(task) else { return 1 };
+        let Scheduling::Allocates { per_cpu } = model.scheduling else { return (model.ways)(self, task, &args) };
         let size = self.local_type("", args[0]).map_or(0, |(_, size)| size);
         self.units(self.cpu_of(task), per_cpu, size).count().max(1) as u16
     }

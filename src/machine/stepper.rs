@@ -68,6 +68,8 @@ pub struct Machine {
     /// How the next step goes where it can go in several ways.
     pub(super) branch: u16,
     pub(super) store_buffers: StoreBuffers,
+    /// Does a copy that other CPUs can watch take a step for each word?
+    pub(super) by_pieces: bool,
     /// Offsets of kptrs in the object's types, once an explorer asks.
     pub(super) kptrs: Arc<FxHashMap<TypeId, Vec<u32>>>,
 }
@@ -102,6 +104,7 @@ impl Machine {
             unwritten: Vec::new(),
             branch: 0,
             store_buffers: StoreBuffers::default(),
+            by_pieces: false,
             kptrs: Arc::default(),
             object: Arc::clone(&object),
             options: Arc::new(options),
@@ -273,12 +276,18 @@ impl Machine {
         if left == 0 {
             return Some(Err(Box::new(Trap::Limit(Limit::Instructions(self.options.max_insns)))));
         }
+        if M::LOCAL && execution.copy.is_some() {
+            return Some(Ok(Flow::Shared));
+        }
         let earlier =
             std::mem::replace(&mut self.report.at, Moment { place: execution.place(), cpu, step: self.steps });
+        if let Some(outcome) = self.continue_copy(task) {
+            return Some(outcome.map(Flow::Done));
+        }
         if M::REPORTS && !self.store_buffers.is_empty() {
             self.steps += 1;
             if let Some(outcome) = self.step_buffered(task) {
-                return Some(outcome.map(|_| Flow::Next));
+                return Some(outcome.map(Flow::Done));
             }
             self.steps -= 1;
         }
@@ -317,6 +326,7 @@ impl Machine {
         }
         let outcome = match flow {
             Ok(Flow::Next | Flow::Noted | Flow::Left | Flow::Shared) => return Ok(Outcome::Ran),
+            Ok(Flow::Done(outcome)) => return Ok(outcome),
             Ok(Flow::CallLocal(target)) => self.call_local(task, target),
             Ok(Flow::Call(site)) => self.call(task, site),
             Ok(Flow::LoadPacket(size, offset)) => self.packet_load(task, size, offset),
@@ -371,7 +381,7 @@ impl Machine {
     }
 
     /// Carries out what a model answered.
-    fn answer(&mut self, task: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
+    pub(super) fn answer(&mut self, task: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
         let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         match answer {
@@ -384,6 +394,7 @@ impl Machine {
                 execution.pc += 1;
             }
             Answer::Blocked => return Ok(Outcome::Blocked),
+            Answer::Copies(copy) => execution.copy = Some(copy),
             Answer::TailCall { place, context } => {
                 if !self.tail_call(task, place, context)? {
                     return self.answer(task, Answer::Nothing);

@@ -1,8 +1,9 @@
 //! What people and tools read: text with source lines, and JSON.
 //!
-//! One file for each thing that is reported: [`verify`], [`run`] and [`explore`]. [`place`] and [`value`] put places and
+//! One file for each thing that is reported: [`verify`], [`run`], [`explore`] and [`contain`]. [`place`] and [`value`] put places and
 //! memory into words. Nothing here decides anything.
 
+pub mod contain;
 pub mod explore;
 pub mod place;
 pub mod run;

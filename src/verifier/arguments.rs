@@ -174,6 +174,9 @@ impl Verifier<'_> {
         let (Some(arg), Some(register)) = (proto.args.get(index), Register::argument(index)) else { return Ok(()) };
         let value = self.read(register, Live::READ64)?;
         if arg.kind == ArgKind::Anything {
+            if self.hides(register) {
+                return reject(Rule::AddressLeaks { register, into: "into helper function" });
+            }
             return Ok(());
         }
         if value.as_pointer().is_some_and(Pointer::is_packet)

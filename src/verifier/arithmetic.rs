@@ -5,9 +5,11 @@
 use super::domain::{Scalar, alu};
 use super::env::{Check, Verifier, reject, unsupported};
 use super::rule::Rule;
+use super::speculation::PointerMove;
 use super::state::Live;
 use super::value::{Number, Value};
 use crate::isa::{AluOp, Insn, Operand, Register, Size, Width};
+use crate::kernel::Permission;
 
 /// How much of a register an operation of that width reads.
 pub fn read_flag(width: Width) -> Live {
@@ -67,6 +69,7 @@ impl Verifier<'_> {
 
     fn check_unary(&mut self, dst: Register, flag: Live) -> Check {
         self.read(dst, flag)?;
+        self.check_operand_is_no_address(dst)?;
         self.write(dst)?;
         self.define(dst, Value::unknown());
         Ok(())
@@ -89,6 +92,7 @@ impl Verifier<'_> {
                         self.link_before_copy(src);
                         self.value(src)
                     }
+                    Width::W32 if self.hides(src) => return reject(Rule::AddressCopiedInPart { register: src }),
                     Width::W32 => self.moved_low(src),
                 }
             }
@@ -120,6 +124,13 @@ impl Verifier<'_> {
     fn check_sign_extension(&mut self, width: Width, from: Size, dst: Register, src: Register) -> Check {
         self.read(src, read_flag(width))?;
         self.write(dst)?;
+        if self.hides(src) {
+            let register = src;
+            return reject(match width {
+                Width::W64 => Rule::AddressSignExtended { register },
+                Width::W32 => Rule::AddressCopiedInPart { register },
+            });
+        }
         let Value::Scalar(number) = self.value(src) else {
             let bounds = match width {
                 Width::W64 => Scalar::UNKNOWN,
@@ -189,16 +200,16 @@ impl Verifier<'_> {
                 if let Operand::Register(src) = src {
                     self.mark_precise(src)?;
                 }
-                self.pointer_arithmetic(width, op, dst, pointer, &offset, true)
+                self.pointer_arithmetic(width, PointerMove { op, dst, src }, pointer, &offset, true)
             }
             (Value::Scalar(offset), Value::Pointer(pointer)) => {
                 self.mark_precise(dst)?;
-                self.pointer_arithmetic(width, op, dst, pointer, &offset, false)?;
+                self.pointer_arithmetic(width, PointerMove { op, dst, src }, pointer, &offset, false)?;
                 self.inherit_liveness(dst, src);
                 Ok(())
             }
             (Value::Pointer(_), Value::Pointer(_)) => {
-                if op == AluOp::Sub {
+                if self.may_subtract_addresses(op) {
                     self.define(dst, Value::unknown());
                     return Ok(());
                 }
@@ -215,6 +226,7 @@ impl Verifier<'_> {
             self.mark_precise(src)?;
         }
         let mut left = self.number(dst)?;
+        self.guard_numbers(op, dst, src)?;
         if let Some(fork) = alu::fork_of_sign_mask(op, &left.bounds, &right.bounds) {
             let pushed = self.push_branch(self.insn)?;
             let forked = |bounds| {
@@ -239,7 +251,12 @@ impl Verifier<'_> {
 
     /// A constant added to a linked scalar keeps the link with a delta; anything else breaks it.
     fn relink_after(&self, width: Width, op: AluOp, result: &mut Number, right: &Number, same: bool) {
-        let keeps = op == AluOp::Add && width == Width::W64 && result.id != 0 && right.bounds.is_const() && !same;
+        let keeps = self.may(Permission::LinkedSums)
+            && op == AluOp::Add
+            && width == Width::W64
+            && result.id != 0
+            && right.bounds.is_const()
+            && !same;
         let added = right.bounds.var_off.value;
         if keeps && result.delta.is_none() && added <= i32::MAX as u64 {
             result.delta = Some(added as i32);

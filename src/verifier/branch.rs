@@ -5,10 +5,11 @@ use smallvec::SmallVec;
 
 use super::arithmetic::read_flag;
 use super::domain::{self, Scalar, alu};
-use super::env::{Check, Verifier};
+use super::env::{Check, Verifier, reject};
 use super::explore::Next;
 use super::packet::packet_branch_taken;
 use super::precision::{FramePlace, MAX_LINKED};
+use super::rule::Rule;
 use super::state::{Place, State};
 use super::value::{Number, Pointer, SocketKind, Target, Value};
 use crate::isa::{JumpOp, Operand, Register, Width};
@@ -35,18 +36,24 @@ impl Verifier<'_> {
             Operand::Register(src) => self.read(src, read_flag(width))?,
             Operand::Immediate(imm) => Value::constant(i64::from(imm) as u64),
         };
+        self.check_compares_no_address(dst, src)?;
         self.note_stack_operands(&left, &right, src);
         let target = self.jump_target(i64::from(offset));
         if let Some(taken) = self.decided(branch, &left, &right)? {
+            self.explore_untaken(if taken { self.insn + 1 } else { target }, dst, src)?;
             self.log_insn_state();
             return Ok(if taken { Next::Jump(target) } else { Next::Fallthrough });
         }
         let linked = self.note_linked(branch);
         let pushed = self.push_branch(target)?;
         self.refine(branch, pushed, &linked);
-        self.learn_not_null(branch, pushed);
-        if let (Width::W64, Operand::Register(src)) = (width, src) {
-            self.learn_packet_range(op, dst, src, pushed);
+        let null_checked = self.learn_not_null(branch, pushed);
+        let packet_checked = match (width, src) {
+            (Width::W64, Operand::Register(src)) => self.learn_packet_range(op, dst, src, pushed),
+            _ => false,
+        };
+        if !null_checked && !packet_checked && self.hides(dst) {
+            return reject(Rule::AddressComparison { register: dst });
         }
         self.log_insn_state();
         Ok(Next::Fallthrough)
@@ -214,20 +221,23 @@ impl Verifier<'_> {
         sync_linked(&mut self.pending[pushed].state, branch.dst, linked);
     }
 
-    /// A pointer that equals one that is not NULL, or differs from zero, is not NULL.
-    fn learn_not_null(&mut self, branch: Branch, pushed: usize) {
+    /// A pointer that equals one that is not NULL, or differs from zero, is not NULL. `true` if it was compared with
+    /// zero.
+    fn learn_not_null(&mut self, branch: Branch, pushed: usize) -> bool {
         if branch.width == Width::W32 || !matches!(branch.op, JumpOp::Equal | JumpOp::NotEqual) {
-            return;
+            return false;
         }
         let equal_is_pushed = branch.op == JumpOp::Equal;
         match branch.src {
             Operand::Immediate(0) if self.value(branch.dst).may_be_null() => {
                 self.settle_null(branch.dst, None, !equal_is_pushed);
                 self.settle_null(branch.dst, Some(pushed), equal_is_pushed);
+                return true;
             }
             Operand::Immediate(_) => {}
             Operand::Register(src) => self.learn_from_equal_pointers(branch.dst, src, pushed, equal_is_pushed),
         }
+        false
     }
 
     fn learn_from_equal_pointers(&mut self, dst: Register, src: Register, pushed: usize, equal_is_pushed: bool) {

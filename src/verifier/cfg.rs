@@ -6,6 +6,7 @@
 use super::env::{Check, Verifier, reject};
 use super::rule::Rule;
 use crate::isa::{CallTarget, DecodeError, ImmediateSource, Insn, decode_flow};
+use crate::kernel::Permission;
 use crate::kernel::limits::SUBPROGRAMS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +41,22 @@ impl Verifier<'_> {
             let offset = match self.flow_of(insn) {
                 Ok(Insn::Call(CallTarget::Subprogram(offset))) => offset,
                 Ok(Insn::LoadImmediate { source: ImmediateSource::Function(offset), .. }) => offset,
+                Ok(Insn::Call(CallTarget::Kfunc(index))) if !self.may(Permission::Functions) => {
+                    if !self.kernel_has_kfunc(index) {
+                        continue;
+                    }
+                    0
+                }
                 Ok(Insn::Call(CallTarget::Kfunc(_))) if !self.is_gpl() => {
                     self.insn = insn;
                     return reject(Rule::KfuncNeedsGpl);
                 }
                 _ => continue,
             };
+            if !self.may(Permission::Functions) {
+                self.insn = insn;
+                return reject(Rule::FunctionsNeedCapability);
+            }
             let target = insn as i64 + 1 + i64::from(offset);
             if target < 0 || target >= self.insns.len() as i64 {
                 self.insn = insn;
@@ -253,8 +264,11 @@ impl Verifier<'_> {
                 walk.stack.push(to);
                 Ok(true)
             }
-            // A loop: a privileged program may have them.
-            Visit::Discovered { .. } => Ok(false),
+            Visit::Discovered { .. } if self.may(Permission::Loops) => Ok(false),
+            Visit::Discovered { .. } => {
+                self.insn = from;
+                reject(Rule::BackEdge { from, to })
+            }
             Visit::Explored => {
                 walk.visits[from] = taken;
                 Ok(false)

@@ -9,11 +9,12 @@ mod traced;
 use super::env::{Check, Verifier, unsupported};
 use super::memory::{Access, Mode};
 use super::value::{Pointer, Value};
-use crate::kernel::{AttachType, ProgramType};
+use crate::kernel::{AttachType, Permission, ProgramType};
 
 impl Verifier<'_> {
     /// A load from the context.
     pub fn check_context_access(&mut self, pointer: &Pointer, access: Access) -> Check {
+        self.check_stores_no_address(access, "into ctx")?;
         self.check_fixed_offset(pointer, access.base, false)?;
         let value = self.context_value(access)?;
         self.max_context_offset = self.max_context_offset.max(access.offset as u32 + access.size);
@@ -38,9 +39,11 @@ impl Verifier<'_> {
         ProgramType::from_number(self.program.section.program_type).filter(|&program| program != ProgramType::Unspec)
     }
 
-    /// The program's attach type.
+    /// The program's attach type. Where the loader may not load the type of program by which it finds out whether the
+    /// kernel takes attach types, it tells the kernel none (`probe_kern_exp_attach_type`, libbpf), which is number 0.
     #[must_use]
     pub fn attach_type(&self) -> Option<AttachType> {
-        AttachType::from_number(self.program.section.attach_type)
+        let told = self.may(Permission::AnyProgramType);
+        AttachType::from_number(if told { self.program.section.attach_type } else { 0 })
     }
 }

@@ -200,12 +200,13 @@ impl Verifier<'_> {
     /// Slices of a dynptr that is gone. The kernel knows them by their plain type, which those that
     /// `bpf_dynptr_slice` gives do not have.
     fn invalidate_slices(&mut self, id: u32) {
+        let stale = self.stale();
         self.state.for_each_value(false, |value| {
             if let Value::Pointer(Pointer { target: Target::Memory { dynptr, .. }, attributes, .. }) = value
                 && *dynptr == id
                 && (Attributes { nullable: false, ..*attributes }) == Attributes::default()
             {
-                *value = Value::unknown();
+                *value = stale;
             }
         });
     }

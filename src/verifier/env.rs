@@ -76,6 +76,8 @@ pub struct InsnFacts {
     /// May the kernel unroll the `bpf_loop` here, as far as is known: the callback on every path, or `None` once the
     /// flags or the callback forbid it.
     pub inlined_loop: Option<Option<u32>>,
+    /// How the arithmetic here is guarded against speculation.
+    pub masking: Option<super::speculation::Masking>,
     /// Was it reached on any path?
     pub seen: bool,
 }
@@ -191,6 +193,9 @@ pub struct Verifier<'a> {
     pub max_context_offset: u32,
     /// The function that is called when an exception is thrown, if any.
     pub exception_callback: Option<usize>,
+    /// Do numbers count in comparisons as they are, not by their ranges? So from the first pointer on that is moved by an
+    /// unknown offset and masked (`explore_alu_limits`).
+    pub exact_numbers: bool,
     /// Where kernel symbols without a type are taken to be.
     pub symbols: super::symbol_address::Assumption,
 }

@@ -90,6 +90,9 @@ impl Verifier<'_> {
             return Ok(());
         }
         let value = self.read(register, Live::READ64)?;
+        if self.hides(register) {
+            return reject(Rule::AddressLeaks { register, into: "as return value" });
+        }
         let frame = &self.state.frames[0];
         let (context, wanted) = if frame.in_async_callback() {
             ("At async callback return", Wanted::Range(ReturnRange { min: 0, max: 0 }))

@@ -71,7 +71,8 @@ impl Verifier<'_> {
             self.note_history(|_| {});
         }
         self.log_before_insn(print_state);
-        self.facts[insn].seen = true;
+        // Code that only runs ahead of time is dead code all the same (`sanitize_mark_insn_seen`).
+        self.facts[insn].seen |= !self.state.speculative;
         let decoded = match decoded {
             Ok(decoded) => decoded,
             Err(error) => return reject(Rule::Undecodable { error }),

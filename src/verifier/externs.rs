@@ -6,6 +6,13 @@ use crate::btf::{Type, TypeId, essential_name};
 use crate::object::{Extern, types_are_compatible};
 
 impl Verifier<'_> {
+    /// Is there such a function in the kernel? Where there is none the loader puts a call of no function in its place.
+    #[must_use]
+    pub fn kernel_has_kfunc(&self, index: u32) -> bool {
+        let external = self.object.externs.get(index as usize);
+        external.is_some_and(|external| matches!(self.kernel_function(external), Ok(Some(_))))
+    }
+
     /// The kernel function that an extern stands for: that of its name, flavour aside, if its prototype is compatible.
     /// `None`: a weak one that the kernel lacks.
     pub fn kernel_function(&self, external: &Extern) -> Check<Option<TypeId>> {

@@ -51,7 +51,13 @@ impl Verifier<'_> {
             CallTarget::Helper(number) => {
                 let id = u32::try_from(number).ok()?;
                 let program = self.program_type()?;
-                let proto = self.profile.helper_for(program, self.attach_type(), &self.program.section, id)?;
+                let proto = self.profile.helper_for(
+                    program,
+                    self.attach_type(),
+                    &self.program.section,
+                    self.options.capabilities,
+                    id,
+                )?;
                 let result = u32::from(proto.ret.kind != crate::kernel::RetKind::Void);
                 let arguments = ((1u32 << proto.args.len()) - 1) << 1;
                 Some((result | arguments, proto.allow_fastcall && INLINED.contains(&id)))

@@ -310,9 +310,10 @@ impl Verifier<'_> {
 
     /// Once the lock is gone, what a list or tree owns may be freed by others (`invalidate_non_owning_refs`).
     pub fn invalidate_non_owning(&mut self) {
+        let stale = self.stale();
         self.state.for_each_value(false, |value| {
             if value.as_pointer().is_some_and(Pointer::is_non_owning) {
-                *value = Value::unknown();
+                *value = stale;
             }
         });
     }

@@ -115,7 +115,13 @@ impl Verifier<'_> {
                 self.helper_name(helper)
             ));
         };
-        match self.profile.helper_for(program, self.attach_type(), &self.program.section, helper) {
+        match self.profile.helper_for(
+            program,
+            self.attach_type(),
+            &self.program.section,
+            self.options.capabilities,
+            helper,
+        ) {
             Some(proto) => Ok(proto),
             None => reject(Rule::HelperNotAvailable { name: self.helper_name(helper), id: number }),
         }
@@ -253,9 +259,10 @@ impl Verifier<'_> {
         if !self.state.obligations.release(reference, callback) {
             return false;
         }
+        let stale = self.stale();
         self.state.for_each_value(false, |value| {
             if value.reference() == reference {
-                *value = Value::unknown();
+                *value = stale;
             }
         });
         true

@@ -19,17 +19,35 @@ pub enum Strictness {
     Exact,
 }
 
-/// Correspondence of ids between two states.
+/// What counts besides, where the process may not do all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Regard {
+    /// Every number is taken to matter, as if it were precise.
+    pub every_number: bool,
+    /// Numbers must be the same, ranges are not enough.
+    pub exact_numbers: bool,
+    /// Stack that was never written is told from stack that holds anything.
+    pub unwritten_stack: bool,
+}
+
+/// Correspondence of ids between two states, and what else one comparison keeps in mind.
 pub struct IdMap {
     pairs: SmallVec<[(u32, u32); 16]>,
     next_temporary: u32,
+    regard: Regard,
 }
 
 impl IdMap {
     /// An empty one; ids above `last_id` are free for temporary use.
     #[must_use]
     pub fn new(last_id: u32) -> IdMap {
-        IdMap { pairs: SmallVec::new(), next_temporary: last_id }
+        IdMap::regarding(Regard::default(), last_id)
+    }
+
+    /// The same for a comparison in which more counts.
+    #[must_use]
+    pub fn regarding(regard: Regard, last_id: u32) -> IdMap {
+        IdMap { pairs: SmallVec::new(), next_temporary: last_id, regard }
     }
 
     /// Do the ids correspond, or can they be made to (`check_ids`)?
@@ -77,13 +95,13 @@ fn raw_id(number: &Number) -> u32 {
     if number.delta.is_some() { number.id | ADDED } else { number.id }
 }
 
-/// Is `current` covered by `old`?
+/// Is `current` covered by `old`? `ids` is a fresh map.
 #[must_use]
-pub fn includes(old: &State, current: &State, strictness: Strictness, last_id: u32) -> bool {
-    if old.frames.len() != current.frames.len() {
+pub fn includes(old: &State, current: &State, strictness: Strictness, mut ids: IdMap) -> bool {
+    // What is explored ahead of time says nothing of what really happens.
+    if old.frames.len() != current.frames.len() || (old.speculative && !current.speculative) {
         return false;
     }
-    let mut ids = IdMap::new(last_id);
     let (mine, theirs) = (&old.obligations, &current.obligations);
     let locks_match = match (mine.lock, theirs.lock) {
         (None, None) => true,
@@ -178,7 +196,10 @@ fn cell_includes(old: &Cell, current: &Value, strictness: Strictness, ids: &mut 
 }
 
 fn number_includes(old: &Number, current: &Number, strictness: Strictness, ids: &mut IdMap) -> bool {
-    if !old.precise && strictness == Strictness::Pruning {
+    if ids.regard.exact_numbers {
+        return old.bounds == current.bounds && old.delta == current.delta && ids.matches_scalar(old, current);
+    }
+    if !old.precise && !ids.regard.every_number && strictness == Strictness::Pruning {
         return true;
     }
     let links_agree = match (old.delta, current.delta) {
@@ -219,16 +240,22 @@ fn pointer_includes(old: &Pointer, current: &Pointer, ids: &mut IdMap) -> bool {
 const UNKNOWN: Cell = Cell { value: Value::UNKNOWN, live: Live::READ32, parent: None };
 
 /// The scalar that a slot holds, where it holds one or holds nothing known (`scalar_reg_for_stack`).
-fn scalar_of(slot: &StackSlot) -> Option<&Cell> {
+fn scalar_of<'a>(slot: &'a StackSlot, ids: &IdMap) -> Option<&'a Cell> {
     if slot.is_spilled_scalar64() {
         return Some(&slot.spilled);
     }
-    slot.bytes.iter().all(|&kind| holds_anything(kind)).then_some(&UNKNOWN)
+    slot.bytes.iter().all(|&kind| holds_anything(kind, ids)).then_some(&UNKNOWN)
 }
 
 /// A privileged program may read stack that was never written, so such bytes hold anything.
-fn holds_anything(kind: ByteKind) -> bool {
-    matches!(kind, ByteKind::Misc | ByteKind::Invalid)
+fn holds_anything(kind: ByteKind, ids: &IdMap) -> bool {
+    kind == ByteKind::Misc || (kind == ByteKind::Invalid && !ids.regard.unwritten_stack)
+}
+
+/// Does that byte of an older state stand for any other? To an unprivileged program what it has written and what it has
+/// not is not the same.
+fn stands_for_any(kind: ByteKind, ids: &IdMap) -> bool {
+    kind == ByteKind::Invalid || (kind == ByteKind::Misc && !ids.regard.unwritten_stack)
 }
 
 fn stack_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {
@@ -239,22 +266,23 @@ fn stack_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mu
     })
 }
 
-/// The kernel compares byte by byte. Where both slots hold scalars it leaves the bytes at the first that does not hold
-/// anything, and compares these instead.
+/// The kernel compares byte by byte. Where both slots hold scalars it leaves the bytes at the first that does not stand
+/// for any other, and compares these instead.
 fn slot_includes(old: &StackSlot, current: Option<&StackSlot>, strictness: Strictness, ids: &mut IdMap) -> bool {
     let lax = strictness == Strictness::Pruning;
-    let Some(first) = old.bytes.iter().position(|&kind| !holds_anything(kind)) else {
+    let Some(first) = old.bytes.iter().position(|&kind| !stands_for_any(kind, ids)) else {
         return lax || current.is_some_and(|current| current.bytes == old.bytes);
     };
     let Some(current) = current else { return false };
     if !lax && old.bytes[..=first] != current.bytes[..=first] {
         return false;
     }
-    if let (Some(old), Some(current)) = (scalar_of(old), scalar_of(current)) {
+    if let (Some(old), Some(current)) = (scalar_of(old, ids), scalar_of(current, ids)) {
         return cell_includes(old, &current.value, strictness, ids);
     }
     let mut bytes = old.bytes.iter().zip(&current.bytes);
-    bytes.all(|(&old, &current)| old == current || (lax && holds_anything(old)))
+    let zeroed = |old, current| old == ByteKind::Misc && current == ByteKind::Zero;
+    bytes.all(|(&old, &current)| old == current || (lax && (stands_for_any(old, ids) || zeroed(old, current))))
         && last_byte_includes(old.bytes[SLOT_BYTES - 1], old, current, strictness, ids)
 }
 

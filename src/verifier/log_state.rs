@@ -8,6 +8,7 @@ use super::rule::Rule;
 use super::state::{ByteKind, Frame, FrameKind, Live, SLOT_BYTES, StackSlot, State};
 use super::value::{MapRef, TypeRef, Value};
 use crate::isa::{CallName, RawInsn, disassemble};
+use crate::kernel::Permission;
 
 impl Verifier<'_> {
     /// Writes a line of a message that has more than one, all but the last; it stands before the reason.
@@ -38,15 +39,34 @@ impl Verifier<'_> {
         if self.log.detailed() && *print_state {
             let from = self.previous.map_or(-1, |insn| insn as i64);
             let state = self.state_text(&self.state, self.state.current(), true);
-            self.log.line(&format!("\nfrom {from} to {}:{state}", self.insn));
+            self.log.line(&format!("\nfrom {from} to {}{}:{state}", self.insn, self.ahead_of_time()));
             *print_state = false;
         }
-        if self.log.touched() {
+        if self.options.whole_states {
+            self.log_whole_state();
+        } else if self.log.touched() {
             self.log_insn_state();
         }
         self.log_source_line();
         let text = format!("{}: {}", self.insn, self.disassembly(self.insn));
         self.log.insn(&text);
+    }
+
+    fn ahead_of_time(&self) -> &'static str {
+        if self.state.speculative { " (speculative execution)" } else { "" }
+    }
+
+    /// All frames, each with its number, on one line.
+    fn log_whole_state(&mut self) {
+        let mut line = format!("{}:", self.insn);
+        for number in 0..=self.state.current() {
+            if number == 0 {
+                line.push_str(" frame0:");
+            }
+            line.push_str(&self.state_text(&self.state, number, true));
+        }
+        self.log.line(&line);
+        self.log.forget_touched();
     }
 
     /// The source line of the current instruction, unless it was the last one printed (`verbose_linfo`).
@@ -68,7 +88,7 @@ impl Verifier<'_> {
 
     /// After an instruction: what it changed, on its line if nothing was printed since (`print_insn_state`).
     pub fn log_insn_state(&mut self) {
-        if !self.log.enabled() {
+        if !self.log.enabled() || self.options.whole_states {
             return;
         }
         let state = self.state_text(&self.state, self.state.current(), false);
@@ -86,7 +106,7 @@ impl Verifier<'_> {
         }
         let insn = self.insn;
         let line = if print_state {
-            format!("\nfrom {} to {insn}: safe", self.previous.map_or(-1, |insn| insn as i64))
+            format!("\nfrom {} to {insn}{}: safe", self.previous.map_or(-1, |insn| insn as i64), self.ahead_of_time())
         } else {
             format!("{insn}: safe")
         };
@@ -239,6 +259,10 @@ fn kind_character(kind: ByteKind) -> char {
 }
 
 impl Names for Verifier<'_> {
+    fn every_number_counts(&self) -> bool {
+        !self.may(Permission::ImpreciseNumbers)
+    }
+
     fn type_name(&self, ty: TypeRef) -> &str {
         self.type_of(ty).name()
     }

@@ -24,6 +24,10 @@ pub struct MapText<'a> {
 pub trait Names {
     /// The name of a type; empty if it has none.
     fn type_name(&self, ty: TypeRef) -> &str;
+    /// Is every number printed as one that matters?
+    fn every_number_counts(&self) -> bool {
+        false
+    }
     /// A map's name and sizes; `None` if there is no such map.
     fn map(&self, map: MapRef) -> Option<MapText<'_>>;
 }
@@ -48,15 +52,15 @@ impl Attributes<'_> {
 pub fn write_value(out: &mut String, value: &Value, frame: usize, names: &dyn Names) -> fmt::Result {
     match value {
         Value::Uninitialised => write!(out, "?()"),
-        Value::Scalar(number) => write_number(out, number),
+        Value::Scalar(number) => write_number(out, number, number.precise || names.every_number_counts()),
         Value::Pointer(pointer) => write_pointer(out, pointer, frame, names),
         Value::Iterator(iterator) => write_iterator(out, iterator, names),
         Value::Dynptr(dynptr) => write_dynptr(out, dynptr),
     }
 }
 
-fn write_number(out: &mut String, number: &Number) -> fmt::Result {
-    if number.precise {
+fn write_number(out: &mut String, number: &Number, precise: bool) -> fmt::Result {
+    if precise {
         out.push('P');
     }
     if number.bounds.is_const() {

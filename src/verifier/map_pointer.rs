@@ -41,6 +41,7 @@ impl Verifier<'_> {
         let Some(name) = kernel_struct(map_type) else {
             return reject(Rule::MapAccessNotSupported { map_type: map_type.number() });
         };
+        self.check_may_read_structure(name)?;
         if access.offset < 0 {
             return reject(Rule::NegativeMapOffset { register: access.base, name, offset: access.offset });
         }

@@ -104,6 +104,11 @@ impl Verifier<'_> {
         if op == AtomicOp::CompareExchange {
             self.read(Register::R0, flag(&self.value(Register::R0)))?;
         }
+        let operands = [Register::R0, src];
+        let used = if op == AtomicOp::CompareExchange { &operands[..] } else { &operands[1..] };
+        if let Some(&register) = used.iter().find(|&&register| self.hides(register)) {
+            return reject(Rule::AddressLeaks { register, into: "into mem" });
+        }
         self.check_atomic_target(op, dst)?;
         let fetched = op.fetched_into(src);
         if let Some(register) = fetched {
@@ -228,6 +233,7 @@ impl Verifier<'_> {
                     return invalid();
                 }
                 self.check_writable(pointer, access)?;
+                self.check_stores_no_address(access, "into mem")?;
                 self.check_region(access.base, pointer, access.offset, access.size, size, false)?;
                 self.load_unknown(access);
                 Ok(())
@@ -290,6 +296,7 @@ impl Verifier<'_> {
 
     fn check_map_value_access(&mut self, pointer: &Pointer, map_ref: super::value::MapRef, access: Access) -> Check {
         let map = self.map(map_ref)?;
+        self.check_stores_no_address(access, "into map")?;
         map.check_program_may(access)?;
         self.check_map_region(pointer, map, access, false, Source::Direct)?;
         if let Some(known) = Self::known(&pointer.variable) {

@@ -57,6 +57,7 @@ pub mod prune;
 pub mod references;
 pub mod rule;
 pub mod socket;
+pub mod speculation;
 pub mod stack;
 pub mod stack_depth;
 pub mod state;
@@ -67,6 +68,7 @@ pub mod subprogram;
 pub mod symbol_address;
 pub mod timer;
 pub mod type_name;
+pub mod unprivileged;
 pub mod value;
 mod verdict;
 

@@ -14,6 +14,7 @@ use crate::object::ExternKind;
 impl Verifier<'_> {
     /// A load from or store to a struct.
     pub fn check_object_access(&mut self, pointer: &Pointer, ty: TypeRef, access: Access) -> Check {
+        self.check_may_read_structure(&self.type_name(ty))?;
         self.check_object_pointer(pointer, ty, access)?;
         let attributes = pointer.attributes;
         if access.mode == Mode::Write {

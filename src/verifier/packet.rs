@@ -51,6 +51,7 @@ impl Verifier<'_> {
         if access.mode == Mode::Write && !self.may_access_packet(Mode::Write, None) {
             return reject(Rule::WriteIntoPacket);
         }
+        self.check_stores_no_address(access, "into packet")?;
         self.check_packet_range(pointer, range, access, false)?;
         self.load_unknown(access);
         Ok(())
@@ -77,6 +78,7 @@ impl Verifier<'_> {
     pub fn check_flow_keys_access(&mut self, access: Access) -> Check {
         /// Size of `struct bpf_flow_keys`.
         const FLOW_KEYS: i64 = 56;
+        self.check_stores_no_address(access, "into flow keys")?;
         let Access { offset, size, .. } = access;
         if offset < 0 || i64::from(offset) + i64::from(size) > FLOW_KEYS {
             return reject(Rule::OutsideFlowKeys { offset, size });
@@ -87,26 +89,27 @@ impl Verifier<'_> {
 
     /// The packet may have moved: pointers into it are numbers from here on.
     pub fn forget_packet_pointers(&mut self) {
+        let stale = self.stale();
         self.state.for_each_value(false, |value| {
             let is_packet = |one: &Pointer| {
                 one.is_packet_or_end() || matches!(one.attributes.slice, Some(DynptrKind::Skb | DynptrKind::Xdp))
             };
             if value.as_pointer().is_some_and(is_packet) {
-                *value = Value::unknown();
+                *value = stale;
             }
         });
     }
 
     /// What a comparison of 64 bits teaches of ranges, on both ways. The state at hand is where the jump is not taken;
-    /// `pushed` is where it is.
-    pub fn learn_packet_range(&mut self, op: JumpOp, dst: Register, src: Register, pushed: usize) {
-        let (Value::Pointer(left), Value::Pointer(right)) = (self.value(dst), self.value(src)) else { return };
+    /// `pushed` is where it is. `true` if it is such a comparison.
+    pub fn learn_packet_range(&mut self, op: JumpOp, dst: Register, src: Register, pushed: usize) -> bool {
+        let (Value::Pointer(left), Value::Pointer(right)) = (self.value(dst), self.value(src)) else { return false };
         let sides = if is_compared(&left, &right) {
             Sides { register: dst, pointer: left, op }
         } else if is_compared(&right, &left) {
             Sides { register: src, pointer: right, op: flipped(op) }
         } else {
-            return;
+            return false;
         };
         let Sides { register, pointer, op } = sides;
         // Where the pointer is at most at the end, bytes before it exist; on the other way it is at or beyond the end.
@@ -115,12 +118,13 @@ impl Verifier<'_> {
             JumpOp::GreaterEqual => (false, false),
             JumpOp::Less => (true, false),
             JumpOp::LessEqual => (true, true),
-            _ => return,
+            _ => return false,
         };
         let taken = &mut self.pending[pushed].state;
         let (inside, outside) = if inside_is_taken { (taken, &mut self.state) } else { (&mut self.state, taken) };
         widen_ranges(inside, &pointer, !equal_is_inside);
         mark_end(outside, register, equal_is_inside);
+        true
     }
 }
 

@@ -222,6 +222,7 @@ impl Verifier<'_> {
             return false;
         }
         let after = PercpuLife::after_publishing(self.in_rcu_section());
+        let stale = self.stale();
         self.state.for_each_value(false, |value| {
             if value.reference() != reference {
                 return;
@@ -232,8 +233,7 @@ impl Verifier<'_> {
                     pointer.attributes.allocated = false;
                     pointer.attributes.trust = Trust::Rcu;
                 }
-                // Privileged programs may look at the stale address, as a number.
-                _ => *value = Value::unknown(),
+                _ => *value = stale,
             }
         });
         true

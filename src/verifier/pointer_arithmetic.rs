@@ -1,11 +1,12 @@
 //! Arithmetic on pointers (`adjust_ptr_min_max_vals`, `kernel/bpf/verifier.c`, Linux 6.12).
 //!
-//! What a privileged program may do; the limits for unprivileged ones against speculation are not here.
+//! The limits for unprivileged programs against speculation are in [`super::speculation`].
 
 use super::arithmetic::operator;
 use super::domain::{Scalar, alu};
 use super::env::{Check, Verifier, reject, unsupported};
 use super::rule::Rule;
+use super::speculation::PointerMove;
 use super::value::{Number, Pointer, Target, Value};
 use crate::isa::{AluOp, Register, Width};
 use crate::kernel::limits::VARIABLE_OFFSET;
@@ -15,19 +16,19 @@ impl Verifier<'_> {
     pub fn pointer_arithmetic(
         &mut self,
         width: Width,
-        op: AluOp,
-        dst: Register,
+        at: PointerMove,
         pointer: Pointer,
         offset: &Number,
         pointer_first: bool,
     ) -> Check {
+        let PointerMove { op, dst, .. } = at;
         let by = &offset.bounds;
         if by.is_contradictory_offset() {
             self.define(dst, Value::unknown());
             return Ok(());
         }
         if width == Width::W32 {
-            if op == AluOp::Sub {
+            if self.may_subtract_addresses(op) {
                 self.define(dst, Value::unknown());
                 return Ok(());
             }
@@ -39,6 +40,7 @@ impl Verifier<'_> {
         check_target_allows(op, dst, &pointer, by)?;
         check_sane(by, 0, &pointer)?;
         check_sane(&pointer.variable, pointer.offset, &pointer)?;
+        let window = self.guard_move(at, &pointer, offset, pointer_first)?;
         let moved = match op {
             AluOp::Add | AluOp::Sub => self.moved(op, dst, pointer, by, pointer_first)?,
             AluOp::And | AluOp::Or | AluOp::Xor => {
@@ -50,7 +52,8 @@ impl Verifier<'_> {
         let mut moved = moved;
         moved.variable.sync();
         self.define(dst, Value::Pointer(moved));
-        Ok(())
+        self.check_moved_inside(dst, &moved)?;
+        self.guard_moved(at, &moved, window)
     }
 
     fn moved(

@@ -11,6 +11,7 @@ use super::env::{Check, Verifier, unsupported};
 use super::state::{Place, StateId, bits_of};
 use super::value::Value;
 use crate::isa::{AluOp, CallTarget, Insn, Operand, Register};
+use crate::kernel::Permission;
 use crate::kernel::limits::CALL_FRAMES;
 
 /// Registers `r1` to `r5` as a mask.
@@ -161,6 +162,9 @@ impl Verifier<'_> {
     /// The scalar in a register decided something: it and all that it was computed from must be exact
     /// (`mark_chain_precision`).
     pub fn mark_precise(&mut self, register: Register) -> Check {
+        if !self.may(Permission::ImpreciseNumbers) {
+            return Ok(());
+        }
         self.backtrack.reset(self.state.current());
         if !self.state.value(register).is_scalar() {
             return unsupported("precision asked for a register that holds no scalar");
@@ -171,6 +175,9 @@ impl Verifier<'_> {
 
     /// The same for all places set in [`Verifier::backtrack`] before (`mark_chain_precision_batch`).
     pub fn mark_precise_batch(&mut self) -> Check {
+        if !self.may(Permission::ImpreciseNumbers) {
+            return Ok(());
+        }
         self.backtrack.frame = self.state.current();
         let result = self.walk_back();
         self.backtrack.reset(0);

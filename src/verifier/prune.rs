@@ -6,11 +6,13 @@
 
 use super::env::{Check, Verifier, reject};
 use super::explored::Listed;
-use super::inclusion::{self, IdMap, Strictness};
+use super::inclusion::{self, IdMap, Regard, Strictness};
 use super::rule::Rule;
 use super::state::{ByteKind, Live, Parent, Place, SLOT_BYTES, State, StateId, slot_of};
 use super::value::{IteratorState, Target, Value};
 use crate::isa::{Insn, Register};
+use crate::kernel::Permission;
+use crate::kernel::limits::UNPRIVILEGED_STATES;
 
 /// What a comparison with one checkpoint says.
 enum Comparison {
@@ -28,7 +30,7 @@ impl Verifier<'_> {
     pub fn meet_checkpoints(&mut self) -> Check<bool> {
         let insn = self.insn;
         let forced = self.facts[insn].force_checkpoint
-            || self.options.checkpoint_always
+            || (self.options.checkpoint_always && self.may(Permission::StateFrequency))
             || self.state.history_end - self.state.history_start > 40;
         let since = (
             self.statistics.jumps_processed - self.statistics.jumps_at_checkpoint,
@@ -63,7 +65,7 @@ impl Verifier<'_> {
             }
         }
         self.statistics.max_states_per_insn = self.statistics.max_states_per_insn.max(count);
-        if make {
+        if make && (count <= UNPRIVILEGED_STATES || self.may(Permission::ManyStates)) {
             self.make_checkpoint(bucket);
         }
         Ok(false)
@@ -96,7 +98,12 @@ impl Verifier<'_> {
     }
 
     fn covered_by(&self, id: StateId, strictness: Strictness) -> bool {
-        inclusion::includes(self.explored.state(id), &self.state, strictness, self.last_id)
+        let regard = Regard {
+            every_number: !self.may(Permission::ImpreciseNumbers),
+            exact_numbers: self.exact_numbers,
+            unwritten_stack: !self.may(Permission::UninitialisedStack),
+        };
+        inclusion::includes(self.explored.state(id), &self.state, strictness, IdMap::regarding(regard, self.last_id))
     }
 
     /// The checkpoint is on the current path: we are in a loop.

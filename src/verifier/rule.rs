@@ -42,6 +42,8 @@ pub enum Errno {
     Exists,
     /// `EBUSY`.
     Busy,
+    /// `EPERM`.
+    Permission,
 }
 
 impl Errno {
@@ -49,6 +51,7 @@ impl Errno {
     #[must_use]
     pub fn number(self) -> i32 {
         match self {
+            Errno::Permission => 1,
             Errno::Access => 13,
             Errno::Invalid => 22,
             Errno::TooBig => 7,
@@ -149,6 +152,31 @@ macro_rules! rules {
 }
 
 rules! {
+    // What a process without capabilities may not do
+    MapNeedsCapability { map: String } "map-needs-capability" Permission "creating map '{map}' needs CAP_BPF or CAP_NET_ADMIN";
+    ProgramTypeNeedsCapability { program: &'static str } "program-type-needs-capability" Permission "loading a {program} program needs CAP_BPF";
+    ProgramTooLong { insns: usize } "program-too-long" TooBig "{insns} instructions are more than the 4096 that are loaded without CAP_BPF";
+    FunctionsNeedCapability "functions-need-capability" Permission "loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN";
+    BackEdge { from: usize, to: usize } "back-edge" Invalid "back-edge from insn {from} to {to}";
+    StructureNeedsCapability { name: String } "structure-needs-capability" Permission "'struct {name}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN";
+    AddressLeaks { register: Register, into: &'static str } "address-leaks" Access "{register:#} leaks addr {into}";
+    AddressArithmetic { register: Register } "address-arithmetic" Access "{register:#} pointer arithmetic prohibited";
+    AddressComparison { register: Register } "address-comparison" Access "{register:#} pointer comparison prohibited";
+    AddressCopiedInPart { register: Register } "address-copied-in-part" Access "{register:#} partial copy of pointer";
+    AddressSignExtended { register: Register } "address-sign-extended" Access "{register:#} sign-extension part of pointer";
+    SpilledAddressOverwritten "spilled-address-overwritten" Access "attempt to corrupt spilled pointer on stack";
+    SpilledAddressRead { offset: i64 } "spilled-address-read" Access "leaking pointer from stack off {offset}";
+    SpillInVariableWrite { insn: usize, offset: i64 } "spill-in-variable-write" Invalid "spilled ptr in range of var-offset stack write; insn {insn}, ptr off: {offset}";
+    VariableStackAccess { register: Register, how: &'static str, variable: Tnum } "variable-stack-access" Access "{register:#}{how} variable offset stack access prohibited for !root, var_off={variable}";
+    VariableStackPointer { register: Register, variable: Tnum, offset: i32 } "variable-stack-pointer" Access "{register:#} variable stack access prohibited for !root, var_off={variable} off={offset}";
+    StackPointerOutside { register: Register, offset: i32 } "stack-pointer-outside" Access "{register:#} stack pointer arithmetic goes out of range, prohibited for !root; off={offset}";
+    MapPointerOutside { register: Register } "map-pointer-outside" Access "{register:#} pointer arithmetic of map value goes out of range, prohibited for !root";
+    MixedSigns { register: Register } "mixed-signs" Access "{register:#} has unknown scalar with mixed signed bounds, pointer arithmetic with it prohibited for !root";
+    UnmaskedPointer { register: Register } "unmasked-pointer" Access "{register:#} has pointer with unsupported alu operation, pointer arithmetic with it prohibited for !root";
+    MasksDiffer { register: Register, operation: &'static str } "masks-differ" Access "{register:#} tried to {operation} from different maps, paths or scalars, pointer arithmetic with it prohibited for !root";
+    MaskBeyondObject { register: Register, operation: &'static str } "mask-beyond-object" Access "{register:#} tried to {operation} beyond pointer bounds, pointer arithmetic with it prohibited for !root";
+    SpeculationTooComplex { register: Register } "speculation-too-complex" Access "{register:#} could not be pushed for speculative verification, pointer arithmetic with it prohibited for !root";
+    TailCallOfTwoMaps "tail-call-of-two-maps" Invalid "tail_call abusing map_ptr";
     // Program and instructions
     InsnOutOfProgram { insn: usize, count: usize } "insn-out-of-program" Fault "invalid insn idx {insn} insn_cnt {count}";
     ProgramTooLarge { processed: u32 } "program-too-large" TooBig "BPF program is too large. Processed {processed} insn";

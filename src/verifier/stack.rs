@@ -1,7 +1,7 @@
 //! The stack: spills, fills, and what each byte holds (`check_stack_read`, `check_stack_write`,
 //! `check_stack_range_initialized`, `kernel/bpf/verifier.c`, Linux 6.12).
 //!
-//! The rules are those of a privileged program, which may read stack that it never wrote and spill any pointer.
+//! A privileged program may read stack that it never wrote, and have numbers remembered that it spills.
 
 use super::env::{Check, Verifier, reject, unsupported};
 use super::memory::{Access, Mode, Source};
@@ -9,6 +9,7 @@ use super::rule::{Errno, Rule};
 use super::state::{ByteKind, Cell, Frame, Live, SLOT_BYTES, slot_of};
 use super::value::{Number, Pointer, Target, Value};
 use crate::isa::{Insn, Operand, Register};
+use crate::kernel::Permission;
 use crate::kernel::limits::{STACK_BYTES, VARIABLE_OFFSET};
 
 /// What a helper is told about the memory that it will write to.
@@ -72,9 +73,14 @@ impl Verifier<'_> {
                 (variable.smin + offset, variable.smax + offset + size)
             }
         };
-        if min < -i64::from(STACK_BYTES) || min > -1 || max > 0 {
+        let lowest = if access.mode == Mode::Write || self.may(Permission::UninitialisedStack) {
+            -i64::from(STACK_BYTES)
+        } else {
+            -(self.frame_of(frame)?.stack_bytes() as i64)
+        };
+        if min < lowest || min > -1 || max > 0 {
             // Below the frame or above it the kernel denies access; across its end it calls the argument invalid.
-            let errno = if min < -i64::from(STACK_BYTES) || min > -1 { Errno::Access } else { Errno::Invalid };
+            let errno = if min < lowest || min > -1 { Errno::Access } else { Errno::Invalid };
             return reject(match known {
                 Some(_) => {
                     Rule::OutsideStack { errno, what, register: access.base, offset: access.offset, size: access.size }
@@ -119,16 +125,22 @@ impl Verifier<'_> {
 
     fn write_fixed(&mut self, frame: u8, offset: i64, access: Access) -> Check {
         let (slot, byte) = slot_of(offset);
+        let before = slot_mut(self.frame_of(frame)?, slot)?;
+        let over_pointer = before.is_spilled() && !before.is_spilled_scalar();
+        if over_pointer && access.size as usize != SLOT_BYTES && !self.may(Permission::PointerLeaks) {
+            return reject(Rule::SpilledAddressOverwritten);
+        }
         self.destroy_dynptr(frame, slot)?;
         self.note_fastcall_access(frame, offset);
         self.log.touch_slot(slot);
         let aligned = offset % SLOT_BYTES as i64 == 0;
         let value = access.register.map(|register| self.value(register));
+        let numbers = aligned && self.may(Permission::SpilledNumbers);
         let tracked = match (value, access.register) {
-            (Some(Value::Scalar(number)), Some(register)) if aligned => {
+            (Some(Value::Scalar(number)), Some(register)) if numbers => {
                 Some(self.spilled_number(register, number, access.size))
             }
-            (None, _) if aligned => self.stored_immediate().map(|imm| Value::constant(i64::from(imm) as u64)),
+            (None, _) if numbers => self.stored_immediate().map(|imm| Value::constant(i64::from(imm) as u64)),
             (Some(Value::Pointer(stored)), _) if is_spillable(&stored) => {
                 self.check_pointer_spill(frame, &stored, access.size)?;
                 Some(Value::Pointer(stored))
@@ -218,10 +230,15 @@ impl Verifier<'_> {
         }
         self.note_fastcall_access(frame, min);
         let mut zero_used = false;
+        let (insn, leaks_stay_out) = (self.insn, !self.may(Permission::PointerLeaks));
         for at in min..max {
             let (index, byte) = slot_of(at);
             self.log.touch_slot(index);
             let slot = slot_mut(self.frame_of(frame)?, index)?;
+            let kind = slot.bytes[byte];
+            if leaks_stay_out && kind != ByteKind::Misc && kind != ByteKind::Zero {
+                return reject(Rule::SpillInVariableWrite { insn, offset: at });
+            }
             let spilled_zero = slot.is_spilled_scalar() && slot.spilled.value.is_null();
             if zero && slot.bytes[byte] == ByteKind::Spill && spilled_zero {
                 zero_used = true;
@@ -268,9 +285,11 @@ impl Verifier<'_> {
                 tracked = self.fill_part(&slot.spilled, &slot.bytes, offset, byte, spill_size, access)?;
             } else if let Some(register) = access.register {
                 self.define(register, slot.spilled.value);
+            } else if !slot.spilled.value.is_scalar() && !self.may(Permission::PointerLeaks) {
+                return reject(Rule::SpilledAddressRead { offset });
             }
         } else {
-            check_readable(&slot.bytes, byte, size, offset)?;
+            self.check_readable(&slot.bytes, byte, size, offset)?;
             if let Some(register) = access.register {
                 let zero = (0..size).all(|step| slot.bytes[(byte + SLOT_BYTES - step) % SLOT_BYTES] == ByteKind::Zero);
                 self.define(register, if zero { Value::constant(0) } else { Value::unknown() });
@@ -308,7 +327,7 @@ impl Verifier<'_> {
             self.define(register, Value::Scalar(number));
             return Ok(true);
         }
-        check_readable(bytes, byte, size, offset)?;
+        self.check_readable(bytes, byte, size, offset)?;
         let count = |wanted: ByteKind| {
             (0..size).filter(|step| bytes[(byte + SLOT_BYTES - step) % SLOT_BYTES] == wanted).count()
         };
@@ -365,6 +384,11 @@ impl Verifier<'_> {
             Some(known) => (known + offset, known + offset),
             None => (pointer.variable.smin + offset, pointer.variable.smax + offset),
         };
+        if known.is_none() && !self.may(Permission::UnguardedBranches) {
+            let how = if source == Source::Helper { " indirect" } else { "" };
+            let variable = pointer.variable.var_off;
+            return reject(Rule::VariableStackAccess { register: access.base, how, variable });
+        }
         let end = max + i64::from(access.size);
         if fill == Fill::Write && known.is_some() {
             return self.check_no_dynptr(frame, min, end).map(|()| true);
@@ -397,15 +421,17 @@ impl Verifier<'_> {
     ) -> Check {
         let (index, byte) = slot_of(at);
         let clobber = source == Source::Helper;
+        let unwritten = self.may(Permission::UninitialisedStack);
+        let addresses = self.may(Permission::PointerLeaks);
         let slot = slot_mut(self.frame_of(frame)?, index)?;
         match slot.bytes[byte] {
             ByteKind::Misc => {}
-            ByteKind::Zero | ByteKind::Invalid => {
+            kind if kind == ByteKind::Zero || (kind == ByteKind::Invalid && unwritten) => {
                 if clobber {
                     slot.bytes[byte] = ByteKind::Misc;
                 }
             }
-            _ if slot.is_spilled() => {
+            _ if slot.is_spilled() && (slot.spilled.value.is_scalar() || addresses) => {
                 if clobber {
                     slot.spilled.value = Value::unknown();
                     slot.scrubbed_reference = 0;
@@ -435,6 +461,20 @@ impl Verifier<'_> {
         }
         let (live, parent) = (slot.spilled.live, slot.spilled.parent);
         self.explored.mark_read(live, parent, Live::READ64);
+        Ok(())
+    }
+
+    /// Were all bytes written, or may stack be read that was not?
+    fn check_readable(&self, bytes: &[ByteKind; SLOT_BYTES], byte: usize, size: usize, offset: i64) -> Check {
+        for step in 0..size {
+            match bytes[(byte + SLOT_BYTES - step) % SLOT_BYTES] {
+                ByteKind::Misc | ByteKind::Zero | ByteKind::Spill => {}
+                ByteKind::Invalid if self.may(Permission::UninitialisedStack) => {}
+                ByteKind::Dynptr | ByteKind::Iterator | ByteKind::Invalid => {
+                    return reject(Rule::InvalidStackRead { offset, step, size });
+                }
+            }
+        }
         Ok(())
     }
 
@@ -482,16 +522,4 @@ fn scrub_bytes(bytes: &mut [ByteKind; SLOT_BYTES]) {
             *kind = ByteKind::Misc;
         }
     }
-}
-
-fn check_readable(bytes: &[ByteKind; SLOT_BYTES], byte: usize, size: usize, offset: i64) -> Check {
-    for step in 0..size {
-        match bytes[(byte + SLOT_BYTES - step) % SLOT_BYTES] {
-            ByteKind::Misc | ByteKind::Zero | ByteKind::Spill | ByteKind::Invalid => {}
-            ByteKind::Dynptr | ByteKind::Iterator => {
-                return reject(Rule::InvalidStackRead { offset, step, size });
-            }
-        }
-    }
-    Ok(())
 }

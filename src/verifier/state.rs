@@ -268,6 +268,8 @@ pub struct State {
     pub obligations: Obligations,
     /// Running where it may sleep although the program may not (a work queue's callback).
     pub in_sleepable: bool,
+    /// Does the processor come here only by mistake, ahead of time?
+    pub speculative: bool,
     /// The checkpoint above.
     pub parent: Option<StateId>,
     /// Paths below that are not finished.
@@ -302,6 +304,7 @@ impl State {
             frames: vec![frame],
             obligations: Obligations::default(),
             in_sleepable: false,
+            speculative: false,
             parent: None,
             branches: 1,
             insn: start,

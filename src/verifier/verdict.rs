@@ -16,7 +16,7 @@ use super::symbol_address::{self, Assumption};
 use super::value::{Pointer, Target, Value};
 use crate::btf::{Linkage, Type, TypeId};
 use crate::isa::{Register, decode};
-use crate::kernel::{MapType, Profile};
+use crate::kernel::{MapType, Permission, Profile};
 use crate::object::{LineInfo, Object, Program};
 
 /// A place in a program.
@@ -79,7 +79,8 @@ impl<'a> ObjectVerifier<'a> {
     /// Prepares an object for a kernel.
     #[must_use]
     pub fn new(object: &'a Object, profile: &'a Profile, options: Options) -> ObjectVerifier<'a> {
-        let kernel_side = KernelSide::of(object.btf.as_ref(), profile);
+        let types = object.btf.as_ref().filter(|_| options.capabilities.allow(Permission::LoadTypes));
+        let kernel_side = KernelSide::of(types, profile);
         let maps = maps_of(object, kernel_side.btf.as_ref(), profile);
         ObjectVerifier { object, profile, options, maps, kernel_side }
     }
@@ -154,6 +155,7 @@ impl<'a> ObjectVerifier<'a> {
             notes: Vec::new(),
             max_context_offset: 0,
             exception_callback: None,
+            exact_numbers: false,
             symbols,
         }
     }
@@ -176,6 +178,7 @@ impl Verifier<'_> {
         self.explore_global_functions()?;
         self.remove_fastcall_spills();
         self.check_stack_depth()?;
+        self.check_tail_calls_are_guarded()?;
         self.check_arena_loads()
     }
 
@@ -194,7 +197,7 @@ impl Verifier<'_> {
             self.insn = unresolved.insn;
             return unsupported(format!("a relocation that needs {}", unresolved.what));
         }
-        Ok(())
+        self.check_may_load()
     }
 
     /// Does the object implement kernel structures? Without types libbpf loads nothing of it (`kernel_needs_btf`).

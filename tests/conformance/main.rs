@@ -3,11 +3,13 @@
 //! `tests/conformance/run` prepares everything and calls this; `--help` tells what can be chosen. The kernel's verdicts are
 //! kept in `kernel.jsonl`, so that only objects that changed since are asked about again. The table goes to `RESULTS.md`,
 //! what does not agree to `differences.toml`; `--check` fails when a program differs that is not listed there.
-//! With `--runs` programs are run, not judged: [`runs`].
+//! With `--unpriv` programs are loaded by a process without capabilities ([`loading`]), with files of its own. With
+//! `--runs` programs are run, not judged: [`runs`].
 //! Start at [`examine`].
 
 mod differences;
 mod family;
+mod loading;
 mod ours;
 mod outcome;
 mod record;
@@ -26,6 +28,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use differences::Differences;
+use loading::Loading;
 use outcome::Exam;
 use record::Records;
 
@@ -59,6 +62,9 @@ struct Args {
     /// Take the exam of results instead: run programs, compare what they return and leave in maps.
     #[arg(long)]
     runs: bool,
+    /// Take the exam of unprivileged loading instead.
+    #[arg(long, conflicts_with = "runs")]
+    unpriv: bool,
     /// Write RESULTS.md and differences.toml anew (with --runs, RUNS.md and runs.toml).
     #[arg(long)]
     update: bool,
@@ -118,8 +124,10 @@ fn examine(args: &Args, folder: &Path) -> Result<ExitCode, Box<dyn Error>> {
         Some(path) => KernelImage::open(path)?,
         None => cache.default_kernel()?,
     };
-    let objects = read_objects(folder, &args.only)?;
-    let mut records = Records::read(&home().join("kernel.jsonl"))?;
+    let loading = Loading::of(args.unpriv);
+    let mut objects = read_objects(folder, &args.only)?;
+    objects.retain(|object| loading.programs(object).is_some());
+    let mut records = Records::read(&home().join(loading.records()))?;
     let unanswered: Vec<&SelftestObject> = objects
         .iter()
         // The exam of results asks about runs anew, not about verdicts.
@@ -138,33 +146,33 @@ fn examine(args: &Args, folder: &Path) -> Result<ExitCode, Box<dyn Error>> {
             )
             .into());
         }
-        let fresh = record::ask(&cache, &image, &unanswered, Duration::from_secs(args.kernel_timeout))?;
+        let fresh = record::ask(&cache, &image, loading, &unanswered, Duration::from_secs(args.kernel_timeout))?;
         records.replace(fresh);
         if args.only.is_empty() && !args.check {
-            records.write(&home().join("kernel.jsonl"))?;
+            records.write(&home().join(loading.records()))?;
         }
     }
     if args.runs {
         return runs::examine(args, &cache, &image, &objects, &records);
     }
-    let verdicts = ours::verify_all(&objects, &image, Duration::from_secs(args.timeout))?;
+    let verdicts = ours::verify_all(&objects, &image, loading, Duration::from_secs(args.timeout))?;
     let exam = Exam::new(&image.release, &objects, &records, verdicts);
     if let Some(path) = &args.json {
         fs::write(path, exam.json_lines()?)?;
     }
-    conclude(args, &exam)
+    conclude(args, loading, &exam)
 }
 
 /// Prints the table, writes or checks what is recorded.
-fn conclude(args: &Args, exam: &Exam) -> Result<ExitCode, Box<dyn Error>> {
+fn conclude(args: &Args, loading: Loading, exam: &Exam) -> Result<ExitCode, Box<dyn Error>> {
     let families = family::read(&home().join("families.toml"))?;
     print!("{}", results::tables(exam, &families));
-    let path = home().join("differences.toml");
+    let path = home().join(loading.differences());
     let listed = Differences::read(&path)?;
     let found = Differences::of(exam, &listed);
     if args.update {
         found.write(&path)?;
-        fs::write(home().join("RESULTS.md"), results::document(exam, &families, &found))?;
+        fs::write(home().join(loading.results()), results::document(loading, exam, &families, &found))?;
         return Ok(ExitCode::SUCCESS);
     }
     if !args.only.is_empty() || !args.check {

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use wait_timeout::ChildExt;
 
 use crate::SelftestObject;
+use crate::loading::Loading;
 use crate::record::progress_bar;
 
 /// Our verdict on one program, as `--format json` has it.
@@ -65,13 +66,15 @@ const BATCH: usize = 16;
 pub fn verify_all(
     objects: &[SelftestObject],
     image: &KernelImage,
+    loading: Loading,
     timeout: Duration,
 ) -> Result<Vec<OurObject>, Box<dyn Error>> {
     let progress = progress_bar(objects.len());
     let verdicts: Result<Vec<Vec<OurObject>>, String> = objects
         .par_chunks(BATCH)
         .map(|batch| {
-            let verdicts = verify_batch(batch, image, timeout).map_err(|error| format!("{}: {error}", batch[0].name));
+            let verdicts =
+                verify_batch(batch, image, loading, timeout).map_err(|error| format!("{}: {error}", batch[0].name));
             progress.inc(batch.len() as u64);
             verdicts
         })
@@ -84,15 +87,16 @@ pub fn verify_all(
 fn verify_batch(
     batch: &[SelftestObject],
     image: &KernelImage,
+    loading: Loading,
     timeout: Duration,
 ) -> Result<Vec<OurObject>, Box<dyn Error>> {
-    match (run(batch, image, timeout)?, batch) {
+    match (run(batch, image, loading, timeout)?, batch) {
         (Ended::Well { verdicts, complaints }, _) => {
             Ok(batch.iter().map(|object| judged(object, &verdicts, &complaints)).collect())
         }
         (Ended::Badly(how), [_]) => Ok(vec![OurObject::Crashed(how)]),
         (Ended::Badly(_), _) => {
-            let singly = batch.iter().map(|object| verify_batch(std::slice::from_ref(object), image, timeout));
+            let singly = batch.iter().map(|object| verify_batch(std::slice::from_ref(object), image, loading, timeout));
             Ok(singly.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         }
     }
@@ -106,10 +110,16 @@ enum Ended {
     Badly(String),
 }
 
-fn run(batch: &[SelftestObject], image: &KernelImage, timeout: Duration) -> Result<Ended, Box<dyn Error>> {
+fn run(
+    batch: &[SelftestObject],
+    image: &KernelImage,
+    loading: Loading,
+    timeout: Duration,
+) -> Result<Ended, Box<dyn Error>> {
     let (output, errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut child = Command::new(env!("CARGO_BIN_EXE_kptrsim"))
         .args(["verify", "--format", "json", "--kernel", &image.release])
+        .args((loading == Loading::Unprivileged).then_some("--unpriv"))
         .args(batch.iter().map(|object| &object.path))
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)

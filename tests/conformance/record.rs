@@ -17,6 +17,7 @@ use kptrsim::crosscheck::{
 use serde::{Deserialize, Serialize};
 
 use crate::SelftestObject;
+use crate::loading::Loading;
 
 /// The kernel's verdicts on one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,11 +129,13 @@ impl Records {
 pub fn ask(
     cache: &Cache,
     image: &KernelImage,
+    loading: Loading,
     objects: &[&SelftestObject],
     timeout: Duration,
 ) -> Result<Vec<ObjectRecord>, Box<dyn Error>> {
+    let unprivileged = loading == Loading::Unprivileged;
     let guest = guest::locate(cache, None, &mut |line| eprintln!("{line}"))?;
-    let mut judge = Judge::new(image.clone(), BootOptions::new(guest));
+    let mut judge = Judge::new(image.clone(), BootOptions { mitigations: unprivileged, ..BootOptions::new(guest) });
     let kernel = match &image.btf {
         Some(path) => Btf::parse(&fs::read(path)?)?,
         None => return Err(format!("{} has no vmlinux.btf beside it", image.path.display()).into()),
@@ -146,13 +149,13 @@ pub fn ask(
                 weakened.insert(object.name.clone());
             }
             let bytes = without.unwrap_or_else(|| object.bytes.clone());
-            LoadJob { name: object.name.clone(), bytes, programs: Vec::new() }
+            LoadJob { name: object.name.clone(), bytes, programs: loading.programs(object).unwrap_or_default() }
         })
         .collect();
     eprintln!("asking {} about {} objects", image.release, objects.len());
     let progress = progress_bar(objects.len());
     let mut outcomes: BTreeMap<String, ObjectOutcome> = BTreeMap::new();
-    judge.load(jobs, &LoadOptions { timeout, ..LoadOptions::default() }, |mut outcome| {
+    judge.load(jobs, &LoadOptions { timeout, unprivileged, ..LoadOptions::default() }, |mut outcome| {
         progress.inc(1);
         if weakened.contains(&outcome.name) {
             outcome.verdicts.iter_mut().for_each(|verdict| missing_kfuncs::take_back(&mut verdict.program));

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::differences::Differences;
 use crate::family::{self, Family};
+use crate::loading::Loading;
 use crate::outcome::{Agreement, Comparison, Exam, without_numbers};
 
 /// Numbers of a row.
@@ -146,8 +147,8 @@ fn words(kind: Agreement) -> &'static str {
     }
 }
 
-/// The whole of `RESULTS.md`.
-pub fn document(exam: &Exam, families: &[Family], found: &Differences) -> String {
+/// The whole of `RESULTS.md`, or of its sibling.
+pub fn document(loading: Loading, exam: &Exam, families: &[Family], found: &Differences) -> String {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for reason in &exam.not_reached {
         *reasons.entry(kind_of_failure(reason).to_owned()).or_default() += 1;
@@ -155,10 +156,8 @@ pub fn document(exam: &Exam, families: &[Family], found: &Differences) -> String
     let mut rows = vec![vec!["why".to_owned(), "programs".to_owned()]];
     rows.extend(reasons.into_iter().map(|(reason, count)| vec![reason, count.to_string()]));
     format!(
-        "# The exam\n\n\
-         Verdicts of `kptrsim verify` on the kernel's own BPF selftests, against those of the kernel itself. Written by\n\
-         `tests/conformance/run --update`; `README.md` beside this file tells how to read and repeat it.\n\n\
-         {}\n## What differs\n\n{}\n## Programs that do not reach the kernel's verifier\n\n{}",
+        "{}{}\n## What differs\n\n{}\n## Programs that do not reach the kernel's verifier\n\n{}",
+        loading.introduction(),
         tables(exam, families),
         differences(found),
         markdown(&rows)
@@ -167,7 +166,7 @@ pub fn document(exam: &Exam, families: &[Family], found: &Differences) -> String
 
 /// Which of a few kinds a failure before the verifier is of.
 fn kind_of_failure(reason: &str) -> &'static str {
-    const KINDS: [(&str, &str); 10] = [
+    const KINDS: [(&str, &str); 12] = [
         ("calls a kfunc that the kernel lacks", "a kfunc that this kernel lacks, or has in a module"),
         ("(func ksym)", "a kfunc that this kernel lacks, or has in a module"),
         ("(strong): not resolved", "a symbol or option that this kernel lacks"),
@@ -175,6 +174,8 @@ fn kind_of_failure(reason: &str) -> &'static str {
         ("failed to find kernel BTF type ID", "an attach target that this kernel lacks, or has in a module"),
         ("attach program FD", "an attach target that is set at run time"),
         ("attach target", "an attach target that is set at run time"),
+        ("failed to create: -EPERM", "a map that takes a capability"),
+        ("BPF program load failed: -E2BIG", "a program that is too long without capabilities"),
         ("failed to create", "a map that is sized at run time"),
         ("missing BPF prog type", "a section whose program type is set at run time"),
         ("no answer within", "the emulated kernel is too slow for it"),

@@ -8,6 +8,8 @@ use std::fmt;
 /// Everything that one file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expectations {
+    /// Are they loaded by a process without any capability?
+    pub unprivileged: bool,
     /// One for each entry program.
     pub programs: Vec<ProgramExpectation>,
     /// What happens when programs of the file run, one after another.
@@ -158,8 +160,8 @@ impl fmt::Display for MapPath {
 }
 
 /// The keys in the order in which they may introduce a line.
-const KEYS: [&str; 11] =
-    ["program", "verdict", "errno", "reason", "insn", "cpus", "set", "run", "global", "map", "leaks"];
+const KEYS: [&str; 12] =
+    ["loader", "program", "verdict", "errno", "reason", "insn", "cpus", "set", "run", "global", "map", "leaks"];
 
 /// Error numbers that a load can end with, by name.
 const ERRORS: [(&str, i32); 10] = [
@@ -215,6 +217,7 @@ impl Draft {
 /// What has been read of a file so far.
 #[derive(Default)]
 struct Reader {
+    unprivileged: bool,
     drafts: Vec<Draft>,
     stories: Vec<Story>,
 }
@@ -222,6 +225,12 @@ struct Reader {
 impl Reader {
     fn line(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
+            "loader" if value != "unprivileged" => return Err(format!("`{value}` is not `unprivileged`")),
+            "loader" if !self.drafts.is_empty() => return Err("it stands below a `program`".to_owned()),
+            "loader" => {
+                self.unprivileged = true;
+                return Ok(());
+            }
             "program" => {
                 self.drafts.push(Draft { name: value.to_owned(), ..Draft::default() });
                 return Ok(());
@@ -333,7 +342,7 @@ impl Expectations {
         if mark.is_some() && rejections != 1 {
             return Err(format!("{MARK} needs exactly one rejected program, and there are {rejections}"));
         }
-        let expectations = Expectations { programs, stories: reader.stories };
+        let expectations = Expectations { unprivileged: reader.unprivileged, programs, stories: reader.stories };
         expectations.check()?;
         Ok(expectations)
     }

@@ -30,7 +30,7 @@ fn find() -> Result<Judge, String> {
     let cache = Cache::of_user().map_err(|error| error.to_string())?;
     let image = cache.default_kernel().map_err(|error| error.to_string())?;
     let guest = guest::locate(&cache, None, &mut |line| eprintln!("{line}")).map_err(|error| error.to_string())?;
-    Ok(Judge::new(image, BootOptions { cpus: CPUS, ..BootOptions::new(guest) }))
+    Ok(Judge::new(image, BootOptions { cpus: CPUS, mitigations: true, ..BootOptions::new(guest) }))
 }
 
 fn judge() -> MutexGuard<'static, Result<Judge, String>> {
@@ -41,7 +41,7 @@ fn judge() -> MutexGuard<'static, Result<Judge, String>> {
 pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
     let expectations = source.expectations()?;
     let job = LoadJob { name: source.path(), bytes: source.compiled(clang)?.to_vec(), programs: Vec::new() };
-    let options = LoadOptions { log_level: 1, ..LoadOptions::default() };
+    let options = LoadOptions { log_level: 1, unprivileged: expectations.unprivileged, ..LoadOptions::default() };
     let object = Object::parse(&source.name, source.compiled(clang)?, &kptrsim::object::LoadOptions::default())?;
     let mut outcome = None;
     judge().as_mut().map_err(|error| error.clone())?.load([job], &options, |one| outcome = Some(one))?;

@@ -1,6 +1,6 @@
 //! Our own verifier: the same verdict, reason, error number, instruction and line as the kernel's.
 
-use kptrsim::kernel::Profile;
+use kptrsim::kernel::{Capabilities, Profile};
 use kptrsim::object::Object;
 use kptrsim::verifier::{ObjectVerifier, Options, Verdict as Decided, Verification};
 use libtest_mimic::Failed;
@@ -14,7 +14,8 @@ pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
     let expectations = source.expectations()?;
     let profile = Profile::embedded();
     let object = Object::parse(&source.name, source.compiled(clang)?, &profile.load_options())?;
-    let verifier = ObjectVerifier::new(&object, &profile, Options::default());
+    let capabilities = if expectations.unprivileged { Capabilities::empty() } else { Capabilities::all() };
+    let verifier = ObjectVerifier::new(&object, &profile, Options { capabilities, ..Options::default() });
     for program in &object.programs {
         let expected = expectations.of(&program.name).ok_or_else(|| format!("nothing expected of {}", program.name))?;
         let located = matches!(&expected.verdict, Verdict::Reject(rejection) if rejection.insn.is_some());

@@ -6,15 +6,18 @@ use super::layouts::{
     WRITABLE_RAW_TRACEPOINT, XDP,
 };
 use super::{ContextLayout, ProgramContext, Visible, When};
-use crate::kernel::AttachType as A;
-use crate::kernel::ProgramType as P;
+use crate::kernel::{AttachType as A, Capabilities, ProgramType as P};
 
 const fn always(field: &'static str) -> When {
-    When { field, attached: &[] }
+    When { field, attached: &[], needs: Capabilities::empty() }
+}
+
+const fn for_users_with(needs: Capabilities, field: &'static str) -> When {
+    When { field, attached: &[], needs }
 }
 
 const fn when(field: &'static str, attached: &'static [A]) -> When {
-    When { field, attached }
+    When { field, attached, needs: Capabilities::empty() }
 }
 
 /// A context all of whose fields are only read.
@@ -98,8 +101,8 @@ pub static PROGRAMS: &[ProgramContext] = &[
         programs: &[P::CgroupSkb],
         layout: &SK_BUFF,
         visible: Visible::AllBut(&["tc_classid", "data_meta", "flow_keys", "wire_len", "tstamp_type"]),
-        limited: &[],
-        writable: &[always("mark"), always("priority"), always("cb"), always("tstamp")],
+        limited: &[for_users_with(Capabilities::BPF, "data"), for_users_with(Capabilities::BPF, "data_end")],
+        writable: &[always("mark"), always("priority"), always("cb"), for_users_with(Capabilities::BPF, "tstamp")],
     },
     // lwt_is_valid_access
     ProgramContext {

@@ -19,7 +19,7 @@ impl Verifier<'_> {
             write: access.mode == Mode::Write,
             signed: access.signed,
         };
-        match context.access(wanted, self.attach_type()) {
+        match context.access(wanted, self.attach_type(), self.options.capabilities) {
             Some(gives) => self.context_pointer(gives),
             None => reject(Rule::InvalidContextAccess { offset: access.offset, size: access.size }),
         }

@@ -1,0 +1,159 @@
+//! Generated programs: what is written of them loads as it was meant, and what is well formed is accepted.
+
+use std::collections::BTreeMap;
+
+use kptrsim::isa::RawInsn;
+use kptrsim::kernel::Profile;
+use kptrsim::object::Object;
+use kptrsim::soundness::emission::Batch;
+use kptrsim::soundness::program::{Code, Function, Line, MutationKind, lower};
+use kptrsim::strategies::{Config, Families, generate};
+use kptrsim::verifier::{ObjectVerifier, Options, Verdict};
+
+/// How many programs each test draws; a longer run sets it.
+fn cases(usual: u64) -> u64 {
+    std::env::var("KPTRSIM_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// What became of programs, by verdict.
+#[derive(Debug, Default)]
+struct Tally {
+    accepted: u32,
+    rejected: u32,
+    unsupported: u32,
+    reasons: BTreeMap<String, (u32, u64)>,
+}
+
+fn judge(config: &Config, seeds: std::ops::Range<u64>) -> Tally {
+    let profile = Profile::embedded();
+    let mut tally = Tally::default();
+    for seeds in seeds.collect::<Vec<_>>().chunks(50) {
+        let codes: Vec<Code> = seeds.iter().map(|&seed| lower(&generate(config, seed))).collect();
+        let bytes = Batch::numbered(&codes, profile.tables()).and_then(|batch| batch.object()).expect("it is written");
+        let object = Object::parse("generated", &bytes, &profile.load_options()).expect("it loads");
+        assert_eq!(object.programs.len(), codes.len());
+        kptrsim::btf::check::check(object.btf.as_ref().expect("it has types")).expect("the kernel takes them");
+        let verifier = ObjectVerifier::new(&object, &profile, Options::default());
+        for (program, seed) in object.programs.iter().zip(seeds) {
+            assert!(program.refused.is_none(), "{:?}", program.refused);
+            let reason = match verifier.verify(program).verdict {
+                Verdict::Accept => {
+                    tally.accepted += 1;
+                    continue;
+                }
+                Verdict::Reject(rejection) => {
+                    tally.rejected += 1;
+                    rejection.rule.id().to_owned()
+                }
+                Verdict::Unsupported(what) => {
+                    tally.unsupported += 1;
+                    format!("unsupported: {what}")
+                }
+            };
+            tally.reasons.entry(reason).or_insert((0, *seed)).0 += 1;
+        }
+    }
+    tally
+}
+
+#[test]
+fn well_formed_programs_are_accepted() {
+    for families in [Families::default(), Families::NUMBERS, Families::OWNERSHIP] {
+        let tally = judge(&Config { families, ..Config::default() }, 0..cases(400));
+        println!("{tally:#?}");
+        assert!(tally.accepted * 100 >= 97 * (tally.accepted + tally.rejected + tally.unsupported));
+    }
+}
+
+#[test]
+fn mutated_programs_are_split() {
+    let tally = judge(&Config::default().mutated(), 0..cases(400));
+    println!("{tally:#?}");
+    assert!(tally.accepted > 0 && tally.rejected > 0);
+    for kind in [MutationKind::SkipRelease, MutationKind::DoubleRelease, MutationKind::SkipUnlock] {
+        let config =
+            Config { families: Families::OWNERSHIP, mutation_kinds: vec![kind], ..Config::default().mutated() };
+        let tally = judge(&config, 0..cases(100));
+        println!("{kind:?} {tally:#?}");
+        assert!(tally.rejected > 0, "{kind:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_program() {
+    let config = Config::default().mutated();
+    for seed in 0..cases(200) {
+        assert_eq!(lower(&generate(&config, seed)), lower(&generate(&config, seed)));
+    }
+}
+
+/// Instructions and names of an object's programs.
+fn instructions(bytes: &[u8], profile: &Profile) -> BTreeMap<String, Vec<RawInsn>> {
+    let object = Object::parse("generated", bytes, &profile.load_options()).expect("it loads");
+    object.programs.iter().map(|program| (program.name.clone(), program.insns.clone())).collect()
+}
+
+/// What the object holds of each program is what was lowered, with maps and kernel functions by their place.
+#[test]
+fn an_object_holds_the_instructions_that_were_lowered() {
+    let profile = Profile::embedded();
+    let codes: Vec<Code> = (0..cases(300)).map(|seed| lower(&generate(&Config::default().mutated(), seed))).collect();
+    let bytes = Batch::numbered(&codes, profile.tables()).and_then(|batch| batch.object()).expect("it is written");
+    let found = instructions(&bytes, &profile);
+    for (index, code) in codes.iter().enumerate() {
+        let insns = &found[&format!("p{index:04}")];
+        let entry = &code.functions[0];
+        assert!(insns.len() >= entry.slots().count());
+        for (line, insn) in slots_with_lines(entry).zip(insns) {
+            match line {
+                (Some(line), _) if line.reference.is_some() => {
+                    assert_eq!((line.raw.opcode, line.raw.dst), (insn.opcode, insn.dst));
+                }
+                (_, raw) => assert_eq!(raw, *insn),
+            }
+        }
+    }
+}
+
+/// A function's slots, each first one with its line.
+fn slots_with_lines(function: &Function) -> impl Iterator<Item = (Option<&Line>, RawInsn)> {
+    function
+        .lines
+        .iter()
+        .flat_map(|line| std::iter::once((Some(line), line.raw)).chain(line.high.map(|high| (None, high))))
+}
+
+/// Clang makes of the text what is written as an object.
+#[test]
+fn assembly_text_is_the_same_object() {
+    let profile = Profile::embedded();
+    for config in [Config::default(), Config::default().mutated()] {
+        let codes: Vec<Code> = (0..cases(150)).map(|seed| lower(&generate(&config, seed))).collect();
+        let batch = Batch::numbered(&codes, profile.tables()).expect("types fit");
+        let file = tempfile::Builder::new().suffix(".s").tempfile().expect("a file");
+        std::fs::write(file.path(), batch.assembly()).expect("it is written");
+        let assembled = kptrsim::cli::target::compile(file.path()).expect("clang takes it");
+        let written = batch.object().expect("it is written");
+        assert_eq!(instructions(&assembled, &profile), instructions(&written, &profile));
+    }
+}
+
+/// Writes objects of 200 programs each into the folder that `KPTRSIM_GENERATED` names, for `kptrsim crosscheck`.
+#[test]
+#[ignore = "writes files"]
+fn write_objects() {
+    let folder = std::env::var("KPTRSIM_GENERATED").expect("a folder is named");
+    let profile = Profile::embedded();
+    let ownership = Config { families: Families::OWNERSHIP, ..Config::default() };
+    let numbers = Config { families: Families::NUMBERS, ..Config::default() };
+    let configs = [("all", Config::default()), ("ownership", ownership), ("numbers", numbers)];
+    for (name, config) in configs {
+        for (suffix, config) in [("formed", config.clone()), ("off", config.mutated())] {
+            let codes: Vec<Code> = (0..cases(200)).map(|seed| lower(&generate(&config, 1_000_000 + seed))).collect();
+            let bytes = Batch::numbered(&codes, profile.tables()).and_then(|batch| batch.object()).expect("written");
+            std::fs::write(format!("{folder}/{name}_{suffix}.bpf.o"), bytes).expect("the folder is there");
+            let text = Batch::numbered(&codes, profile.tables()).expect("types fit").assembly();
+            std::fs::write(format!("{folder}/{name}_{suffix}.bpf.s"), text).expect("the folder is there");
+        }
+    }
+}
