@@ -48,6 +48,8 @@ struct UserFile {
 #[derive(Debug)]
 struct HelperTables {
     helpers: Entries<Helper>,
+    /// The highest number.
+    last: u32,
     maps: Entries<MapHelpers>,
     protos: Entries<HelperProto>,
 }
@@ -93,8 +95,10 @@ const FAMILIES: [&str; 20] = files![
 
 static HELPERS: LazyLock<HelperTables> = LazyLock::new(|| {
     let text = include_str!("../../kfuncs/helpers.toml");
+    let helpers = Entries::of([text], "helper", "id");
     HelperTables {
-        helpers: Entries::of([text], "helper", "id"),
+        last: helpers.keys().filter_map(|id| id.parse().ok()).max().unwrap_or(0),
+        helpers,
         maps: Entries::of([text], "map", "type"),
         protos: Entries::of([text], "proto", "symbol"),
     }
@@ -191,7 +195,7 @@ impl Tables {
 
     /// The highest helper number.
     pub fn last_helper(&self) -> u32 {
-        HELPERS.helpers.keys().filter_map(|id| id.parse().ok()).max().unwrap_or(0)
+        HELPERS.last
     }
 
     /// How a helper's call is checked in a program, if the program may call it at all.
