@@ -121,7 +121,7 @@ impl Bench {
         let accepted = verification.verdict == Own::Accept;
         let processed = verdict.insns_processed.unwrap_or(0);
         let mut ours = Ours { verdict: Some(verdict), rule, ..Ours::default() };
-        if let Some(seed) = seed.filter(|_| accepted) {
+        if let Some(seed) = seed.filter(|_| accepted && self.plan.runs > 0) {
             let mut traces = Accepted::default();
             if processed <= MAX_PROCESSED {
                 if let Err(error) = traces.add_log(&program.name, &verifiers.log(program)) {
