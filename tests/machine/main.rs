@@ -1,7 +1,6 @@
-//! The machine from outside: instructions, memory faults, RCU, ownership, maps and globals.
+//! The machine from outside: memory faults, RCU, ownership, maps and globals.
 
 mod build;
-mod instructions;
 mod memory;
 mod ownership;
 mod programs;
