@@ -13,6 +13,7 @@ use super::memory::{Allocator, Memory, Recent, Spot};
 use super::operation::{Operation, operations};
 use super::rcu::ReadSide;
 use super::task::{Execution, Frame, Task, Then};
+use crate::seeded::{self, Fault};
 
 /// Why the inner loop stopped.
 #[derive(Clone, Copy, Debug)]
@@ -206,7 +207,9 @@ fn stretch<M: Mode>(
                 let address = address!(dst);
                 match atomic::<$bytes>(op, registers, memory, &mut recent, reader, address) {
                     Ok(spot) => {
-                        report.touched::<M>(spot, $bytes, AccessKind::Atomic);
+                        let reads_only = seeded::active(Fault::AtomicReadsOnly);
+                        let kind = if reads_only { AccessKind::Read } else { AccessKind::Atomic };
+                        report.touched::<M>(spot, $bytes, kind);
                         at += 1;
                         unknown &= !op.writes;
                         if memory.unwritten_read.is_some() {
