@@ -9,6 +9,7 @@ use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
+use crate::seeded::{self, Fault};
 
 pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_obj_new_impl", 1, new).allocating(false).relaxed(),
@@ -76,7 +77,8 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
     if !field.is_multiple_of(8) {
         return Err(Trap::fault(FaultKind::Misaligned));
     }
-    let spot = call.touch(field, 8, AccessKind::Atomic)?;
+    let kind = if seeded::active(Fault::ExchangeReadsOnly) { AccessKind::Read } else { AccessKind::Atomic };
+    let spot = call.touch(field, 8, kind)?;
     let place = (spot.region, spot.offset);
     let given = if new == 0 { None } else { Some(call.region(new)?) };
     if let Some(given) = given
@@ -93,6 +95,7 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
     let old = call.machine.memory.number::<8>(spot);
     let program = call.holder();
     if let Some(held) = call.machine.ledger.in_field(place)
+        && !seeded::active(Fault::ExchangeKeepsOld)
         && call.machine.memory.at(old).is_some_and(|at| at.region == held)
     {
         call.machine.ledger.transfer(held, Holder::Field(place), program);

@@ -14,6 +14,7 @@ use crate::machine::story::RegionId;
 use crate::machine::types;
 
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
+use crate::seeded::{self, Fault};
 
 pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_percpu_obj_new_impl", 1, new).allocating(true).relaxed(),
@@ -73,6 +74,7 @@ fn per_cpu_ptr(call: &mut Call<'_>) -> Modelled {
 /// The address of a CPU's copy. That the pointer itself is still good is checked here, since the kernel reads the
 /// box behind it.
 fn copy_of(call: &mut Call<'_>, cpu: u32) -> Modelled {
+    let cpu = if seeded::active(Fault::CopyOfNextCpu) { (cpu + 1) % call.machine.cpu_count() } else { cpu };
     let pointer = call.args[0];
     let Some(spot) = call.machine.memory.at(pointer) else { return call.bad("the pointer is no per-CPU pointer") };
     let described = call.machine.memory.region(spot.region);
