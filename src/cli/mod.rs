@@ -15,6 +15,7 @@ pub mod run;
 pub mod scenario;
 pub mod target;
 pub mod verify;
+pub mod witness;
 
 #[derive(Debug, Parser)]
 #[command(name = "kptrsim", version, about)]
@@ -30,6 +31,7 @@ enum Command {
     Explore(explore::Args),
     Replay(replay::Args),
     Merge(merge::Args),
+    Witness(witness::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
         Command::Merge(args) => merge::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
+        Command::Witness(args) => witness::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
     };

@@ -16,7 +16,7 @@ use rustc_hash::FxBuildHasher;
 use super::finding::{Finding, RacingAccess};
 use super::observe::{digest, observe};
 use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
-use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome};
+use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome, Place};
 use crate::scenario::{Broken, Judgement};
 
 mod callbacks;
@@ -95,6 +95,8 @@ pub struct Simulation {
     failed: Option<Finding>,
     /// What runs callbacks; empty if no program starts any.
     callbacks: Vec<CallbackActor>,
+    /// The instructions of the run so far, if they are asked for.
+    places: Option<Vec<Place>>,
     /// Callbacks begun in this run.
     begun: usize,
     /// How far the last step depended on what others had done.
@@ -109,6 +111,9 @@ const JUDGED: u64 = u64::MAX;
 
 /// Instructions that nobody else sees which one step may have behind its first.
 const MAX_LOCAL_STEPS: u64 = 10_000_000;
+
+/// Instructions of a run that are noted where that is asked for.
+const MAX_PLACES: usize = 1 << 20;
 
 impl Simulation {
     /// The machine as it stands.
@@ -127,6 +132,25 @@ impl Simulation {
     #[must_use]
     pub fn starts(&self) -> &[usize] {
         &self.starts
+    }
+
+    /// Notes every instruction from the next reset on, at the cost of executing one at a time.
+    pub fn trace_places(&mut self) {
+        self.places = Some(Vec::new());
+    }
+
+    /// The instructions that programs have executed since the last reset, if [`Simulation::trace_places`] was called.
+    #[must_use]
+    pub fn places(&self) -> &[Place] {
+        self.places.as_deref().unwrap_or_default()
+    }
+
+    fn note_place(&mut self, on: u32) {
+        if let Some(places) = &mut self.places
+            && places.len() < MAX_PLACES
+        {
+            places.push(self.machine.moment(on).place);
+        }
     }
 
     fn tasks(&self) -> usize {
@@ -187,12 +211,23 @@ impl Simulation {
 
     /// One instruction of a machine's task; what its program returned, if that was its last.
     fn execute(&mut self, on: u32, branch: u16) -> Result<Option<u64>, Finding> {
+        self.note_place(on);
         returned(self.machine.step_in_way(on, branch))
     }
 
     /// All that a machine's task does up to the next instruction that others can see.
     fn run_unseen(&mut self, on: u32) -> Result<Option<u64>, Finding> {
-        returned(self.machine.run_unseen(on, MAX_LOCAL_STEPS))
+        if self.places.is_none() {
+            return returned(self.machine.run_unseen(on, MAX_LOCAL_STEPS));
+        }
+        let end = self.machine.steps().saturating_add(MAX_LOCAL_STEPS);
+        while self.machine.steps() < end && self.machine.is_running(on) && !self.machine.next_is_shared(on) {
+            self.note_place(on);
+            if let value @ Some(_) = returned(self.machine.step(on))? {
+                return Ok(value);
+            }
+        }
+        Ok(None)
     }
 
     fn take_touches(&mut self) {
@@ -353,6 +388,9 @@ impl System for Simulation {
         self.touches.clear();
         self.steps.clear();
         self.starts.clear();
+        if let Some(places) = &mut self.places {
+            places.clear();
+        }
         self.failed = None;
         self.begun = 0;
         for one in &mut self.callbacks {
@@ -424,6 +462,10 @@ impl System for Simulation {
         if findings.is_empty() {
             if self.start.leaks {
                 findings.extend(self.machine.leaks().iter().map(|&leak| Finding::Leak(leak)));
+                let overwritten = self.machine.overwritten().into_iter();
+                findings.extend(
+                    overwritten.map(|(region, field, acquired)| Finding::Overwritten { region, field, acquired }),
+                );
             }
             match self.judge() {
                 Ok(seen) => {

@@ -47,6 +47,7 @@ pub use event::{Access, AccessKind, Event, Order, Outcome, StepReport};
 pub use fault::{Attempt, End, Fault, FaultKind, Limit, RegionStory, Trap, Unsupported};
 pub use globals::SetError;
 pub use maps::{MapFamily, MapState, Record};
+pub use ownership::Field;
 pub use region::{Life, Region, RegionKind};
 pub use setup::{MAX_CPUS, MachineOptions, SetupError};
 pub use stepper::{Leak, Machine, UnwrittenNote};

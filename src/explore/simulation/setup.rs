@@ -126,6 +126,7 @@ impl Simulation {
             failed: None::<Finding>,
             callbacks,
             begun: 0,
+            places: None,
             stability: Stability::Varies,
             seen: HashMap::default(),
             kept: HashMap::default(),

@@ -1,0 +1,271 @@
+//! The hunt itself: scenario after scenario, each under several schedules, until one shows the harm or the bounds are met.
+//!
+//! Inputs are found as a small fuzzer finds them: what reached an instruction that no run had reached before is kept and
+//! changed further.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::harm::Harm;
+use super::inputs::{Maker, Start};
+use super::judge::judge;
+use super::plans::{Shape, scenario, shapes};
+use super::{Answer, Bounds, Subject, Tried, Witness};
+use crate::explore::drive::Driver;
+use crate::explore::finding::Finding;
+use crate::explore::policy::round_robin::RoundRobin;
+use crate::explore::random::Random;
+use crate::explore::replay::replay;
+use crate::explore::search::{Control, SearchOptions, search};
+use crate::explore::simulation::{Simulation, SimulationError};
+use crate::explore::system::Choice;
+use crate::machine::{End, MachineOptions};
+use crate::scenario::Scenario;
+
+/// Schedules of a scenario: of one CPU, of two.
+const SCHEDULES: (u64, u64) = (16, 128);
+/// Steps of a run at most.
+const MAX_STEPS: usize = 10_000;
+/// Inputs that are tried before companions are, and after.
+const INPUTS: (u64, u64) = (48, 400);
+/// Other findings and missing models that are kept to be told.
+const MAX_NOTES: usize = 8;
+
+/// A hunt under way.
+pub(super) struct Hunt<'a> {
+    subject: &'a Subject<'a>,
+    harms: &'static [Harm],
+    options: MachineOptions,
+    bounds: &'a Bounds,
+    stop: &'a AtomicBool,
+    begun: Instant,
+    random: Random,
+    maker: Maker,
+    /// Inputs that reached something new.
+    corpus: Vec<Start>,
+    covered: Vec<bool>,
+    others: BTreeSet<String>,
+    unsupported: BTreeSet<String>,
+    tried: Tried,
+}
+
+impl<'a> Hunt<'a> {
+    pub fn new(
+        subject: &'a Subject<'a>,
+        harms: &'static [Harm],
+        options: &MachineOptions,
+        bounds: &'a Bounds,
+        stop: &'a AtomicBool,
+    ) -> Hunt<'a> {
+        Hunt {
+            subject,
+            harms,
+            options: MachineOptions { max_insns: bounds.max_insns, ..options.clone() },
+            bounds,
+            stop,
+            begun: Instant::now(),
+            random: Random::new(bounds.seed, 0),
+            maker: Maker::new(subject.object, subject.program),
+            corpus: vec![Start::default()],
+            covered: vec![false; subject.program.insns.len()],
+            others: BTreeSet::new(),
+            unsupported: BTreeSet::new(),
+            tried: Tried::default(),
+        }
+    }
+
+    pub fn run(mut self) -> Answer {
+        let found = self.stages();
+        self.tried.covered = self.covered.iter().filter(|covered| **covered).count();
+        self.tried.reached = self.subject.insn.is_some_and(|insn| self.covered.get(insn) == Some(&true));
+        self.tried.others = self.others.into_iter().collect();
+        self.tried.unsupported = self.unsupported.into_iter().collect();
+        match found {
+            Some(witness) => Answer::Shown(Box::new(witness), self.tried),
+            None => Answer::NotFound(self.tried),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+            || self.tried.runs >= self.bounds.runs
+            || self.bounds.time.is_some_and(|time| self.begun.elapsed() >= time)
+    }
+
+    fn stages(&mut self) -> Option<Witness> {
+        let shapes = shapes(self.subject);
+        let (solo, rest) = shapes.split_at(2);
+        for &shape in solo {
+            if let found @ Some(_) = self.under_schedules(shape, &Start::default()) {
+                return found;
+            }
+        }
+        if let found @ Some(_) = self.fuzz(INPUTS.0) {
+            return found;
+        }
+        // The inputs that came furthest go with companions.
+        let mut starts: Vec<Start> = self.corpus.iter().rev().take(2).cloned().collect();
+        if starts.last() != Some(&Start::default()) {
+            starts.push(Start::default());
+        }
+        for &shape in rest {
+            for start in starts.iter().rev() {
+                if self.is_over() {
+                    return None;
+                }
+                if let found @ Some(_) = self.under_schedules(shape, start) {
+                    return found;
+                }
+            }
+        }
+        self.fuzz(INPUTS.1)
+    }
+
+    /// Tries inputs, and keeps those that reach something new.
+    fn fuzz(&mut self, inputs: u64) -> Option<Witness> {
+        if self.maker.is_constant() {
+            return None;
+        }
+        for number in 0..inputs {
+            if self.is_over() {
+                return None;
+            }
+            let from = self.random.below(self.corpus.len());
+            let start = if number % 3 == 0 || self.corpus.len() == 1 {
+                self.maker.fresh(&mut self.random)
+            } else {
+                self.maker.like(&self.corpus[from].clone(), &mut self.random)
+            };
+            self.tried.inputs += 1;
+            let Some((interesting, failed)) = self.probe(&start) else { continue };
+            if interesting {
+                self.corpus.push(start.clone());
+            }
+            if (interesting || failed)
+                && let found @ Some(_) = self.under_schedules(Shape::Alone(1), &start)
+            {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// One run of the program alone: did it reach something new, and did anything go wrong?
+    fn probe(&mut self, start: &Start) -> Option<(bool, bool)> {
+        let scenario = scenario(self.subject, Shape::Alone(1), start);
+        let mut simulation = self.simulate(&scenario)?;
+        simulation.trace_places();
+        let mut driver = Driver::new(simulation, MAX_STEPS, false);
+        let run = driver.run(&mut RoundRobin::new(1)).ok()??;
+        self.tried.runs += 1;
+        let failed = !run.findings.is_empty() || run.outcome.is_none();
+        Some((self.cover(driver.system()), failed))
+    }
+
+    /// Notes what a traced run executed; was any of it new?
+    fn cover(&mut self, simulation: &Simulation) -> bool {
+        let Some(program) = self.number_in(simulation) else { return false };
+        let mut new = false;
+        for place in simulation.places().iter().filter(|place| place.program == program) {
+            if let Some(covered) = self.covered.get_mut(place.insn as usize) {
+                new |= !*covered;
+                *covered = true;
+            }
+        }
+        new
+    }
+
+    /// The program's number in a machine.
+    fn number_in(&self, simulation: &Simulation) -> Option<u32> {
+        let programs = simulation.machine().programs();
+        programs.iter().position(|program| program.source().name == self.subject.program.name).map(|at| at as u32)
+    }
+
+    fn simulate(&mut self, scenario: &Scenario) -> Option<Simulation> {
+        self.tried.scenarios += 1;
+        match Simulation::new(scenario, self.subject.object, self.options.clone()) {
+            Ok(simulation) => Some(simulation),
+            Err(SimulationError::First { .. }) => None,
+            Err(error) => {
+                note(&mut self.unsupported, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Runs a scenario under schedules, and judges what they show.
+    fn under_schedules(&mut self, shape: Shape<'_>, start: &Start) -> Option<Witness> {
+        let scenario = scenario(self.subject, shape, start);
+        let simulation = self.simulate(&scenario)?;
+        let concurrent = scenario.on.len() > 1;
+        let schedules = if concurrent { SCHEDULES.1 } else { SCHEDULES.0 };
+        let options = SearchOptions {
+            seed: self.random.word(),
+            schedules: Some(schedules.min(self.bounds.runs.saturating_sub(self.tried.runs)).max(2)),
+            time: self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed())),
+            max_steps: MAX_STEPS,
+            races: concurrent,
+            threads: 1,
+            ..SearchOptions::default()
+        };
+        let control = Control { stop: self.stop, progress: &|_| () };
+        let result = search(&|| simulation.clone(), &options, control).ok()?;
+        self.tried.runs += result.coverage.explored + result.coverage.random_runs;
+        let mut best: Option<Witness> = None;
+        let mut traced = simulation;
+        traced.trace_places();
+        for found in result.findings.values() {
+            match self.judge(&mut traced, &found.finding, &found.shortest.choices) {
+                Some((harm, fit)) if best.as_ref().is_none_or(|best| fit < best.fit) => {
+                    best = Some(Witness {
+                        scenario: scenario.clone(),
+                        choices: found.shortest.choices.clone(),
+                        finding: found.finding.clone(),
+                        harm,
+                        fit,
+                    });
+                }
+                _ => {}
+            }
+        }
+        if best.is_none()
+            && let Some(seen) = result.outcomes.values().next()
+        {
+            replay(&mut traced, &seen.first.choices, |_, _| ());
+            self.cover(&traced);
+        }
+        best
+    }
+
+    fn judge(
+        &mut self,
+        traced: &mut Simulation,
+        finding: &Finding,
+        choices: &[Choice],
+    ) -> Option<(Harm, super::Fit)> {
+        if let Finding::Ended(End::Unsupported(unsupported)) = finding {
+            note(&mut self.unsupported, unsupported.what.clone());
+        }
+        replay(traced, choices, |_, _| ());
+        self.cover(traced);
+        let program = self.number_in(traced)?;
+        let mut executed = vec![false; self.covered.len()];
+        for place in traced.places().iter().filter(|place| place.program == program) {
+            if let Some(executed) = executed.get_mut(place.insn as usize) {
+                *executed = true;
+            }
+        }
+        let fit = judge(self.subject, self.harms, program, finding, &executed);
+        if fit.is_none() && !finding.is_undecided() {
+            note(&mut self.others, finding.key());
+        }
+        fit
+    }
+}
+
+fn note(notes: &mut BTreeSet<String>, text: String) {
+    if notes.len() < MAX_NOTES {
+        notes.insert(text);
+    }
+}
