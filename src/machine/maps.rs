@@ -252,6 +252,11 @@ impl MapState {
         }
     }
 
+    /// Puts an element into a hash.
+    pub(super) fn insert(&mut self, key: Vec<u8>, value: RegionId) {
+        self.elements.hash.insert(key.into(), value);
+    }
+
     /// Size of a key in bytes.
     #[must_use]
     pub fn key_size(&self) -> u32 {

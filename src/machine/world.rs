@@ -33,6 +33,8 @@ pub struct World {
     ticks: u64,
     /// Who holds which spin lock: place of the lock and CPU.
     pub(super) locks: BTreeMap<(RegionId, u32), u32>,
+    /// What the kernel wrote into programs' memory for itself, by address.
+    pub(super) kept: BTreeMap<u64, Box<[u8]>>,
     /// Timers and work items.
     pub(super) callbacks: Callbacks,
 }
@@ -56,6 +58,7 @@ impl World {
             random: (0..cpus).map(state).collect(),
             ticks: 0,
             locks: BTreeMap::new(),
+            kept: BTreeMap::new(),
             callbacks: Callbacks::default(),
         }
     }

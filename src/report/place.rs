@@ -76,6 +76,9 @@ impl<'m> Words<'m> {
     /// A moment in one line.
     #[must_use]
     pub fn moment(&self, moment: Moment) -> String {
+        if moment.place == Place::BEFORE {
+            return "before the programs ran".to_owned();
+        }
         format!("{} ({}, CPU {})", self.source(moment.place), self.program(moment.place), moment.cpu)
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::explore::{Shown, replay_command};
-use crate::soundness::witness::{Answer, Class, Tried, Witness, harm};
+use crate::soundness::witness::{Answer, Class, NoHarm, Tried, Witness, harm};
 use crate::verifier::{Rejection, Verification};
 
 /// One rejected program with the answer, and the run performed again.
@@ -31,7 +31,7 @@ impl WitnessReport<'_> {
 
     /// Which harms the rule names, in words.
     fn harms(&self) -> String {
-        match harm::class(&self.rejection.rule) {
+        match harm::of_id(self.rejection.rule.id()).unwrap_or(Class::NoHarm(NoHarm::Form)) {
             Class::Harm(harms) => harms.iter().map(|harm| harm.words()).collect::<Vec<_>>().join("; "),
             Class::NoHarm(why) => why.words().to_owned(),
         }

@@ -201,6 +201,7 @@ pub fn words(scenario: &Scenario) -> Vec<(&'static str, Option<String>)> {
     words.extend(scenario.allow.iter().map(|kind| ("--allow", Some(kind.clone()))));
     words.extend((!scenario.leaks).then_some(("--no-leaks", None)));
     words.extend(scenario.allocation_failures.then_some(("--allocation-failures", None)));
+    words.extend(scenario.stocked.then_some(("--stocked", None)));
     words
         .extend((scenario.memory != MemoryModel::default()).then(|| ("--memory", Some(scenario.memory.name().into()))));
     words
@@ -300,6 +301,13 @@ impl Builder {
     #[must_use]
     pub fn leaks(mut self, leaks: bool) -> Builder {
         self.scenario.leaks = leaks;
+        self
+    }
+
+    /// Are maps and arguments not empty at the start?
+    #[must_use]
+    pub fn stocked(mut self, stocked: bool) -> Builder {
+        self.scenario.stocked = stocked;
         self
     }
 

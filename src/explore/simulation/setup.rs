@@ -72,6 +72,7 @@ impl Simulation {
         let options = MachineOptions {
             cpus: scenario.cpus,
             allocation_failures: scenario.allocation_failures,
+            stocked: scenario.stocked,
             early_reuse: true,
             ..options
         };
@@ -79,6 +80,10 @@ impl Simulation {
         let mut machine = Machine::new(Arc::clone(object), options)
             .map_err(|error| SimulationError::Setup { program: name, error })?;
         set_globals(&mut machine, scenario)?;
+        if scenario.stocked {
+            let name = machine.object().name.clone();
+            machine.stock().map_err(|_| SimulationError::Setup { error: SetupError::Memory(name.clone()), program: name })?;
+        }
         let tasks = tasks(&mut machine, scenario)?;
         let scripts = scripts(&mut machine, scenario)?;
         for placed in &scenario.first {

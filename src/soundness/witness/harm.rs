@@ -4,6 +4,7 @@
 //! form, about what the kernel offers it, or about how much the verifier can know; a run has nothing to show for those.
 //! Start at [`class`].
 
+use crate::kernel::ProgramType;
 use crate::verifier::Rule;
 
 /// What happens at run time if a program that breaks a rule is let run.
@@ -47,6 +48,8 @@ pub enum NoHarm {
     /// It is about what the kernel offers: to this type of program, at this place of attachment, under this licence, with
     /// these privileges.
     Offer,
+    /// It is a convention that nothing relies on when the program runs.
+    Convention,
     /// It is about what the verifier can know or follow; a run has just one value there.
     Knowledge,
 }
@@ -121,6 +124,7 @@ impl NoHarm {
         match self {
             NoHarm::Form => "form",
             NoHarm::Offer => "offer",
+            NoHarm::Convention => "convention",
             NoHarm::Knowledge => "knowledge",
         }
     }
@@ -131,6 +135,7 @@ impl NoHarm {
         match self {
             NoHarm::Form => "it is about the form of the program, its types or its maps",
             NoHarm::Offer => "it is about what the kernel offers to such a program",
+            NoHarm::Convention => "it is a convention that nothing relies on when the program runs",
             NoHarm::Knowledge => "it is about what the verifier can know; a run has just one value there",
         }
     }
@@ -138,8 +143,14 @@ impl NoHarm {
 
 /// What kind of a rule this is, with what its fields say of this rejection.
 #[must_use]
-pub fn class(rule: &Rule) -> Class {
-    of_id(rule.id()).unwrap_or(Class::NoHarm(NoHarm::Form))
+pub fn class(rule: &Rule, program_type: u32) -> Class {
+    match rule {
+        // Of others the kernel ignores the result, or takes what it knows of it.
+        Rule::OutsideReturnRange { .. } if program_type != ProgramType::Lsm.number() => {
+            Class::NoHarm(NoHarm::Convention)
+        }
+        _ => of_id(rule.id()).unwrap_or(Class::NoHarm(NoHarm::Form)),
+    }
 }
 
 /// What kind of a rule has that name.
@@ -312,7 +323,6 @@ static TABLE: &[(Class, &[&str])] = &[
             "no-write-support",
             "packet-write-not-allowed",
             "helper-may-write",
-            "atomic-not-allowed",
         ],
     ),
     (
@@ -370,7 +380,7 @@ static TABLE: &[(Class, &[&str])] = &[
     (Class::Harm(&[Harm::Memory, Harm::WrongObject]), &["iterator-outside-rcu"]),
     (Class::Harm(&[Harm::Endless]), &["infinite-loop", "back-edge"]),
     (Class::Harm(&[Harm::Result]), &["outside-return-range"]),
-    (Class::Harm(&[Harm::Address]), &["result-not-known", "address-leaks"]),
+    (Class::Harm(&[Harm::Address]), &["address-leaks"]),
     (
         Class::NoHarm(NoHarm::Form),
         &[
@@ -515,8 +525,10 @@ static TABLE: &[(Class, &[&str])] = &[
             "css-task-iter-not-allowed",
             "not-sleepable",
             "not-modifiable",
+            "atomic-not-allowed",
         ],
     ),
+    (Class::NoHarm(NoHarm::Convention), &["nested-rcu-lock", "result-not-known"]),
     (
         Class::NoHarm(NoHarm::Knowledge),
         &[
@@ -526,7 +538,6 @@ static TABLE: &[(Class, &[&str])] = &[
             "too-many-async-branches",
             "too-many-subprograms",
             "too-many-maps",
-            "nested-rcu-lock",
             "pointer-with-pointer",
             "pointer-arithmetic-32",
             "bitwise-on-pointer",

@@ -18,6 +18,8 @@ pub struct Start {
     pub input: Input,
     /// Globals with other values than the object gives them.
     pub globals: BTreeMap<String, Setting>,
+    /// Are maps and arguments there, as if others had filled them?
+    pub stocked: bool,
 }
 
 /// Which kind of input a program takes.
@@ -65,7 +67,7 @@ impl Maker {
         }
     }
 
-    /// Can inputs differ at all?
+    /// Can inputs differ at all, but for what maps hold?
     pub fn is_constant(&self) -> bool {
         self.taken == Taken::Nothing && self.globals.is_empty()
     }
@@ -124,7 +126,7 @@ impl Maker {
             }
             Taken::Arguments => Input::Arguments((0..ARGUMENTS).map(|_| self.number(random)).collect()),
         };
-        let mut start = Start { input, globals: BTreeMap::new() };
+        let mut start = Start { input, globals: BTreeMap::new(), stocked: random.below(4) != 0 };
         for _ in 0..self.globals.len().min(1 + random.below(3)) {
             self.set_global(&mut start, random);
         }

@@ -122,7 +122,7 @@ pub enum Answer {
 /// answer. It ends soon after `stop` is set, with what it has.
 #[must_use]
 pub fn hunt(subject: &Subject<'_>, options: &MachineOptions, bounds: &Bounds, stop: &AtomicBool) -> Answer {
-    match harm::class(&subject.rejection.rule) {
+    match harm::class(&subject.rejection.rule, subject.program.section.program_type) {
         Class::NoHarm(why) => Answer::NoHarm(why),
         Class::Harm(harms) => search::Hunt::new(subject, harms, options, bounds, stop).run(),
     }

@@ -43,6 +43,7 @@ fn run(program: &str, repeat: u32) -> Run {
 pub fn scenario(subject: &Subject<'_>, shape: Shape<'_>, start: &Start) -> Scenario {
     let mut scenario = Scenario::about(subject.path);
     scenario.allocation_failures = true;
+    scenario.stocked = start.stocked;
     scenario.globals = start.globals.clone();
     let own = |repeat| Run { input: start.input.clone(), ..run(&subject.program.name, repeat) };
     let task = |cpu, run| Task { cpu, run: vec![run] };

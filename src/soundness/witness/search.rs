@@ -28,7 +28,7 @@ const SCHEDULES: (u64, u64) = (16, 128);
 /// Steps of a run at most.
 const MAX_STEPS: usize = 10_000;
 /// Inputs that are tried before companions are, and after.
-const INPUTS: (u64, u64) = (48, 400);
+const INPUTS: (u64, u64) = (64, 256);
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
 
@@ -96,18 +96,24 @@ impl<'a> Hunt<'a> {
     fn stages(&mut self) -> Option<Witness> {
         let shapes = shapes(self.subject);
         let (solo, rest) = shapes.split_at(2);
-        for &shape in solo {
-            if let found @ Some(_) = self.under_schedules(shape, &Start::default()) {
-                return found;
+        let stocked = Start { stocked: true, ..Start::default() };
+        for start in [Start::default(), stocked.clone()] {
+            for &shape in solo {
+                if let found @ Some(_) = self.under_schedules(shape, &start) {
+                    return found;
+                }
             }
         }
+        self.corpus.push(stocked.clone());
         if let found @ Some(_) = self.fuzz(INPUTS.0) {
             return found;
         }
         // The inputs that came furthest go with companions.
         let mut starts: Vec<Start> = self.corpus.iter().rev().take(2).cloned().collect();
-        if starts.last() != Some(&Start::default()) {
-            starts.push(Start::default());
+        for plain in [stocked, Start::default()] {
+            if !starts.contains(&plain) {
+                starts.push(plain);
+            }
         }
         for &shape in rest {
             for start in starts.iter().rev() {
