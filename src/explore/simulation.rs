@@ -63,6 +63,8 @@ struct Start {
     leaks: bool,
     /// The machine's task that runs each of the scenario's.
     tasks: Vec<u32>,
+    /// Do other objects' programs take what maps hold?
+    others: bool,
     /// Have two of them one CPU?
     shares_cpus: bool,
 }
@@ -97,6 +99,8 @@ pub struct Simulation {
     callbacks: Vec<CallbackActor>,
     /// The instructions of the run so far, if they are asked for.
     places: Option<Vec<Place>>,
+    /// Have other objects' programs had their turn in this run?
+    others_done: bool,
     /// Callbacks begun in this run.
     begun: usize,
     /// How far the last step depended on what others had done.
@@ -279,9 +283,23 @@ impl Simulation {
         }
     }
 
+    /// The actor that other objects' programs are.
+    fn others(&self) -> Actor {
+        Actor((self.tasks() + self.buffers() + self.callbacks.len()) as u16)
+    }
+
     fn step(&mut self, choice: Choice) -> Result<(), Finding> {
         self.touches.clear();
         self.stability = Stability::Fixed;
+        if self.start.others && choice.actor == self.others() {
+            let cpu = self.machine.cpu_count() - 1;
+            self.steps.push(Moment { place: Place::BEFORE, cpu, step: self.machine.steps() });
+            self.machine.others_take(cpu);
+            self.others_done = true;
+            self.stability = Stability::Varies;
+            self.take_touches();
+            return self.check_always();
+        }
         if let Some(cpu) = self.buffer(choice.actor) {
             self.steps.push(self.machine.oldest_store(cpu));
             self.machine.flush_one(cpu);
@@ -378,7 +396,7 @@ impl System for Simulation {
     type Finding = Finding;
 
     fn actor_count(&self) -> usize {
-        self.tasks() + self.buffers() + self.callbacks.len()
+        self.tasks() + self.buffers() + self.callbacks.len() + usize::from(self.start.others)
     }
 
     fn reset(&mut self) {
@@ -393,6 +411,7 @@ impl System for Simulation {
         }
         self.failed = None;
         self.begun = 0;
+        self.others_done = false;
         for one in &mut self.callbacks {
             one.running = None;
         }
@@ -415,6 +434,9 @@ impl System for Simulation {
             into.extend(waiting.map(|cpu| Choice { actor: Actor(self.tasks() as u16 + cpu as u16), branch: 0 }));
         }
         self.callback_choices(into);
+        if self.start.others && !self.others_done && self.machine.others_can_take() {
+            into.push(Choice { actor: self.others(), branch: 0 });
+        }
     }
 
     fn waiting(&self, into: &mut Vec<Waiting>) {
@@ -509,6 +531,9 @@ impl System for Simulation {
     }
 
     fn actor_name(&self, actor: Actor) -> String {
+        if self.start.others && actor == self.others() {
+            return "another object's program".to_owned();
+        }
         let callback = self.callback_index(actor).and_then(|index| self.callbacks.get(index));
         match (self.buffer(actor), callback) {
             (Some(cpu), _) => format!("the store buffer of CPU {cpu}"),

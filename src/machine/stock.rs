@@ -10,6 +10,7 @@ use crate::btf::{Btf, Type, TypeId};
 use crate::object::{AttachKind, Section};
 
 use super::context::TRACING_CONTEXT;
+use super::event::{Access, AccessKind};
 use super::fault::Trap;
 use super::maps::MapFamily;
 use super::memory::Contents;
@@ -28,7 +29,7 @@ const MAX_DEPTH: u32 = 2;
 /// Bytes behind a pointer to something else than a struct.
 const UNTYPED: u32 = 64;
 
-/// When all that is there from the start was made.
+/// Who made all that is there from the start.
 const BEFORE: Moment = Moment { place: Place::BEFORE, cpu: 0, step: 0 };
 
 impl Machine {
@@ -51,6 +52,9 @@ impl Machine {
 
     /// The values of a map that are to be filled, made if need be.
     fn stocked_values(&mut self, map: u32) -> Result<Vec<RegionId>, Box<Trap>> {
+        if self.maps[map as usize].family == MapFamily::Programs {
+            self.maps[map as usize].fill_programs(MAX_ELEMENTS);
+        }
         let state = &self.maps[map as usize];
         let (entries, key_size) = (state.max_entries(), state.key_size() as usize);
         match state.family {
@@ -156,6 +160,52 @@ impl Machine {
                 }
                 Ok(region)
             }
+        }
+    }
+
+    /// The values in which another object's programs can find something to take.
+    fn takeable(&self) -> Vec<RegionId> {
+        let maps = self.maps.iter().enumerate().filter(|(_, map)| {
+            map.specials.fields.iter().any(|field| field.kind.is_kptr() || field.kind.is_root())
+        });
+        let values = maps.flat_map(|(index, map)| {
+            let first = map.elements().into_iter().map(move |(_, region)| (index as u32, region));
+            first.collect::<Vec<_>>()
+        });
+        values.flat_map(|(map, first)| self.copies(map, first)).collect()
+    }
+
+    /// Could another object's program take out what the maps hold: is there anything, and is no lock in its way?
+    #[must_use]
+    pub fn others_can_take(&self) -> bool {
+        let values = self.takeable();
+        !values.is_empty() && !self.world.locks.keys().any(|(region, _)| values.contains(region))
+    }
+
+    /// Another object's program takes all objects out of the maps and drops them: out of kptr fields by `bpf_kptr_xchg`, out
+    /// of lists and trees under their locks. What that touches is in [`Machine::report`].
+    pub fn others_take(&mut self, cpu: u32) {
+        self.report.clear();
+        let at = Moment { place: Place::BEFORE, cpu, step: self.steps };
+        self.report.at = at;
+        for region in self.takeable() {
+            let fields = self.special_fields(region).map(std::borrow::Cow::into_owned).unwrap_or_default().fields;
+            let mut touch = |field: &SpecialField, kind| {
+                let (offset, size) = (field.offset, field.size);
+                self.report.accesses.push(Access { region, offset, size, kind });
+            };
+            let locks: Vec<_> = fields.iter().filter(|field| field.kind == FieldKind::SpinLock).collect();
+            locks.iter().for_each(|lock| touch(lock, AccessKind::Lock));
+            for field in &fields {
+                match field.kind {
+                    kind if kind.is_root() => touch(field, AccessKind::Write),
+                    FieldKind::KptrReferenced | FieldKind::KptrPercpu => touch(field, AccessKind::Atomic),
+                    _ => {}
+                }
+            }
+            locks.iter().for_each(|lock| touch(lock, AccessKind::Unlock));
+            // It fails only for a reference that is not there, and these were just listed.
+            let _ = self.drop_contents(region, at);
         }
     }
 

@@ -12,7 +12,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// No instruction: what was there before any program ran.
+    /// No instruction of this object's: what was there before any program ran, and what other objects' programs do.
     pub const BEFORE: Place = Place { program: u32::MAX, insn: 0 };
 }
 

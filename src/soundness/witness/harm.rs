@@ -164,7 +164,7 @@ static TABLE: &[(Class, &[&str])] = &[
     (Class::Harm(&[Harm::Leak]), &["unreleased-reference", "tail-call-leaks", "legacy-load-leaks"]),
     (Class::Harm(&[Harm::Leak, Harm::KernelBytes]), &["overwrite-referenced-dynptr", "store-to-referenced-kptr"]),
     (
-        Class::Harm(&[Harm::Ownership, Harm::WrongObject, Harm::Memory]),
+        Class::Harm(&[Harm::Ownership, Harm::WrongObject, Harm::Memory, Harm::Race]),
         &[
             "not-referenced",
             "helper-reference-not-acquired",
@@ -184,7 +184,14 @@ static TABLE: &[(Class, &[&str])] = &[
         ],
     ),
     (
-        Class::Harm(&[Harm::WrongObject, Harm::Memory, Harm::Ownership, Harm::Uninitialised, Harm::ReadOnly]),
+        Class::Harm(&[
+            Harm::WrongObject,
+            Harm::Memory,
+            Harm::Ownership,
+            Harm::Uninitialised,
+            Harm::ReadOnly,
+            Harm::KernelBytes,
+        ]),
         &[
             "argument-type",
             "argument-struct",
@@ -250,7 +257,7 @@ static TABLE: &[(Class, &[&str])] = &[
         &["expected-uninitialised-iterator"],
     ),
     (
-        Class::Harm(&[Harm::Memory, Harm::WrongObject, Harm::Uninitialised]),
+        Class::Harm(&[Harm::Memory, Harm::WrongObject, Harm::Uninitialised, Harm::Race]),
         &[
             "invalid-memory-access",
             "nullable-pointer-arithmetic",
@@ -308,7 +315,7 @@ static TABLE: &[(Class, &[&str])] = &[
         ],
     ),
     (
-        Class::Harm(&[Harm::ReadOnly, Harm::Memory, Harm::KernelBytes]),
+        Class::Harm(&[Harm::ReadOnly, Harm::Memory, Harm::KernelBytes, Harm::Race]),
         &[
             "write-into-packet",
             "write-map-key",

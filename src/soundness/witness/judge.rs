@@ -56,11 +56,18 @@ pub fn judge(
     let harm = harms.iter().copied().find(|harm| harm.kinds().contains(&finding.kind()))?;
     let places = places(finding);
     let own: Vec<_> = places.iter().filter(|place| place.program == program).collect();
-    if own.is_empty() {
+    let is_lost = matches!(finding, Finding::Leak(_) | Finding::Overwritten { .. });
+    // What is lost may have come from another program.
+    if own.is_empty() && !is_lost {
         return None;
     }
     if let (Some(acquired), Finding::Leak(leak)) = (subject.acquired_at(), finding) {
-        return (leak.acquired.place.insn == acquired).then_some((harm, Fit::Here));
+        let same = leak.acquired.place.program == program && leak.acquired.place.insn == acquired;
+        let handed = subject.hands_over(acquired) && executed.get(acquired as usize).copied().unwrap_or(false);
+        return (same || handed).then_some((harm, Fit::Here));
+    }
+    if matches!(finding, Finding::Race { .. }) && !own.iter().any(|place| Some(place.insn as usize) == subject.insn) {
+        return None;
     }
     let Some(insn) = subject.insn else { return Some((harm, Fit::Later)) };
     if own.iter().any(|place| place.insn as usize == insn) {

@@ -52,7 +52,31 @@ impl Subject<'_> {
             _ => None,
         }
     }
+
+    /// Does that instruction hand a reference over that was acquired elsewhere: an exchange, or a removal from a list or
+    /// tree?
+    #[must_use]
+    fn hands_over(&self, insn: u32) -> bool {
+        let Some(raw) = self.program.insns.get(insn as usize) else { return false };
+        match (raw.opcode, raw.src) {
+            (CALL, 0) => raw.imm == KPTR_XCHG,
+            (CALL, BPF_PSEUDO_KFUNC_CALL) => {
+                let name = usize::try_from(raw.imm).ok().and_then(|index| self.object.externs.get(index));
+                name.is_some_and(|one| HANDING_OVER.iter().any(|start| one.name.starts_with(start)))
+            }
+            _ => false,
+        }
+    }
 }
+
+/// `BPF_JMP | BPF_CALL`.
+const CALL: u8 = 0x85;
+/// Number of the helper `bpf_kptr_xchg`.
+const KPTR_XCHG: i32 = 194;
+/// The source register of a kfunc's call.
+const BPF_PSEUDO_KFUNC_CALL: u8 = 2;
+/// How the names of kfuncs begin that hand over what a list or tree held.
+const HANDING_OVER: [&str; 2] = ["bpf_list_pop", "bpf_rbtree_remove"];
 
 /// How far a hunt goes.
 #[derive(Clone, Debug)]
@@ -69,7 +93,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { runs: 3000, time: None, seed: 0, max_insns: 1_000_000 }
+        Bounds { runs: 2000, time: None, seed: 0, max_insns: 1_000_000 }
     }
 }
 

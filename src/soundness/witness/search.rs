@@ -20,7 +20,7 @@ use crate::explore::replay::replay;
 use crate::explore::search::{Control, SearchOptions, search};
 use crate::explore::simulation::{Simulation, SimulationError};
 use crate::explore::system::Choice;
-use crate::machine::{End, MachineOptions};
+use crate::machine::{End, MachineOptions, SetupError};
 use crate::scenario::Scenario;
 
 /// Schedules of a scenario: of one CPU, of two.
@@ -192,7 +192,8 @@ impl<'a> Hunt<'a> {
         self.tried.scenarios += 1;
         match Simulation::new(scenario, self.subject.object, self.options.clone()) {
             Ok(simulation) => Some(simulation),
-            Err(SimulationError::First { .. }) => None,
+            // A sibling that does not return, and an input that nobody can give.
+            Err(SimulationError::First { .. } | SimulationError::Setup { error: SetupError::Input(_), .. }) => None,
             Err(error) => {
                 note(&mut self.unsupported, error.to_string());
                 None
@@ -222,7 +223,7 @@ impl<'a> Hunt<'a> {
         let mut traced = simulation;
         traced.trace_places();
         for found in result.findings.values() {
-            match self.judge(&mut traced, &found.finding, &found.shortest.choices) {
+            match self.judge(&mut traced, &found.finding, &found.shortest.choices, scenario.stocked) {
                 Some((harm, fit)) if best.as_ref().is_none_or(|best| fit < best.fit) => {
                     best = Some(Witness {
                         scenario: scenario.clone(),
@@ -249,8 +250,12 @@ impl<'a> Hunt<'a> {
         traced: &mut Simulation,
         finding: &Finding,
         choices: &[Choice],
+        stocked: bool,
     ) -> Option<(Harm, super::Fit)> {
-        if let Finding::Ended(End::Unsupported(unsupported)) = finding {
+        // A traced function's arguments are there only where others have filled the world.
+        if let Finding::Ended(End::Unsupported(unsupported)) = finding
+            && stocked
+        {
             note(&mut self.unsupported, unsupported.what.clone());
         }
         replay(traced, choices, |_, _| ());
