@@ -13,8 +13,8 @@
 //! * [`report`]: what people and tools read. [`cli`]: the command line.
 //!
 //! Start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
-//! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md` and
-//! `docs/machine.md` go through the rooms.
+//! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md`,
+//! `docs/machine.md` and `docs/soundness.md` go through the rooms.
 
 pub mod btf;
 pub mod cli;

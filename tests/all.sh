@@ -40,6 +40,9 @@ step "the exam: the kernel's selftests, judged here and by the real kernel"
 selftests=target/selftests
 KPTRSIM_SELFTESTS_FOLDER=$selftests KPTRSIM_PROFILE=dev tests/conformance/run --check
 
+step "the exam of unprivileged loading"
+KPTRSIM_SELFTESTS_FOLDER=$selftests KPTRSIM_PROFILE=dev tests/conformance/run --unpriv --check
+
 step "the exam of results: what selftests return and leave in maps, here and in the real kernel"
 KPTRSIM_SELFTESTS_FOLDER=$selftests KPTRSIM_PROFILE=dev tests/conformance/run --runs --check
 

@@ -1,6 +1,6 @@
 //! Threads that are bound to CPUs and start at the same moment, or nearly so.
 //!
-//! The thread that leads races too, so that each has its CPU to itself. They meet at a spinning barrier; after it each waits a
+//! The thread that leads races too, so that each has its CPU to itself unless the scenario says otherwise. They meet at a spinning barrier; after it each waits a
 //! random while, from nothing to some hundred turns of a loop, as what races is shorter than the way into the kernel.
 
 use std::hint::black_box;
@@ -73,12 +73,14 @@ pub type Answer = Result<Vec<u32>, String>;
 pub struct Meeting {
     arrived: AtomicUsize,
     parties: usize,
+    /// Do some of them share a CPU?
+    crowded: bool,
 }
 
 impl Meeting {
     /// A meeting of so many threads.
-    pub fn of(parties: usize) -> Meeting {
-        Meeting { arrived: AtomicUsize::new(0), parties }
+    pub fn of(parties: usize, crowded: bool) -> Meeting {
+        Meeting { arrived: AtomicUsize::new(0), parties, crowded }
     }
 
     /// Waits until all have come. The count goes on from meeting to meeting, so that nobody has to take it back.
@@ -86,7 +88,12 @@ impl Meeting {
         let arrived = self.arrived.fetch_add(1, Ordering::AcqRel);
         let end = (arrived / self.parties + 1) * self.parties;
         // No `pause`: a translated CPU leaves its loop for it, which takes longer than what races.
-        while self.arrived.load(Ordering::Acquire) < end {}
+        while self.arrived.load(Ordering::Acquire) < end {
+            // Who is waited for may want this CPU.
+            if self.crowded {
+                std::thread::yield_now();
+            }
+        }
     }
 }
 
@@ -199,7 +206,7 @@ mod tests {
     #[test]
     fn nobody_leaves_a_meeting_before_all_have_come() {
         const ROUNDS: usize = 50;
-        let meeting = Meeting::of(3);
+        let meeting = Meeting::of(3, true);
         let entered = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -218,7 +225,7 @@ mod tests {
     #[test]
     fn a_test_run_that_fails_is_told_by_name() {
         let run = TestRun { name: "absent".into(), fd: -1, context: Vec::new(), packet: Vec::new(), repeat: 1 };
-        let answer = obey(Order::Alone(run), &[], &Meeting::of(1));
+        let answer = obey(Order::Alone(run), &[], &Meeting::of(1, false));
         assert!(answer.is_err_and(|error| error.contains("absent")));
     }
 }

@@ -13,7 +13,8 @@ use libbpf_sys as sys;
 use crate::libbpf::{self, Object, Program};
 use crate::maps::Reader;
 use crate::protocol::{
-    MapEntry, ReplyBody, RunStep, ScenarioOutcome, ScenarioRequest, ScenarioResult, Trigger, from_hex, to_hex,
+    MapEntry, ReplyBody, RunStep, ScenarioOutcome, ScenarioRequest, ScenarioResult, ScenarioTask, Trigger, from_hex,
+    to_hex,
 };
 use crate::race::{Answer, Line, Meeting, Order, Skews, TestRun, line, obey};
 use crate::reset::{Reset, thread_descriptor};
@@ -103,17 +104,11 @@ fn carry_out(request: &ScenarioRequest, bytes: &[u8], tally: &mut Tally) -> Resu
     let placed = |list: &[RunStep]| {
         list.iter().map(|step| Ok((step.cpu.unwrap_or(0), prepare(step)?))).collect::<Result<Vec<_>, String>>()
     };
-    let mut tasks = BTreeMap::new();
-    for task in &request.tasks {
-        let runs = task.steps.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
-        if tasks.insert(task.cpu, runs).is_some() {
-            return Err(format!("CPU {} has two tasks", task.cpu));
-        }
-    }
+    let task =
+        |task: &ScenarioTask| Ok((task.cpu, task.steps.iter().map(prepare).collect::<Result<Vec<_>, String>>()?));
     let plan = Plan {
         first: placed(&request.first)?,
-        order: request.tasks.iter().map(|task| task.cpu).collect(),
-        tasks,
+        tasks: request.tasks.iter().map(task).collect::<Result<Vec<_>, String>>()?,
         last: placed(&request.last)?,
         reset: Reset::of(&object)?,
     };
@@ -200,26 +195,25 @@ fn prepare(program: &Program, step: &RunStep) -> Result<TestRun, String> {
 /// All that an iteration does.
 struct Plan {
     first: Vec<(usize, TestRun)>,
-    /// The tasks' CPUs, in the order in which their return values are told.
-    order: Vec<usize>,
-    tasks: BTreeMap<usize, Vec<TestRun>>,
+    /// Each task's CPU and what it runs, in the order in which their return values are told.
+    tasks: Vec<(usize, Vec<TestRun>)>,
     last: Vec<(usize, TestRun)>,
     reset: Reset,
 }
 
 impl Plan {
     fn carry_out(&self, request: &ScenarioRequest, tally: &mut Tally) -> Result<(), String> {
-        let leader = *self.order.first().ok_or("no task")?;
-        let placed = self.first.iter().chain(&self.last).map(|(cpu, _)| *cpu);
-        let others: BTreeSet<usize> = self.tasks.keys().copied().chain(placed).filter(|&cpu| cpu != leader).collect();
-        let meeting = Meeting::of(self.tasks.len());
+        let leader = self.tasks.first().ok_or("no task")?.0;
+        let cpus: BTreeSet<usize> = self.tasks.iter().map(|(cpu, _)| *cpu).collect();
+        let placed: BTreeSet<usize> = self.first.iter().chain(&self.last).map(|(cpu, _)| *cpu).collect();
+        let others = self.tasks.iter().skip(1).map(|(cpu, runs)| (*cpu, runs.as_slice()));
+        let idle = placed.difference(&cpus).map(|&cpu| (cpu, &[][..]));
+        let meeting = Meeting::of(self.tasks.len(), cpus.len() < self.tasks.len());
         thread::scope(|scope| {
             pin_to(Some(leader)).map_err(|error| format!("cannot run on CPU {leader}: {error}"))?;
-            let mut crew =
-                Crew { plan: self, meeting: &meeting, lines: BTreeMap::new(), threads: vec![own_descriptor()?] };
-            for cpu in others {
+            let mut crew = Crew { plan: self, meeting: &meeting, lines: Vec::new(), threads: vec![own_descriptor()?] };
+            for (cpu, task) in others.chain(idle) {
                 let (line, worker) = line();
-                let task = self.tasks.get(&cpu).map_or(&[][..], Vec::as_slice);
                 let meeting = &meeting;
                 scope.spawn(move || match pin_to(Some(cpu)) {
                     Ok(()) => {
@@ -230,7 +224,7 @@ impl Plan {
                 });
                 let thread = line.answer()?.first().copied().unwrap_or(0).cast_signed();
                 crew.threads.push(thread_descriptor(thread)?);
-                crew.lines.insert(cpu, line);
+                crew.lines.push((cpu, line));
             }
             crew.iterate(request, tally)
         })
@@ -246,11 +240,12 @@ fn own_descriptor() -> Result<OwnedFd, String> {
     thread_descriptor(thread_id().cast_signed())
 }
 
-/// The threads: the one that leads, on the first task's CPU, and one for each other CPU.
+/// The threads: the one that leads, which is the first task's, one for each other task, and one for each further CPU.
 struct Crew<'a> {
     plan: &'a Plan,
     meeting: &'a Meeting,
-    lines: BTreeMap<usize, Line>,
+    /// Those but the leader's, with their CPUs.
+    lines: Vec<(usize, Line)>,
     threads: Vec<OwnedFd>,
 }
 
@@ -276,11 +271,11 @@ impl Crew<'_> {
 
     /// Lets all tasks run at once; what they returned, task by task.
     fn race(&self, skews: &mut Skews) -> Result<Vec<u32>, String> {
-        let racing: Vec<&Line> = self.plan.order.iter().filter_map(|cpu| self.lines.get(cpu)).collect();
+        let racing: Vec<&Line> = self.lines.iter().take(self.plan.tasks.len() - 1).map(|(_, line)| line).collect();
         for line in &racing {
             line.order(Order::Race { skew: skews.next() })?;
         }
-        let own = self.plan.order.first().and_then(|cpu| self.plan.tasks.get(cpu)).map_or(&[][..], Vec::as_slice);
+        let own = self.plan.tasks.first().map_or(&[][..], |(_, runs)| runs.as_slice());
         let own = obey(Order::Race { skew: skews.next() }, own, self.meeting);
         // All are waited for before any failure is told: none may be left behind at the next meeting.
         let answers: Vec<Answer> = std::iter::once(own).chain(racing.iter().map(|line| line.answer())).collect();
@@ -290,10 +285,11 @@ impl Crew<'_> {
     /// Runs programs one after another, each on its CPU.
     fn alone(&self, runs: &[(usize, TestRun)]) -> Result<Vec<u32>, String> {
         let mut returns = Vec::new();
+        let leader = self.plan.tasks.first().map(|(cpu, _)| *cpu);
         for (cpu, run) in runs {
             let order = Order::Alone(run.clone());
-            let answer = match self.lines.get(cpu) {
-                Some(line) => line.order(order).and_then(|()| line.answer()),
+            let answer = match self.lines.iter().find(|(of, _)| of == cpu && Some(*of) != leader) {
+                Some((_, line)) => line.order(order).and_then(|()| line.answer()),
                 None => obey(order, &[], self.meeting),
             };
             returns.extend(answer?);

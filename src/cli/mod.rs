@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod contain;
 pub mod crosscheck;
 pub mod explore;
 pub mod kernel;
@@ -32,6 +33,7 @@ enum Command {
     Replay(replay::Args),
     Merge(merge::Args),
     Witness(witness::Args),
+    Contain(contain::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
 }
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
         Command::Merge(args) => merge::run(&args).map_err(|error| error.to_string()),
+        Command::Contain(args) => contain::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Witness(args) => witness::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),

@@ -178,7 +178,7 @@ impl Hunting<'_> {
             bytes: self.bytes.to_vec(),
             object: Object::clone(self.object),
         };
-        let options = MachineOptions { max_insns: self.args.max_insns, ..options };
+        let options = MachineOptions { max_insns: witness.max_insns, ..options };
         let mut simulation = Simulation::new(&witness.scenario, self.object, options)?;
         let name = self.args.object.display().to_string();
         let schedule = Schedule { choices: witness.choices.clone(), digest: token_digest(&loaded), name };
@@ -201,7 +201,7 @@ impl Hunting<'_> {
         if let Answer::Shown(witness, _) = answer
             && witness.finding.is_undecided()
         {
-            options.push_str(&format!(" --max-insns {}", self.args.max_insns));
+            options.push_str(&format!(" --max-insns {}", witness.max_insns));
         }
         options
     }

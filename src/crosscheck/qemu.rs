@@ -46,7 +46,7 @@ impl Accelerator {
     fn arguments(self) -> [&'static str; 4] {
         match self {
             Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"],
+            Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off,fsrm=off"],
         }
     }
 }
@@ -100,7 +100,7 @@ impl Qemu {
             .arg(initramfs)
             // An oops ends the machine: what a damaged kernel says afterwards is no verdict.
             .arg("-append")
-            .arg(format!("console=ttyS0 quiet panic=-1 oops=panic {kernel_arguments}"));
+            .arg(format!("console=ttyS0 quiet panic=-1 oops=panic preempt=full {kernel_arguments}"));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child =
             child.map_err(|error| CrosscheckError::program(QEMU, "run `apt-get install qemu-system-x86`", error))?;

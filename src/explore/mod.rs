@@ -24,6 +24,7 @@ pub mod shrink;
 pub mod simulation;
 pub mod system;
 pub mod toy;
+pub mod watch;
 
 #[cfg(test)]
 mod exactness;

@@ -16,6 +16,7 @@ use rustc_hash::FxBuildHasher;
 use super::finding::{Finding, RacingAccess};
 use super::observe::{digest, observe};
 use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
+use super::watch::{Nobody, Watch};
 use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome, Place};
 use crate::scenario::{Broken, Judgement};
 
@@ -97,8 +98,6 @@ pub struct Simulation {
     failed: Option<Finding>,
     /// What runs callbacks; empty if no program starts any.
     callbacks: Vec<CallbackActor>,
-    /// The instructions of the run so far, if they are asked for.
-    places: Option<Vec<Place>>,
     /// Have other objects' programs had their turn in this run?
     others_done: bool,
     /// Callbacks begun in this run.
@@ -115,9 +114,6 @@ const JUDGED: u64 = u64::MAX;
 
 /// Instructions that nobody else sees which one step may have behind its first.
 const MAX_LOCAL_STEPS: u64 = 10_000_000;
-
-/// Instructions of a run that are noted where that is asked for.
-const MAX_PLACES: usize = 1 << 20;
 
 impl Simulation {
     /// The machine as it stands.
@@ -136,25 +132,6 @@ impl Simulation {
     #[must_use]
     pub fn starts(&self) -> &[usize] {
         &self.starts
-    }
-
-    /// Notes every instruction from the next reset on, at the cost of executing one at a time.
-    pub fn trace_places(&mut self) {
-        self.places = Some(Vec::new());
-    }
-
-    /// The instructions that programs have executed since the last reset, if [`Simulation::trace_places`] was called.
-    #[must_use]
-    pub fn places(&self) -> &[Place] {
-        self.places.as_deref().unwrap_or_default()
-    }
-
-    fn note_place(&mut self, on: u32) {
-        if let Some(places) = &mut self.places
-            && places.len() < MAX_PLACES
-        {
-            places.push(self.machine.moment(on).place);
-        }
     }
 
     fn tasks(&self) -> usize {
@@ -186,7 +163,7 @@ impl Simulation {
         if self.machine.has_store_buffers() { self.machine.cpu_count() as usize } else { 0 }
     }
 
-    fn start_job(&mut self, task: usize) -> Result<(), Finding> {
+    fn start_job<W: Watch>(&mut self, task: usize, watch: &mut W) -> Result<(), Finding> {
         let start = Arc::clone(&self.start);
         let Some(job) = start.scripts.get(task).and_then(|script| script.jobs.get(self.progress[task].job)) else {
             return Ok(());
@@ -195,7 +172,9 @@ impl Simulation {
         self.starts.push(self.steps.len());
         self.steps.push(self.machine.moment(self.on_machine(task)));
         // The start was tried when the scenario was set up, so that only memory can be short.
-        started.map_err(|_| Finding::Ended(self.machine.out_of_memory(self.on_machine(task))))
+        started.map_err(|_| Finding::Ended(self.machine.out_of_memory(self.on_machine(task))))?;
+        watch.started(&self.machine, self.on_machine(task));
+        Ok(())
     }
 
     fn returned(&mut self, task: usize, value: u64) {
@@ -214,21 +193,20 @@ impl Simulation {
     }
 
     /// One instruction of a machine's task; what its program returned, if that was its last.
-    fn execute(&mut self, on: u32, branch: u16) -> Result<Option<u64>, Finding> {
-        self.note_place(on);
+    fn execute<W: Watch>(&mut self, on: u32, branch: u16, watch: &mut W) -> Result<Option<u64>, Finding> {
+        watch.before(&self.machine, on);
         returned(self.machine.step_in_way(on, branch))
     }
 
     /// All that a machine's task does up to the next instruction that others can see.
-    fn run_unseen(&mut self, on: u32) -> Result<Option<u64>, Finding> {
-        if self.places.is_none() {
+    fn run_unseen<W: Watch>(&mut self, on: u32, watch: &mut W) -> Result<Option<u64>, Finding> {
+        if !W::WATCHES {
             return returned(self.machine.run_unseen(on, MAX_LOCAL_STEPS));
         }
         let end = self.machine.steps().saturating_add(MAX_LOCAL_STEPS);
         while self.machine.steps() < end && self.machine.is_running(on) && !self.machine.next_is_shared(on) {
-            self.note_place(on);
-            if let value @ Some(_) = returned(self.machine.step(on))? {
-                return Ok(value);
+            if let ended @ Some(_) = self.execute(on, 0, watch)? {
+                return Ok(ended);
             }
         }
         Ok(None)
@@ -288,7 +266,7 @@ impl Simulation {
         Actor((self.tasks() + self.buffers() + self.callbacks.len()) as u16)
     }
 
-    fn step(&mut self, choice: Choice) -> Result<(), Finding> {
+    fn step<W: Watch>(&mut self, choice: Choice, watch: &mut W) -> Result<(), Finding> {
         self.touches.clear();
         self.stability = Stability::Fixed;
         if self.start.others && choice.actor == self.others() {
@@ -307,7 +285,7 @@ impl Simulation {
             return self.check_always();
         }
         if let Some(index) = self.callback_index(choice.actor) {
-            self.callback_step(index, choice.branch)?;
+            self.callback_step(index, choice.branch, watch)?;
             return self.check_always();
         }
         let task = usize::from(choice.actor.0);
@@ -315,20 +293,32 @@ impl Simulation {
         self.stability = self.stability_of_next(on);
         let done = if self.machine.is_running(on) {
             self.steps.push(self.machine.moment(on));
-            self.execute(on, choice.branch)
+            self.execute(on, choice.branch, watch)
         } else {
-            self.start_job(task).map(|()| None)
+            self.start_job(task, watch).map(|()| None)
         };
         self.take_touches();
         self.touch_cpu(self.machine.cpu_of(on));
         let ended = match done? {
-            None => self.run_unseen(on)?,
+            None => self.run_unseen(on, watch)?,
             ended => ended,
         };
         if let Some(value) = ended {
             self.returned(task, value);
         }
         self.check_always()
+    }
+
+    /// [`System::perform`] with somebody who sees each instruction before it is executed.
+    ///
+    /// # Errors
+    /// The finding that ends the run.
+    pub fn perform_watched<W: Watch>(&mut self, choice: Choice, watch: &mut W) -> Result<(), Finding> {
+        let done = self.step(choice, watch);
+        if let Err(finding) = &done {
+            self.failed = Some(finding.clone());
+        }
+        done
     }
 
     /// Runs what comes after all tasks, and judges what is seen.
@@ -406,9 +396,6 @@ impl System for Simulation {
         self.touches.clear();
         self.steps.clear();
         self.starts.clear();
-        if let Some(places) = &mut self.places {
-            places.clear();
-        }
         self.failed = None;
         self.begun = 0;
         self.others_done = false;
@@ -457,11 +444,7 @@ impl System for Simulation {
     }
 
     fn perform(&mut self, choice: Choice) -> Result<(), Finding> {
-        let done = self.step(choice);
-        if let Err(finding) = &done {
-            self.failed = Some(finding.clone());
-        }
-        done
+        self.perform_watched(choice, &mut Nobody)
     }
 
     fn touches(&self) -> &[Touch] {
@@ -474,12 +457,11 @@ impl System for Simulation {
 
     fn ending(&mut self) -> Ending<Finding> {
         let mut findings: Vec<Finding> = self.failed.clone().into_iter().collect();
-        let waiting: Vec<_> = (0..self.tasks()).filter(|&task| !self.is_done(task)).collect();
+        let tasks = (0..self.tasks()).filter(|&task| !self.is_done(task)).map(|task| self.on_machine(task));
+        let waiting: Vec<u32> = tasks.chain(self.callbacks.iter().filter_map(|one| one.running)).collect();
         let mut outcome = None;
         if findings.is_empty() && !waiting.is_empty() {
-            findings.push(Finding::Deadlock(
-                waiting.iter().map(|&task| self.machine.moment(self.on_machine(task))).collect(),
-            ));
+            findings.push(Finding::Deadlock(waiting.iter().map(|&task| self.machine.moment(task)).collect()));
         }
         if findings.is_empty() {
             if self.start.leaks {

@@ -49,6 +49,11 @@ impl Arena {
         u32::try_from(number).ok().and_then(|number| self.pages.get(&number)).copied()
     }
 
+    /// Does a program use it?
+    pub fn is_set_up(&self) -> bool {
+        self.start.is_some()
+    }
+
     /// Is it one of the two that stand for pages that are not there?
     #[inline]
     pub fn is_hole(&self, region: RegionId) -> bool {

@@ -4,7 +4,8 @@
 //! it. A timer's callback is a soft interrupt: a reader of RCU that may not sleep. A work item's is a sleepable program.
 //! Start at [`Machine::pending_callbacks`] and [`Machine::start_callback`].
 //!
-//! Deleting a value stops what is in it, without waiting for a callback that runs already.
+//! Cancelling a timer, and deleting or overwriting a value with one, waits for its callback if another CPU runs it, but not where a timer's
+//! callback deletes (`bpf_timer_cancel`, `bpf_timer_cancel_and_free`). Nobody waits for a work item.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,10 @@ pub enum CallbackKind {
 /// tunnels, `SK_SKB`, `SK_MSG`, `FLOW_DISSECTOR`, `SK_LOOKUP`, `NETFILTER`.
 const NETWORK: [u32; 14] = [1, 3, 4, 6, 8, 10, 11, 12, 14, 16, 19, 22, 30, 32];
 
+/// Program types that are run with preemption off: `KPROBE`, `TRACEPOINT`, `PERF_EVENT`, `RAW_TRACEPOINT` and its writable kind
+/// (`__DO_TRACE_CALL` in `include/linux/tracepoint.h`, `bpf_prog_test_run_raw_tp`).
+const PREEMPTION_OFF: [u32; 5] = [2, 5, 7, 17, 24];
+
 /// Bytes of a `bpf_timer` or `bpf_wq`.
 pub(super) const FIELD_SIZE: u32 = 16;
 
@@ -51,8 +56,21 @@ pub(super) struct Callback {
     pub pending: Option<Pending>,
     /// The task that runs the callback now.
     pub running: Option<u32>,
-    /// Tasks that wait in a callback on their CPU for this one's end.
-    pub cancelling: Vec<u32>,
+}
+
+/// A callback that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Running {
+    /// What runs it.
+    pub kind: CallbackKind,
+    /// The timer or work item.
+    pub field: Field,
+    /// Is that still there? It is not when its value was deleted meanwhile.
+    pub attached: bool,
+    /// Which of all runs this is.
+    pub serial: u64,
+    /// How many timers' callbacks wait for its end.
+    pub awaited: u32,
 }
 
 /// A callback that was started and has not run yet.
@@ -70,6 +88,12 @@ pub(super) struct Callbacks {
     pub all: BTreeMap<Field, Callback>,
     /// The task on each CPU that runs callbacks and is idle.
     idle: BTreeMap<u32, Vec<u32>>,
+    /// Callbacks that run, by their task.
+    running: BTreeMap<u32, Running>,
+    /// Runs so far.
+    runs: u64,
+    /// Runs whose end is to be awaited by who has just deleted their timers.
+    deleted: Vec<(u64, Field)>,
 }
 
 /// A callback that could run now.
@@ -86,14 +110,31 @@ pub struct PendingCallback {
 }
 
 impl Callbacks {
-    /// The timer whose callback a task runs.
-    pub fn run_by(&self, task: u32) -> Option<Field> {
-        self.all.iter().find(|(_, callback)| callback.running == Some(task)).map(|(&field, _)| field)
+    /// The callback that a task runs.
+    pub fn run_by(&self, task: u32) -> Option<Running> {
+        self.running.get(&task).copied()
+    }
+
+    /// Has a timer's callback that another waits for not ended yet?
+    pub fn is_under_way(&self, serial: u64) -> bool {
+        self.running.values().any(|running| running.serial == serial)
+    }
+
+    /// A timer's callback waits for the one that a task runs; which run that is.
+    pub fn await_run(&mut self, task: u32, from_timer: bool) -> Option<u64> {
+        let running = self.running.get_mut(&task)?;
+        running.awaited += u32::from(from_timer);
+        Some(running.serial)
+    }
+
+    /// Runs whose timers were deleted just now and that have to be awaited.
+    pub fn take_deleted(&mut self) -> Vec<(u64, Field)> {
+        std::mem::take(&mut self.deleted)
     }
 
     /// All that the future depends on, as a text.
     pub fn contents(&self) -> String {
-        format!("{:?}", self.all)
+        format!("{:?} {:?}", self.all, self.running)
     }
 }
 
@@ -114,8 +155,8 @@ impl Machine {
 
     fn keeps_interrupts_off(&self, cpu: u32) -> bool {
         let locks = self.world.locks.values().any(|&task| self.cpu_of(task) == cpu);
-        let mut timers = self.world.callbacks.all.values().filter(|callback| callback.kind == CallbackKind::Timer);
-        locks || timers.any(|timer| timer.running.is_some_and(|task| self.cpu_of(task) == cpu))
+        let mut running = self.world.callbacks.running.iter();
+        locks || running.any(|(&task, one)| one.kind == CallbackKind::Timer && self.cpu_of(task) == cpu)
     }
 
     /// Does one of the loaded programs start callbacks?
@@ -126,17 +167,19 @@ impl Machine {
     }
 
     /// May a task be stopped where it is, for another one of its CPU to go on? Not while it holds a lock or has preemption off, nor a
-    /// program that the network stack runs with soft interrupts off (`bpf_test_run` in `net/bpf/test_run.c`, Linux 6.12), nor a timer's
-    /// callback. The kernel is one with full preemption, of which others allow less.
+    /// program that the network stack runs with soft interrupts off (`bpf_test_run` in `net/bpf/test_run.c`, Linux 6.12) or a tracepoint
+    /// with preemption off, nor a timer's callback. The kernel is one with full preemption, of which others allow less.
     #[must_use]
     pub fn is_preemptible(&self, task: u32) -> bool {
         let Some(execution) = self.tasks.get(task as usize).and_then(|task| task.execution.as_ref()) else {
             return true;
         };
-        let running = self.world.callbacks.run_by(task).and_then(|field| self.world.callbacks.all.get(&field));
+        let running = self.world.callbacks.run_by(task);
         let in_timer = running.is_some_and(|callback| callback.kind == CallbackKind::Timer);
-        let is_network = NETWORK.contains(&execution.program.source.section.program_type);
-        execution.lock.is_none() && execution.preempt_sections == 0 && !in_timer && (running.is_some() || !is_network)
+        let program_type = execution.program.source.section.program_type;
+        let keeps_cpu = NETWORK.contains(&program_type) || PREEMPTION_OFF.contains(&program_type);
+        let holds_lock = execution.lock.is_some() || execution.copy.as_ref().is_some_and(|copy| copy.holds_lock());
+        !holds_lock && execution.preempt_sections == 0 && !in_timer && (running.is_some() || !keeps_cpu)
     }
 
     /// Can a soft interrupt come where a task is? Not while it holds a lock, nor in a program that the network stack runs.
@@ -145,7 +188,8 @@ impl Machine {
         let Some(execution) = self.tasks.get(task as usize).and_then(|task| task.execution.as_ref()) else {
             return true;
         };
-        execution.lock.is_none() && !NETWORK.contains(&execution.program.source.section.program_type)
+        let holds_lock = execution.lock.is_some() || execution.copy.as_ref().is_some_and(|copy| copy.holds_lock());
+        !holds_lock && !NETWORK.contains(&execution.program.source.section.program_type)
     }
 
     /// Makes the tasks that will run callbacks, so that their numbers do not depend on who needs one first.
@@ -202,6 +246,10 @@ impl Machine {
             callback.pending = None;
             callback.running = Some(task);
         }
+        let serial = self.world.callbacks.runs;
+        self.world.callbacks.runs += 1;
+        let running = Running { kind: callback.kind, field, attached: true, serial, awaited: 0 };
+        self.world.callbacks.running.insert(task, running);
         Ok(Some(task))
     }
 
@@ -258,16 +306,23 @@ impl Machine {
         Ok(region)
     }
 
+    /// Would returning from the innermost function end a callback?
+    pub(super) fn ends_callback(&self, task: u32) -> bool {
+        let execution = self.tasks.get(task as usize).and_then(|task| task.execution.as_ref());
+        execution.is_some_and(|execution| execution.frames.len() <= 1) && self.world.callbacks.run_by(task).is_some()
+    }
+
     /// Notes that the callback which a task ran has ended, if it ran one.
     pub(super) fn finish_callback(&mut self, task: u32) {
-        if let Some(field) = self.world.callbacks.run_by(task) {
+        if let Some(ended) = self.world.callbacks.run_by(task) {
             let cpu = self.cpu_of(task);
             let callbacks = &mut self.world.callbacks;
+            callbacks.running.remove(&task);
             callbacks.idle.entry(cpu).or_default().push(task);
-            if let Some(callback) = callbacks.all.get_mut(&field) {
+            if let Some(callback) = callbacks.all.get_mut(&ended.field).filter(|_| ended.attached) {
                 callback.running = None;
             }
-            let (region, offset) = field;
+            let (region, offset) = ended.field;
             self.report.accesses.push(Access { region, offset, size: FIELD_SIZE, kind: AccessKind::Atomic });
         }
     }
@@ -280,7 +335,15 @@ impl Machine {
         let fields: Vec<Field> =
             self.world.callbacks.all.range((region, 0)..=(region, u32::MAX)).map(|(&field, _)| field).collect();
         for field in fields {
-            self.world.callbacks.all.remove(&field);
+            let callbacks = &mut self.world.callbacks;
+            let running = callbacks.all.remove(&field).and_then(|callback| callback.running);
+            if let Some(running) = running.and_then(|task| callbacks.running.get_mut(&task)) {
+                running.attached = false;
+                let serial = running.serial;
+                if running.kind == CallbackKind::Timer {
+                    callbacks.deleted.push((serial, field));
+                }
+            }
             let (region, offset) = field;
             self.report.accesses.push(Access { region, offset, size: FIELD_SIZE, kind: AccessKind::Atomic });
         }

@@ -65,6 +65,11 @@ pub(super) mod places {
         NOT_MEMORY | 3 << 40 | cpu as u64
     }
 
+    /// A CPU's list of free elements of a map.
+    pub const fn free_elements(map: u32, cpu: u32) -> u64 {
+        NOT_MEMORY | 6 << 40 | (map as u64) << 16 | cpu as u64
+    }
+
     /// One store on its way through a CPU's store buffer.
     pub const fn pending_store(cpu: u32, nth: u32) -> u64 {
         NOT_MEMORY | 1 << 59 | (cpu as u64) << 32 | nth as u64

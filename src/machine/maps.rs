@@ -4,23 +4,23 @@
 //! and not in the next one. Per-CPU maps have one region a CPU. Results and error numbers follow
 //! `kernel/bpf/arraymap.c`, `hashtab.c` and `bpf_local_storage.c`, Linux 6.12.
 //!
-//! LRU maps behave as plain ones until they are full; then the kernel evicts by a rule that is not modelled. Elements
-//! of hash maps that were deleted wait for a grace period here, while the kernel may hand them to another key at once.
+//! LRU maps behave as plain ones until they are full; then the kernel evicts by a rule that is not modelled.
 //! Maps of sockets and devices are empty: nothing here could be put into one.
 
 mod nested;
 mod queue;
+mod reuse;
 mod ring;
 mod trie;
+mod update;
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::btf::fields::{FieldKind, SpecialFields};
+use crate::btf::fields::SpecialFields;
 use crate::object::Map;
 
-use super::event::{Access, AccessKind};
 use super::fault::{FaultKind, Trap};
 use super::memory::Contents;
 use super::rcu::GracePeriod;
@@ -29,7 +29,9 @@ use super::restore::Tracked;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
 
+pub(super) use reuse::Origin;
 pub use ring::Record;
+pub(super) use update::Update;
 
 /// Error numbers that maps and kfuncs return, negative.
 pub(super) mod errno {
@@ -59,6 +61,8 @@ const BPF_NOEXIST: u64 = 1;
 const BPF_EXIST: u64 = 2;
 /// Update under the value's spin lock.
 const BPF_F_LOCK: u64 = 4;
+/// Elements of a hash are allocated when they are needed.
+const BPF_F_NO_PREALLOC: u32 = 1;
 /// Programs may not write to the map.
 const BPF_F_RDONLY_PROG: u32 = 1 << 7;
 
@@ -152,6 +156,8 @@ pub struct MapState {
     /// Is there one copy of each value a CPU?
     pub per_cpu: bool,
     evicts: bool,
+    /// Does a hash have all its elements from the start?
+    preallocated: bool,
     key_size: u32,
     value_size: u32,
     max_entries: u32,
@@ -180,6 +186,8 @@ pub(super) struct Elements {
     trie: trie::Trie,
     /// Records of a ring buffer.
     ring: ring::Ring,
+    /// Elements of a hash that are free.
+    free: reuse::FreeElements,
     next_element: u64,
 }
 
@@ -194,6 +202,7 @@ impl MapState {
             family,
             per_cpu,
             evicts,
+            preallocated: definition.flags & BPF_F_NO_PREALLOC == 0,
             key_size: definition.key_size,
             value_size: definition.value_size,
             max_entries: definition.max_entries,
@@ -241,7 +250,7 @@ impl MapState {
 
     /// All that is in the map, as a text that differs where it does.
     pub(super) fn contents(&self) -> String {
-        format!("{:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring)
+        format!("{:?} {:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring, self.elements.free)
     }
 
     /// The (first CPU's) value for a key of an array or hash, if it exists already.
@@ -365,86 +374,11 @@ impl Machine {
         Ok(first.map(|region| RegionId(region.0 + copy)))
     }
 
-    /// Writes a value; the result is zero or a negative error number.
-    pub(super) fn map_update(
-        &mut self,
-        map: u32,
-        key: &[u8],
-        value: &[u8],
-        flags: u64,
-        at: Moment,
-    ) -> Result<i64, Box<Trap>> {
-        let state = &self.maps[map as usize];
-        let locking = matches!(state.family, MapFamily::Array | MapFamily::Hash);
-        let known = BPF_EXIST | if locking { BPF_F_LOCK } else { 0 };
-        // `BPF_NOEXIST | BPF_EXIST` is as little known as a higher flag.
-        if flags & !BPF_F_LOCK > BPF_EXIST || flags > known | BPF_NOEXIST {
-            return Ok(errno::EINVAL);
-        }
-        match state.family {
-            MapFamily::Array => self.array_update(map, index_of(key), value, flags, at),
-            MapFamily::Hash => self.hash_update(map, key, value, flags, at),
-            MapFamily::Trie => self.trie_update(map, key, value, flags, at),
-            _ => Err(state.unsupported("update")),
-        }
-    }
-
-    fn array_update(&mut self, map: u32, index: u32, value: &[u8], flags: u64, at: Moment) -> Result<i64, Box<Trap>> {
-        let Some(first) = self.array_element(map, index)? else { return Ok(errno::E2BIG) };
-        if flags & BPF_NOEXIST != 0 {
-            return Ok(errno::EEXIST);
-        }
-        if flags & BPF_F_LOCK != 0 && !self.has_lock(map) {
-            return Ok(errno::EINVAL);
-        }
-        let region = self.own_copy(map, first, at.cpu);
-        self.copy_value(map, region, value);
-        // As the kernel does, the update drops what the value's kptrs held.
-        self.drop_contents(region, at)?;
-        Ok(0)
-    }
-
-    fn hash_update(&mut self, map: u32, key: &[u8], value: &[u8], flags: u64, at: Moment) -> Result<i64, Box<Trap>> {
-        if flags & BPF_F_LOCK != 0 && !self.has_lock(map) {
-            return Ok(errno::EINVAL);
-        }
-        let (locked, flags) = (flags & BPF_F_LOCK != 0, flags & !BPF_F_LOCK);
-        let state = &self.maps[map as usize];
-        let old = state.elements.hash.get(key).copied();
-        match old {
-            Some(_) if flags == BPF_NOEXIST => return Ok(errno::EEXIST),
-            None if flags == BPF_EXIST => return Ok(errno::ENOENT),
-            None if state.elements.hash.len() >= state.max_entries as usize => {
-                return if state.evicts { Err(state.unsupported("eviction from the full")) } else { Ok(errno::E2BIG) };
-            }
-            _ => {}
-        }
-        if let Some(first) = old
-            && (state.per_cpu || locked)
-        {
-            let region = self.own_copy(map, first, at.cpu);
-            self.copy_value(map, region, value);
-            return Ok(0);
-        }
-        // A plain hash replaces the element, so that readers of the old one never see it change.
-        let first = self.new_value(map, Some(at))?;
-        let region = self.own_copy(map, first, at.cpu);
-        self.copy_value(map, region, value);
-        if let Some(old) = self.maps[map as usize].elements.hash.insert(key.into(), first) {
-            self.retire_element(map, old, at)?;
-        }
-        Ok(0)
-    }
-
-    /// Deletes an element; the result is zero or a negative error number.
+    /// Deletes an element of a map that is no hash; the result is zero or a negative error number.
     pub(super) fn map_delete(&mut self, map: u32, key: &[u8], at: Moment) -> Result<i64, Box<Trap>> {
         let state = &mut self.maps[map as usize];
         match state.family {
             MapFamily::Array => Ok(errno::EINVAL),
-            MapFamily::Hash => match state.elements.hash.remove(key) {
-                Some(old) => self.retire_element(map, old, at).map(|()| 0),
-                None => Ok(errno::ENOENT),
-            },
             MapFamily::Trie => self.trie_delete(map, key, at),
             MapFamily::Queue | MapFamily::Stack | MapFamily::Sockets => Ok(errno::EINVAL),
             MapFamily::SocketHash => Ok(errno::ENOENT),
@@ -452,24 +386,13 @@ impl Machine {
         }
     }
 
-    /// Frees an element that nothing finds any more; its kptrs are dropped at once (`check_and_free_fields`).
+    /// Frees a trie's element, which nothing finds any more, after a grace period.
     fn retire_element(&mut self, map: u32, first: RegionId, at: Moment) -> Result<(), Box<Trap>> {
         for region in self.copies(map, first) {
             self.drop_contents(region, at)?;
             self.free_after_grace_period(region, GracePeriod::Rcu, at);
         }
         Ok(())
-    }
-
-    /// Do the map's values have a `bpf_spin_lock`?
-    fn has_lock(&self, map: u32) -> bool {
-        self.lock_offset(map).is_some()
-    }
-
-    /// Where in each value of the map its `bpf_spin_lock` is.
-    pub(super) fn lock_offset(&self, map: u32) -> Option<u32> {
-        let fields = &self.maps[map as usize].specials.fields;
-        fields.iter().find(|field| field.kind == FieldKind::SpinLock).map(|field| field.offset)
     }
 
     /// The regions of a value: one, or each CPU's.
@@ -494,21 +417,6 @@ impl Machine {
 
     pub(super) fn own_copy(&self, map: u32, first: RegionId, cpu: u32) -> RegionId {
         RegionId(first.0 + if self.maps[map as usize].per_cpu { cpu } else { 0 })
-    }
-
-    /// Copies a value but for its special fields (`copy_map_value`).
-    fn copy_value(&mut self, map: u32, region: RegionId, value: &[u8]) {
-        let specials: Vec<_> =
-            self.maps[map as usize].specials.fields.iter().map(|field| (field.offset, field.size)).collect();
-        let mut from = 0;
-        for (offset, size) in specials.into_iter().chain([(value.len() as u32, 0)]) {
-            if let Some(part) = value.get(from as usize..offset as usize).filter(|part| !part.is_empty()) {
-                self.memory.poke(region, from, part);
-                let (offset, size) = (from, part.len() as u32);
-                self.report.accesses.push(Access { region, offset, size, kind: AccessKind::Write });
-            }
-            from = offset + size;
-        }
     }
 
     /// The storage that a map attaches to an owner, made from `initial` (or zero) if `create` asks for it.

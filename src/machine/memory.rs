@@ -470,6 +470,8 @@ impl Memory {
                 };
                 Box::new(Trap::Fault { kind, access, region: Some(region) })
             }
+            // The kernel counts with pointers into an arena in 32 bits (`needs_zext`); which numbers are such pointers only its verifier knows.
+            None if self.arena.is_set_up() => Trap::unsupported("arithmetic on an arena's pointer that leaves 32 bits"),
             None => Box::new(Trap::Fault { kind: FaultKind::Wild, access, region: None }),
         }
     }

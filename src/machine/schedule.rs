@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::code::{Code, Op};
+use super::copy::Copy;
 use super::event::{AccessKind, Outcome, places};
 use super::execute::Local;
 use super::fault::{End, Limit};
@@ -86,7 +87,7 @@ impl Machine {
 
     /// The model of the call that a task makes next.
     pub(super) fn next_model(&self, task: u32) -> Option<&'static Model> {
-        let execution = self.execution(task)?;
+        let execution = self.execution(task).filter(|execution| execution.copy.is_none())?;
         let op = execution.program.ops.get(execution.pc as usize)?;
         if op.code != Code::Call {
             return None;
@@ -94,11 +95,11 @@ impl Machine {
         execution.program.calls.get(op.imm as usize)?.model
     }
 
-    fn next_call(&self, task: u32) -> Option<(Scheduling, [u64; 5])> {
+    pub(super) fn next_call(&self, task: u32) -> Option<(&'static Model, [u64; 5])> {
         let model = self.next_model(task)?;
         let mut args = [0; 5];
         args.copy_from_slice(self.execution(task)?.registers.get(1..6)?);
-        Some((model.scheduling, args))
+        Some((model, args))
     }
 
     /// A task's next instruction and, if it loads, stores or is atomic, the address.
@@ -125,11 +126,14 @@ impl Machine {
         End::Limit(Limit::Memory(self.options.max_memory), self.moment(task))
     }
 
-    /// The lock that a task waits for.
+    /// The lock that a task waits for, or the timer for whose callback's end it does.
     #[must_use]
     pub fn waits_at(&self, task: u32) -> Option<(RegionId, u32)> {
+        if let Some((run, timer)) = self.copying(task).and_then(Copy::awaits) {
+            return self.world.callbacks.is_under_way(run).then_some(timer);
+        }
         match self.next_call(task) {
-            Some((Scheduling::Waits(blocked), args)) => blocked(self, task, &args),
+            Some((Model { scheduling: Scheduling::Waits(blocked), .. }, args)) => blocked(self, task, &args),
             _ => None,
         }
     }
@@ -175,6 +179,9 @@ impl Machine {
     #[must_use]
     pub fn next_is_shared(&self, task: u32) -> bool {
         let Some(execution) = self.execution(task) else { return false };
+        if execution.copy.is_some() {
+            return true;
+        }
         let Some(op) = execution.program.ops.get(execution.pc as usize) else { return false };
         match op.code {
             Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) => {
@@ -194,6 +201,9 @@ impl Machine {
     #[must_use]
     pub fn next_is_fixed(&self, task: u32) -> bool {
         let Some(execution) = self.execution(task) else { return true };
+        if let Some(copy) = &execution.copy {
+            return copy.is_fixed();
+        }
         let Some(op) = execution.program.ops.get(execution.pc as usize) else { return false };
         if op.code == Code::Call {
             let mut args = [0; 5];
@@ -213,16 +223,20 @@ impl Machine {
     /// In how many ways a task's next step can go: 0 if it would wait for another task.
     #[must_use]
     pub fn ways(&self, task: u32) -> u16 {
+        if self.copying(task).is_some() {
+            return u16::from(!self.is_blocked(task));
+        }
         match self.next_model(task).map(|model| &model.scheduling) {
-            Some(Scheduling::Waits(_)) => u16::from(!self.is_blocked(task)),
-            Some(Scheduling::Allocates { .. }) => self.branches(task),
-            _ => 1,
+            Some(Scheduling::Waits(_)) if self.is_blocked(task) => 0,
+            Some(Scheduling::Local) | None => 1,
+            Some(_) => self.branches(task),
         }
     }
 
-    /// The same, of a step that waits for nobody: at least 1.
+    /// The same, of a call that waits for nobody: at least 1.
     fn branches(&self, task: u32) -> u16 {
-        let Some((Scheduling::Allocates { per_cpu }, args)) = self.next_call(task) else { return 1 };
+        let Some((model, args)) = self.next_call(task) else { return 1 };
+        let Scheduling::Allocates { per_cpu } = model.scheduling else { return (model.ways)(self, task, &args) };
         let size = self.local_type("", args[0]).map_or(0, |(_, size)| size);
         self.units(self.cpu_of(task), per_cpu, size).count().max(1) as u16
     }

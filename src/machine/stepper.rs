@@ -69,6 +69,8 @@ pub struct Machine {
     /// How the next step goes where it can go in several ways.
     pub(super) branch: u16,
     pub(super) store_buffers: StoreBuffers,
+    /// Does a copy that other CPUs can watch take a step for each word?
+    pub(super) by_pieces: bool,
     /// Offsets of kptrs in the object's types, once an explorer asks.
     pub(super) kptrs: Arc<FxHashMap<TypeId, Vec<u32>>>,
     /// Fields of the object's types that programs must leave alone, once an explorer asks.
@@ -105,6 +107,7 @@ impl Machine {
             unwritten: Vec::new(),
             branch: 0,
             store_buffers: StoreBuffers::default(),
+            by_pieces: false,
             kptrs: Arc::default(),
             kept_fields: Arc::default(),
             object: Arc::clone(&object),
@@ -285,6 +288,9 @@ impl Machine {
             return Err(Box::new(self.fail(task, Trap::Limit(limit))));
         }
         self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
+        if let Some(outcome) = self.continue_copy(task) {
+            return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+        }
         if M::REPORTS && !self.store_buffers.is_empty() {
             self.steps += 1;
             if let Some(outcome) = self.step_buffered(task) {
@@ -367,7 +373,7 @@ impl Machine {
     }
 
     /// Carries out what a model answered.
-    fn answer(&mut self, task: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
+    pub(super) fn answer(&mut self, task: u32, answer: Answer) -> Result<Outcome, Box<Trap>> {
         let state = &mut self.tasks[task as usize];
         let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
         match answer {
@@ -380,6 +386,7 @@ impl Machine {
                 execution.pc += 1;
             }
             Answer::Blocked => return Ok(Outcome::Blocked),
+            Answer::Copies(copy) => execution.copy = Some(copy),
             Answer::TailCall { place, context } => {
                 if !self.tail_call(task, place, context)? {
                     return self.answer(task, Answer::Nothing);
@@ -570,6 +577,9 @@ impl Machine {
 
 /// `BPF_PROG_TYPE_LSM` and the attachment that is not a cgroup's (`BPF_LSM_MAC`).
 const LSM: (u32, u32) = (29, 27);
+/// Hooks whose result is a truth (`bool_lsm_hooks`).
+const BOOL_HOOKS: [&str; 3] =
+    ["bpf_lsm_xfrm_state_pol_flow_match", "bpf_lsm_audit_rule_known", "bpf_lsm_inode_xattr_skipcap"];
 /// Largest error number.
 const MAX_ERRNO: i64 = 4095;
 
@@ -582,11 +592,13 @@ impl Machine {
             return None;
         }
         let types = self.kernel_types()?;
-        let hook = types.find_function(&format!("bpf_lsm_{}", section.target))?;
+        let name = format!("bpf_lsm_{}", section.target);
+        let hook = types.find_function(&name)?;
         let Type::Function { prototype, .. } = types.ty(hook) else { return None };
         let Type::FunctionPrototype { returns, .. } = types.ty(types.resolve(*prototype)) else { return None };
         let result = i64::from(result as i32);
-        let expected = (-MAX_ERRNO..=1).contains(&result);
+        let most = i64::from(BOOL_HOOKS.contains(&name.as_str()));
+        let expected = (-MAX_ERRNO..=most).contains(&result);
         (*returns != TypeId::VOID && !expected).then(|| Trap::fault(FaultKind::ResultOutOfRange(result)))
     }
 }

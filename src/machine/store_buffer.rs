@@ -163,9 +163,14 @@ impl Machine {
 
     /// Does a task's next instruction need its CPU's earlier stores to be visible?
     fn is_fence(&self, task: u32) -> bool {
+        if let Some(copy) = self.copying(task) {
+            return copy.is_fence();
+        }
         match self.next_access(task).map(|(op, _)| op.code) {
             Some(Code::Atomic(..)) => true,
-            Some(Code::Call) => self.next_model(task).is_some_and(|model| model.fences),
+            // What ran a callback takes a lock when it has ended (`__run_hrtimer`, `process_one_work`).
+            Some(Code::Exit) => self.ends_callback(task),
+            Some(Code::Call) => self.next_call(task).is_some_and(|(model, args)| (model.fences)(self, &args)),
             _ => false,
         }
     }
@@ -253,21 +258,25 @@ impl Machine {
     fn delay(&mut self, task: u32, cpu: u32, op: Op, address: u64, size: Size) -> Result<Outcome, Box<Trap>> {
         let reader = self.rcu.reader(task);
         let spot = self.memory.check(address, size.bytes(), true, &reader)?;
-        let at = self.report.at;
         let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
             return Ok(Outcome::Ran);
         };
         let value = if op.immediate { op.imm } else { execution.registers[usize::from(op.src & 15)] };
         execution.pc += 1;
-        let Some(buffer) = self.store_buffers.buffers.get_mut(cpu as usize) else { return Ok(Outcome::Ran) };
+        self.delay_store(cpu, spot, size.bytes(), value);
+        Ok(Outcome::Ran)
+    }
+
+    /// Puts a store to a spot that was checked into a CPU's buffer.
+    pub(super) fn delay_store(&mut self, cpu: u32, spot: Spot, size: u32, value: u64) {
+        let Some(buffer) = self.store_buffers.buffers.get_mut(cpu as usize) else { return };
         let nth = buffer.history.len() as u32;
-        let store = PendingStore { spot, size: size.bytes(), value, nth, at };
+        let store = PendingStore { spot, size, value, nth, at: self.report.at };
         buffer.history.push(store);
         buffer.stores.push_back(store);
         let (region, offset) = (spot.region, spot.offset);
-        self.report.accesses.push(Access { region, offset, size: size.bytes(), kind: AccessKind::Observe });
+        self.report.accesses.push(Access { region, offset, size, kind: AccessKind::Observe });
         self.report.order(places::pending_store(cpu, nth), AccessKind::Release);
-        Ok(Outcome::Ran)
     }
 
     fn forward(&mut self, task: u32, op: Op, address: u64, size: Size, value: u64) -> Result<Outcome, Box<Trap>> {

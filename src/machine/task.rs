@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::code::LoadedProgram;
 use super::context::Context;
+use super::copy::Copy;
 use super::fault::{FaultKind, Trap};
 use super::fingerprint::wide;
 use super::memory::{Contents, Memory};
@@ -68,6 +69,8 @@ pub(super) struct Execution {
     pub tail_calls: u32,
     /// Cgroup storage of this run: map, and region of the (first CPU's) value.
     pub storage: Vec<(u32, RegionId)>,
+    /// What is left of the call that it is in the middle of.
+    pub copy: Option<Box<Copy>>,
 }
 
 /// What runs programs, one at a time, and stays on its CPU.
@@ -85,6 +88,14 @@ pub(super) struct Task {
 const CALLEE_SAVED: u16 = 0b111_1100_0000;
 const ARGUMENTS: u16 = 0b11_1110;
 
+impl Frame {
+    /// A register that the calling frame finds again, `r6` to `r10`, if there is something in it.
+    pub fn saved_register(&self, number: usize) -> Option<u64> {
+        let saved = number.checked_sub(6).and_then(|index| self.saved.get(index)).copied();
+        saved.filter(|_| number == 10 || self.saved_known & (1 << number) != 0)
+    }
+}
+
 impl Execution {
     /// A program at its first instruction, whose entry frame is not open yet.
     pub fn new(program: Arc<LoadedProgram>) -> Execution {
@@ -99,6 +110,7 @@ impl Execution {
             lock: None,
             tail_calls: 0,
             storage: Vec::new(),
+            copy: None,
         }
     }
 
@@ -116,7 +128,8 @@ impl Execution {
         });
         let frames: Vec<_> = frames.collect();
         let sections = (self.rcu_sections, self.preempt_sections, self.lock.is_some(), self.tail_calls);
-        wide(&(self.program.index, self.registers, self.known, self.pc, frames, sections))
+        let copy = self.copy.as_ref().map(|copy| copy.digest());
+        wide(&(self.program.index, self.registers, self.known, self.pc, frames, sections, copy))
     }
 
     /// Where it is.

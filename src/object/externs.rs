@@ -31,6 +31,10 @@ pub(super) struct Externs {
     pub(super) by_symbol: FxHashMap<usize, ExternRef>,
 }
 
+/// What is wrong with an extern that the kernel cannot resolve: libbpf loads whole programs only.
+pub(super) const ELSEWHERE: &str = "it stands neither in .ksyms nor in .kconfig, so another object must define it; join \
+    the two with `bpftool gen object JOINED.bpf.o THIS.bpf.o OTHER.bpf.o`";
+
 impl Externs {
     /// Finds the externs and lays `.kconfig` out.
     pub(super) fn collect(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Self, ObjectError> {
@@ -43,7 +47,7 @@ impl Externs {
             let bad = |what: &str| ObjectError::external(symbol.name, what);
             let btf = btf.ok_or_else(|| bad("the object has no BTF to describe it"))?;
             let type_id = find_declaration(btf, symbol.name).ok_or_else(|| bad("BTF has no extern of that name"))?;
-            let section = section_of.get(&type_id).ok_or_else(|| bad("it is in no section of BTF"))?;
+            let section = section_of.get(&type_id).ok_or_else(|| bad(ELSEWHERE))?;
             let weak = symbol.binding == object::elf::STB_WEAK;
             match btf.ty(*section).name() {
                 ".kconfig" => config.push((index, ConfigVariable::describe(btf, symbol.name, type_id, weak)?)),
@@ -51,7 +55,7 @@ impl Externs {
                     let kind = kind_of(btf, type_id);
                     kernel.push((index, Extern { name: symbol.name.to_owned(), kind, weak, type_id, number: 0 }));
                 }
-                other => return Err(bad(&format!("section {other} is neither .ksyms nor .kconfig"))),
+                _ => return Err(bad(ELSEWHERE)),
             }
         }
         Ok(Self::order(kernel, config))

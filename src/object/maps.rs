@@ -9,6 +9,7 @@ use crate::btf::{Btf, Linkage, Type, TypeId};
 
 use super::elf::{Elf, ElfSectionKind};
 use super::error::ObjectError;
+use super::externs::ELSEWHERE;
 use super::map_definition;
 use super::model::{GlobalSection, Map, MapDefinition};
 
@@ -89,8 +90,12 @@ impl Maps {
             if end > contents.size {
                 return Err(ObjectError::map(name, "it reaches past the end of .maps"));
             }
-            if *linkage != Linkage::Global {
-                return Err(ObjectError::map(name, "a map must be a global variable, neither static nor extern"));
+            match linkage {
+                Linkage::Global => {}
+                Linkage::Extern => return Err(ObjectError::map(name, ELSEWHERE)),
+                Linkage::Static => {
+                    return Err(ObjectError::map(name, "a map must be a global variable, not a static one"));
+                }
             }
             let declaration = btf.resolve(*type_id);
             let Type::Struct(composite) = btf.ty(declaration) else {

@@ -59,7 +59,7 @@ impl Verifier<'_> {
             return reject(Rule::InsnOutOfProgram { insn, count: self.insns.len() });
         };
         self.statistics.insns_processed += 1;
-        if self.statistics.insns_processed > PROCESSED_INSNS {
+        if self.statistics.insns_processed > self.options.max_processed.unwrap_or(PROCESSED_INSNS) {
             return reject(Rule::ProgramTooLarge { processed: self.statistics.insns_processed });
         }
         self.state.last_insn = came_from;

@@ -42,7 +42,9 @@ impl Verifier<'_> {
             self.log.line(&format!("\nfrom {from} to {}{}:{state}", self.insn, self.ahead_of_time()));
             *print_state = false;
         }
-        if self.log.touched() {
+        if self.options.whole_states {
+            self.log_whole_state();
+        } else if self.log.touched() {
             self.log_insn_state();
         }
         self.log_source_line();
@@ -52,6 +54,19 @@ impl Verifier<'_> {
 
     fn ahead_of_time(&self) -> &'static str {
         if self.state.speculative { " (speculative execution)" } else { "" }
+    }
+
+    /// All frames, each with its number, on one line.
+    fn log_whole_state(&mut self) {
+        let mut line = format!("{}:", self.insn);
+        for number in 0..=self.state.current() {
+            if number == 0 {
+                line.push_str(" frame0:");
+            }
+            line.push_str(&self.state_text(&self.state, number, true));
+        }
+        self.log.line(&line);
+        self.log.forget_touched();
     }
 
     /// The source line of the current instruction, unless it was the last one printed (`verbose_linfo`).
@@ -73,7 +88,7 @@ impl Verifier<'_> {
 
     /// After an instruction: what it changed, on its line if nothing was printed since (`print_insn_state`).
     pub fn log_insn_state(&mut self) {
-        if !self.log.enabled() {
+        if !self.log.enabled() || self.options.whole_states {
             return;
         }
         let state = self.state_text(&self.state, self.state.current(), false);

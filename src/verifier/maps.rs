@@ -239,7 +239,8 @@ pub fn maps_of(object: &Object, btf: Option<&Arc<Btf>>, profile: &Profile) -> Ve
 
 /// The name under which libbpf creates a map: that of globals has the start of the object's name in front, unless the
 /// section's name was chosen by the program (`internal_map_name`, libbpf 1.5).
-fn kernel_name(object: &str, map: &Map) -> String {
+#[must_use]
+pub fn kernel_name(object: &str, map: &Map) -> String {
     const NAME_BYTES: usize = 15;
     let is_custom = map.name.chars().skip(1).any(|character| character == '.');
     if map.globals.is_none() || is_custom {

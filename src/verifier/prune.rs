@@ -87,6 +87,9 @@ impl Verifier<'_> {
         }
         let entry = self.explored.loop_entry(id);
         let open_loop = entry.filter(|&entry| self.explored.state(entry).branches > 0);
+        if self.options.all_paths && open_loop.is_none() {
+            return Ok(Comparison::Miss);
+        }
         let strictness = if open_loop.is_some() { Strictness::RangeWithin } else { Strictness::Pruning };
         if !self.covered_by(id, strictness) {
             return Ok(Comparison::Miss);
@@ -220,8 +223,12 @@ impl Verifier<'_> {
     }
 
     fn propagate_precision(&mut self, old: StateId) -> Check {
-        let places = precise_places(self.explored.state(old));
+        let every_number = !self.may(Permission::ImpreciseNumbers);
+        let places = precise_places(self.explored.state(old), every_number);
         self.log_propagation(&places);
+        if every_number {
+            return Ok(());
+        }
         for &(frame, place) in &places {
             self.backtrack.set(frame, place);
         }
@@ -276,12 +283,12 @@ impl Verifier<'_> {
 }
 
 /// Registers and slots that must be precise: innermost frame first, registers before slots.
-fn precise_places(state: &State) -> Vec<(u8, Place)> {
+fn precise_places(state: &State, every_number: bool) -> Vec<(u8, Place)> {
     let mut places = Vec::new();
     for (number, frame) in state.frames.iter().enumerate().rev() {
         let number = number as u8;
         let counts = |value: &Value, live: Live| {
-            matches!(value, Value::Scalar(scalar) if scalar.precise) && live.intersects(Live::READ)
+            matches!(value, Value::Scalar(scalar) if scalar.precise || every_number) && live.intersects(Live::READ)
         };
         for (register, cell) in frame.registers.iter().enumerate().take(Register::R10.index()) {
             if counts(&cell.value, cell.live) {

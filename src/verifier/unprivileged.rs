@@ -13,7 +13,7 @@ use crate::isa::{AluOp, CallTarget, Insn, Operand, Register};
 use crate::kernel::limits::UNPRIVILEGED_INSNS;
 use crate::kernel::{Capabilities, HELPER_TAIL_CALL, MapType, Permission};
 
-/// A map's values start out random-free: its hash has no seed (`BPF_F_ZERO_SEED`).
+/// A hash map whose hash has no random seed (`BPF_F_ZERO_SEED`); only an administrator may create one.
 const ZERO_SEED: u32 = 1 << 6;
 
 impl Verifier<'_> {

@@ -3,7 +3,8 @@
 #
 #   tests/conformance/build.sh OUT_FOLDER VMLINUX_BTF [NAME...]
 #
-# Without names, all of tools/testing/selftests/bpf/progs is compiled, one object a file; what clang refuses is named.
+# Without names, all of tools/testing/selftests/bpf/progs is compiled, one object a file; what clang refuses is named. Then
+# those that need each other are joined.
 # An object that is newer than its source is kept. The same source, clang and BTF give the same bytes in any folder.
 # Needs clang-19, bpftool, python3 and the package linux-source-6.12.
 set -euo pipefail
@@ -61,4 +62,28 @@ if [ $# -eq 0 ]; then
     set -- $(cd "$tree/tools/testing/selftests/bpf/progs" && ls -- *.c | sed 's/\.c$//')
 fi
 printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -c 'compile {}'
+
+# Objects that need each other are joined by libbpf's linker, as the selftests' Makefile has it (LINKED_SKELS): twice, since
+# only a second round gives a map that was extern in the first object its place.
+join() {
+    local object=$out/objects/$1_joined.bpf.o part parts=()
+    shift
+    for part in "$@"; do
+        part=$out/objects/$part.bpf.o
+        [ -f "$part" ] || return 0
+        parts+=("$part")
+    done
+    [ "$object" -nt "${parts[0]}" ] && return
+    "$bpftool" gen object "$object.once" "${parts[@]}"
+    "$bpftool" gen object "$object.new" "$object.once"
+    rm "$object.once"
+    mv "$object.new" "$object"
+}
+join test_static_linked test_static_linked1 test_static_linked2
+join linked_funcs linked_funcs1 linked_funcs2
+join linked_vars linked_vars1 linked_vars2
+join linked_maps linked_maps1 linked_maps2
+join test_subskeleton test_subskeleton_lib2 test_subskeleton_lib test_subskeleton
+join test_subskeleton_lib test_subskeleton_lib2 test_subskeleton_lib
+join test_usdt test_usdt test_usdt_multispec
 echo "$(find "$out/objects" -name '*.bpf.o' | wc -l) objects in $out/objects"

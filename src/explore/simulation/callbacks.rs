@@ -11,6 +11,7 @@
 use super::Simulation;
 use crate::explore::finding::Finding;
 use crate::explore::system::{Actor, Choice, Stability, Touch, TouchKind, Waiting};
+use crate::explore::watch::Watch;
 use crate::machine::{CallbackKind, PendingCallback};
 
 /// Callbacks that are begun in one run.
@@ -99,21 +100,27 @@ impl Simulation {
             into.push(Waiting { choice, at: at(self.machine.cpu_of(self.on_machine(task))), fixed: false });
         }
         for (index, one) in self.callbacks.iter().enumerate() {
-            if one.running.is_some() && !self.is_let_in(one) {
-                let choice = Choice { actor: Actor((self.first_callback_actor() + index) as u16), branch: 0 };
+            let Some(task) = one.running else { continue };
+            let choice = Choice { actor: Actor((self.first_callback_actor() + index) as u16), branch: 0 };
+            if !self.is_let_in(one) {
                 into.push(Waiting { choice, at: at(one.cpu), fixed: false });
+            }
+            if let Some((region, offset)) = self.machine.waits_at(task) {
+                let place = self.machine.memory().region(region).place;
+                let at = Touch { place, start: offset, size: 4, kind: TouchKind::Lock };
+                into.push(Waiting { choice, at, fixed: false });
             }
         }
     }
 
     /// One step of a callback actor.
-    pub(super) fn callback_step(&mut self, index: usize, branch: u16) -> Result<(), Finding> {
+    pub(super) fn callback_step<W: Watch>(&mut self, index: usize, branch: u16, watch: &mut W) -> Result<(), Finding> {
         let Some(one) = self.callbacks.get(index).copied() else { return Ok(()) };
         let mut ended = None;
         if let Some(task) = one.running {
             self.stability = self.stability_of_next(task);
             self.steps.push(self.machine.moment(task));
-            let done = self.execute(task, branch);
+            let done = self.execute(task, branch, watch);
             self.take_touches();
             ended = done?;
         } else {
@@ -124,13 +131,16 @@ impl Simulation {
             let Ok(task) = started else { return Err(Finding::Ended(self.machine.out_of_memory(0))) };
             self.begun += 1;
             self.callbacks[index].running = task;
+            if let Some(task) = task {
+                watch.started(&self.machine, task);
+            }
             self.starts.push(self.steps.len());
             self.steps.push(self.machine.moment(task.unwrap_or(0)));
             self.take_touches();
         }
         self.touch_cpu(one.cpu);
         if let (None, Some(task)) = (ended, self.callbacks[index].running) {
-            ended = self.run_unseen(task)?;
+            ended = self.run_unseen(task, watch)?;
         }
         if ended.is_some() {
             self.callbacks[index].running = None;

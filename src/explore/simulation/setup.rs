@@ -65,6 +65,19 @@ impl Simulation {
         object: &Arc<Object>,
         options: MachineOptions,
     ) -> Result<Simulation, SimulationError> {
+        Simulation::prepared(scenario, object, options, |_| {})
+    }
+
+    /// The same of a machine to which something is done before the scenario's globals are set and its first programs run.
+    ///
+    /// # Errors
+    /// [`SimulationError`].
+    pub fn prepared(
+        scenario: &Scenario,
+        object: &Arc<Object>,
+        options: MachineOptions,
+        prepare: impl FnOnce(&mut Machine),
+    ) -> Result<Simulation, SimulationError> {
         let judgement = scenario.bind(object)?;
         if let Some(unknown) = scenario.allow.iter().find(|kind| !Finding::kinds().any(|known| known == **kind)) {
             return Err(SimulationError::NoKind(unknown.clone(), Finding::kinds().collect::<Vec<_>>().join(", ")));
@@ -79,6 +92,7 @@ impl Simulation {
         let name = object.name.clone();
         let mut machine = Machine::new(Arc::clone(object), options)
             .map_err(|error| SimulationError::Setup { program: name, error })?;
+        prepare(&mut machine);
         set_globals(&mut machine, scenario)?;
         if scenario.stocked {
             let name = machine.object().name.clone();
@@ -94,6 +108,7 @@ impl Simulation {
         try_starts(&machine, &scripts, &last, scenario)?;
         // What is left of the programs that ran first is nobody's; memory that they freed can be used again.
         machine.end_grace_period();
+        machine.copy_by_pieces();
         if scenario.memory == MemoryModel::Tso {
             machine.use_store_buffers();
         }
@@ -133,7 +148,6 @@ impl Simulation {
             callbacks,
             begun: 0,
             others_done: false,
-            places: None,
             stability: Stability::Varies,
             seen: HashMap::default(),
             kept: HashMap::default(),

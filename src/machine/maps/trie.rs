@@ -53,31 +53,29 @@ impl Trie {
 }
 
 impl Machine {
-    /// Writes a value for a prefix; the result is zero or a negative error number.
-    pub(super) fn trie_update(
-        &mut self,
-        map: u32,
-        key: &[u8],
-        value: &[u8],
-        flags: u64,
-        at: Moment,
-    ) -> Result<i64, Box<Trap>> {
-        let Some((length, data)) = split(key) else { return Ok(errno::EINVAL) };
-        let place = prefix(length, data);
+    /// Why a value is not written for a prefix, as a negative error number; `None` if it is.
+    pub(super) fn trie_refuses(&self, map: u32, key: &[u8], flags: u64) -> Option<i64> {
+        let Some((length, data)) = split(key) else { return Some(errno::EINVAL) };
         let state = &self.maps[map as usize];
-        match state.elements.trie.elements.contains_key(&place) {
-            true if flags == BPF_NOEXIST => return Ok(errno::EEXIST),
-            false if flags == BPF_EXIST => return Ok(errno::ENOENT),
-            false if state.elements.trie.elements.len() >= state.max_entries as usize => return Ok(errno::ENOSPC),
-            _ => {}
+        match state.elements.trie.elements.contains_key(&prefix(length, data)) {
+            true if flags == BPF_NOEXIST => Some(errno::EEXIST),
+            false if flags == BPF_EXIST => Some(errno::ENOENT),
+            false if state.elements.trie.elements.len() >= state.max_entries as usize => Some(errno::ENOSPC),
+            _ => None,
         }
+    }
+
+    /// Writes a value for a prefix.
+    pub(super) fn trie_insert(&mut self, map: u32, key: &[u8], value: &[u8], at: Moment) -> Result<(), Box<Trap>> {
+        let Some((length, data)) = split(key) else { return Ok(()) };
+        let place = prefix(length, data);
         let region = self.new_value(map, Some(at))?;
         self.memory.poke(region, 0, value);
         let element = Element { key: key.into(), value: region };
         if let Some(old) = self.maps[map as usize].elements.trie.elements.insert(place, element) {
             self.retire_element(map, old.value, at)?;
         }
-        Ok(0)
+        Ok(())
     }
 
     /// Deletes a prefix; the result is zero or a negative error number.

@@ -4,6 +4,7 @@
 //! then offset. A view of a packet has the address of its context, and is looked up in it each time.
 
 use crate::kernel::ProgramType;
+use crate::machine::copy::{Source, Way};
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 
@@ -13,8 +14,8 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_dynptr_from_mem", 4, from_mem),
     kfunc("bpf_dynptr_from_skb", 3, |call| from_packet(call, Kind::Skb)),
     kfunc("bpf_dynptr_from_xdp", 3, |call| from_packet(call, Kind::Xdp)),
-    helper("bpf_dynptr_read", 5, read),
-    helper("bpf_dynptr_write", 5, write),
+    helper("bpf_dynptr_read", 5, read).relaxed().fixed(),
+    helper("bpf_dynptr_write", 5, write).relaxed().fixed(),
     helper("bpf_dynptr_data", 3, data),
     kfunc("bpf_dynptr_slice", 4, slice),
     kfunc("bpf_dynptr_slice_rdwr", 4, slice_to_write),
@@ -156,9 +157,7 @@ fn read(call: &mut Call<'_>) -> Modelled {
     let (length, offset) = (call.arg32(1), call.arg32(3));
     let Some(dynptr) = Dynptr::load(call, from)?.filter(|_| flags == 0) else { return number(errno::EINVAL) };
     let Some(address) = dynptr.within(call, offset, length)? else { return number(errno::E2BIG) };
-    let bytes = call.read(address, length.into())?;
-    call.write(to, &bytes)?;
-    number(0)
+    move_bytes(call, address, to, length)
 }
 
 fn write(call: &mut Call<'_>) -> Modelled {
@@ -170,9 +169,15 @@ fn write(call: &mut Call<'_>) -> Modelled {
     if flags != 0 && !(dynptr.is_packet() && flags & !PACKET_FLAGS == 0) {
         return number(errno::EINVAL);
     }
-    let bytes = call.read(from, length.into())?;
-    call.write(address, &bytes)?;
-    number(0)
+    move_bytes(call, from, address, length)
+}
+
+/// `memmove`: word by word where others can see it, but not between places that overlap.
+fn move_bytes(call: &mut Call<'_>, from: u64, to: u64, length: u32) -> Modelled {
+    let overlaps = from.abs_diff(to) < length.into();
+    let source = if overlaps { Source::Bytes(call.read(from, length.into())?) } else { call.source(from, length)? };
+    let copy = call.copy(source, to, length, &[(0, length)], Way::Forward, 0);
+    call.begin(copy)
 }
 
 fn data(call: &mut Call<'_>) -> Modelled {

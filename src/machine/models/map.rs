@@ -1,8 +1,10 @@
 //! Maps: lookup, update, delete, and visiting each element.
 
+use crate::btf::fields::FieldKind;
+use crate::machine::copy::{Copy, REVERSIBLE, Source, Way};
 use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::maps::{MapFamily, errno};
+use crate::machine::maps::{MapFamily, MapState, Origin, Update, errno};
 use crate::machine::memory::Contents;
 use crate::machine::ownership::Field;
 use crate::machine::region::RegionKind;
@@ -14,8 +16,12 @@ use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_map_lookup_elem", 2, lookup).relaxed().fixed(),
     helper("bpf_map_lookup_percpu_elem", 3, lookup_percpu).relaxed().fixed(),
-    helper("bpf_map_update_elem", 4, update).waiting(waits_for_lock),
-    helper("bpf_map_delete_elem", 2, delete),
+    helper("bpf_map_update_elem", 4, update)
+        .waiting(waits_for_lock)
+        .fixed_if(is_update_fixed)
+        .fencing_if(update_fences)
+        .in_ways(update_ways),
+    helper("bpf_map_delete_elem", 2, delete).waiting(waits_for_bucket),
     helper("bpf_for_each_map_elem", 4, for_each),
     kfunc("bpf_map_sum_elem_count", 1, count),
 ];
@@ -36,25 +42,27 @@ pub(super) fn touch_map(call: &mut Call<'_>, map: u32, kind: AccessKind) {
     call.machine.report.order(places::elements(map), kind);
 }
 
-/// Finding, adding and removing an element depend on each other, in every map but an array, whose elements are always
-/// there.
-fn touch_element(call: &mut Call<'_>, map: u32, key: &[u8], kind: AccessKind) {
-    let state = &call.machine.maps[map as usize];
-    if state.family == MapFamily::Array {
-        return;
-    }
-    call.machine.report.order(places::element(map, key), kind);
-    if kind == AccessKind::Atomic {
-        // One that visits all elements sees a new one or not; in a map that is nearly full it matters who comes first.
-        let nearly_full = state.is_nearly_full();
-        let kind = if nearly_full { AccessKind::Atomic } else { AccessKind::Change };
-        call.machine.report.order(places::elements(map), kind);
+impl Call<'_> {
+    /// Finding, adding and removing an element depend on each other, in every map but an array, whose elements are always
+    /// there.
+    pub fn touch_element(&mut self, map: u32, key: &[u8], kind: AccessKind) {
+        let state = &self.machine.maps[map as usize];
+        if state.family == MapFamily::Array {
+            return;
+        }
+        self.machine.report.order(places::element(map, key), kind);
+        if kind == AccessKind::Atomic {
+            // One that visits all elements sees a new one or not; in a map that is nearly full it matters who comes first.
+            let nearly_full = self.machine.maps[map as usize].is_nearly_full();
+            let kind = if nearly_full { AccessKind::Atomic } else { AccessKind::Change };
+            self.machine.report.order(places::elements(map), kind);
+        }
     }
 }
 
 fn lookup(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
-    touch_element(call, map, &key, AccessKind::Dereference);
+    call.touch_element(map, &key, AccessKind::Dereference);
     let value = call.machine.map_lookup(map, &key, call.cpu)?;
     address(call, value)
 }
@@ -72,7 +80,7 @@ fn lookup_percpu(call: &mut Call<'_>) -> Modelled {
     if cpu >= call.machine.cpu_count() {
         return Ok(Answer::Value(0));
     }
-    touch_element(call, map, &key, AccessKind::Dereference);
+    call.touch_element(map, &key, AccessKind::Dereference);
     let value = call.machine.map_lookup(map, &key, cpu)?;
     address(call, value)
 }
@@ -89,45 +97,158 @@ fn lock_of(machine: &Machine, map: u32, key: &[u8], flags: u64) -> Option<Field>
     state.find(key).map(|region| (region, offset))
 }
 
+/// The map that an update is of.
+fn updated<'m>(machine: &'m Machine, args: &[u64; 5]) -> Option<(u32, &'m MapState)> {
+    let map = machine.map_at("", args[0]).ok()?;
+    machine.maps.get(map as usize).map(|state| (map, state))
+}
+
+/// The key that an update or deletion is about.
+fn key_of<'m>(machine: &'m Machine, state: &MapState, args: &[u64; 5]) -> Option<&'m [u8]> {
+    let spot = machine.memory.at(args[1])?;
+    machine.memory.peek(spot.region).get(spot.offset as usize..)?.get(..state.key_size() as usize)
+}
+
+/// The lock that an update takes: that of the value that is overwritten, or that of the key's bucket.
+fn lock_for(machine: &Machine, map: u32, key: &[u8], flags: u64) -> Option<Field> {
+    lock_of(machine, map, key, flags).or_else(|| machine.bucket(map, key))
+}
+
 /// The lock that this update needs, if another task holds it.
 fn waits_for_lock(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
-    if args[3] & LOCK == 0 {
+    let (map, state) = updated(machine, args)?;
+    if args[3] & LOCK == 0 && state.family != MapFamily::Hash {
         return None;
     }
-    let map = machine.map_at("", args[0]).ok()?;
-    let size = machine.maps.get(map as usize)?.key_size() as usize;
-    let spot = machine.memory.at(args[1])?;
-    let key = machine.memory.peek(spot.region).get(spot.offset as usize..)?.get(..size)?;
-    let lock = lock_of(machine, map, key, args[3])?;
+    let lock = lock_for(machine, map, key_of(machine, state, args)?, args[3])?;
     machine.world.locks.get(&lock).filter(|&&holder| holder != task).map(|_| lock)
+}
+
+/// The lock of the bucket that this deletion needs, if another task holds it.
+fn waits_for_bucket(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
+    let (map, state) = updated(machine, args)?;
+    let lock = machine.bucket(map, key_of(machine, state, args)?)?;
+    machine.world.locks.get(&lock).filter(|&&holder| holder != task).map(|_| lock)
+}
+
+/// An array's element is there whatever others do; which one it is depends on nobody else if nobody else sees the key.
+fn is_update_fixed(machine: &Machine, args: &[u64; 5]) -> bool {
+    let is_array = updated(machine, args).is_some_and(|(_, state)| state.family == MapFamily::Array);
+    is_array && !machine.memory.is_shared(args[1])
+}
+
+/// An array's update has locked instructions inside for a lock, and for what a value's fields hold.
+fn update_fences(machine: &Machine, args: &[u64; 5]) -> bool {
+    let plain = |state: &MapState| state.family == MapFamily::Array && state.specials.is_empty();
+    !updated(machine, args).is_some_and(|(_, state)| plain(state))
+}
+
+/// In what ways a value can be written: where a new element's memory comes from, if there is one, and from which end a long value is copied
+/// into memory that others may look at.
+fn update_plans(machine: &Machine, map: u32, key: &[u8], flags: u64, cpu: u32) -> Vec<(Origin, Way)> {
+    let Some(state) = machine.maps.get(map as usize) else { return Vec::new() };
+    let is_long = machine.by_pieces && machine.copied_runs(map).iter().any(|run| run.1 >= REVERSIBLE);
+    let ends: &[Way] = if is_long { &[Way::Forward, Way::Backward] } else { &[Way::Forward] };
+    let overwrites = state.per_cpu || flags & LOCK != 0;
+    let origins = match state.family {
+        _ if state.family == MapFamily::Array || overwrites && state.find(key).is_some() => {
+            return ends.iter().map(|&way| (Origin::Fresh, way)).collect();
+        }
+        MapFamily::Hash => machine.origins(map, key, cpu),
+        _ => Vec::new(),
+    };
+    let both = |origin| ends.iter().map(move |&way| (origin, way)).take(if origin == Origin::Fresh { 1 } else { 2 });
+    origins.into_iter().flat_map(both).collect()
+}
+
+fn update_ways(machine: &Machine, task: u32, args: &[u64; 5]) -> u16 {
+    let plans = updated(machine, args).and_then(|(map, state)| {
+        Some(update_plans(machine, map, key_of(machine, state, args)?, args[3], machine.cpu_of(task)))
+    });
+    plans.map_or(1, |plans| plans.len().max(1) as u16)
 }
 
 fn update(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
-    let size = call.machine.maps[map as usize].value_size();
-    if matches!(call.machine.maps[map as usize].family, MapFamily::Sockets | MapFamily::SocketHash) {
+    let state = &call.machine.maps[map as usize];
+    let size = state.value_size();
+    if matches!(state.family, MapFamily::Sockets | MapFamily::SocketHash) {
         // The value is a socket; that of a packet has no protocol that could be redirected.
         let is_packets = call.kernel_struct(call.region(call.args[2])?) == Some("bpf_sock");
         let refused = Trap::unsupported(format!("{} with such a socket", call.name));
         return if is_packets { Ok(Answer::Value(errno::EOPNOTSUPP as u64)) } else { Err(refused) };
     }
-    let value = call.read(call.args[2], size.into())?;
-    touch_element(call, map, &key, AccessKind::Atomic);
-    let (flags, at) = (call.args[3], call.at);
-    let lock = lock_of(call.machine, map, &key, flags);
-    if let Some((region, offset)) = lock {
-        call.machine.report.accesses.push(Access { region, offset, size: 4, kind: AccessKind::Lock });
-        match call.machine.world.locks.get(&(region, offset)) {
-            Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, region)),
-            Some(_) => return Ok(Answer::Blocked),
-            None => call.machine.report.events.push(Event::Lock { region, offset }),
+    let source = call.source(call.args[2], size)?;
+    call.touch_element(map, &key, AccessKind::Atomic);
+    let (flags, cpu) = (call.args[3], call.cpu);
+    let lock = lock_for(call.machine, map, &key, flags);
+    if let Some(lock) = lock
+        && let Some(answer) = take_lock(call, lock)?
+    {
+        return Ok(answer);
+    }
+    let plan = update_plans(call.machine, map, &key, flags, cpu).get(usize::from(call.machine.branch)).copied();
+    let (origin, way) = plan.unwrap_or((Origin::Fresh, Way::Forward));
+    let mut copy = match call.machine.plan_update(map, &key, flags, cpu)? {
+        Update::Refused(error) => Copy::returning(error as u64),
+        Update::InPlace(region) => copy_in_place(call, map, region, source, way),
+        Update::Anew => new_element(call, map, &key, source, origin, way)?,
+    };
+    if let Some(lock) = lock {
+        copy.then_unlock(lock);
+    }
+    call.begin(copy)
+}
+
+/// A new element, which nobody sees before it is whole, unless its memory was another's.
+fn new_element(
+    call: &mut Call<'_>,
+    map: u32,
+    key: &[u8],
+    source: Source,
+    origin: Origin,
+    way: Way,
+) -> Result<Copy, Box<Trap>> {
+    let size = call.machine.maps[map as usize].value_size();
+    let is_hash = call.machine.maps[map as usize].family == MapFamily::Hash;
+    call.machine.touch_free_elements(map, call.cpu);
+    let element = if is_hash { Some(call.machine.take_element(map, origin, call.at)?) } else { None };
+    if let Some(first) = element.filter(|_| call.machine.by_pieces && origin != Origin::Fresh) {
+        let (own, runs) = (call.machine.own_copy(map, first, call.cpu), call.machine.copied_runs(map));
+        let mut copy = call.copy(source, call.machine.memory.base(own), size, &runs, way, 0);
+        copy.then_link(map, key, first);
+        return Ok(copy);
+    }
+    let mut copy = call.load(source, size, Copy::returning(0));
+    copy.then_insert(map, key, element);
+    Ok(copy)
+}
+
+fn copy_in_place(call: &mut Call<'_>, map: u32, region: RegionId, source: Source, way: Way) -> Copy {
+    let (to, runs) = (call.machine.memory.base(region), call.machine.copied_runs(map));
+    let state = &call.machine.maps[map as usize];
+    let drops =
+        state.family == MapFamily::Array && state.specials.fields.iter().any(|one| one.kind != FieldKind::SpinLock);
+    let mut copy = call.copy(source, to, state.value_size(), &runs, way, 0);
+    if drops {
+        // As the kernel does, the update of an array drops what the value's kptrs held.
+        copy.then_drop_contents(region);
+    }
+    copy
+}
+
+/// Takes the lock that an update needs; an answer if it cannot.
+fn take_lock(call: &mut Call<'_>, (region, offset): Field) -> Result<Option<Answer>, Box<Trap>> {
+    call.machine.report.accesses.push(Access { region, offset, size: 4, kind: AccessKind::Lock });
+    match call.machine.world.locks.get(&(region, offset)) {
+        Some(&holder) if holder == call.task => Err(Trap::about(FaultKind::Deadlock, region)),
+        Some(_) => Ok(Some(Answer::Blocked)),
+        None => {
+            call.machine.world.locks.insert((region, offset), call.task);
+            call.machine.report.events.push(Event::Lock { region, offset });
+            Ok(None)
         }
     }
-    let result = call.machine.map_update(map, &key, &value, flags, at)?;
-    if let Some((region, offset)) = lock {
-        call.machine.report.events.push(Event::Unlock { region, offset });
-    }
-    Ok(Answer::Value(result as u64))
 }
 
 /// Only hash maps count their elements (`map->elem_count`).
@@ -141,9 +262,27 @@ fn count(call: &mut Call<'_>) -> Modelled {
 
 fn delete(call: &mut Call<'_>) -> Modelled {
     let (map, key) = map_and_key(call)?;
-    touch_element(call, map, &key, AccessKind::Atomic);
-    let result = call.machine.map_delete(map, &key, call.at)?;
-    Ok(Answer::Value(result as u64))
+    if let Some(lock) = call.machine.bucket(map, &key) {
+        if let Some(answer) = take_lock(call, lock)? {
+            return Ok(answer);
+        }
+        call.give_back(lock);
+    }
+    call.machine.touch_free_elements(map, call.cpu);
+    call.touch_element(map, &key, AccessKind::Atomic);
+    if call.machine.maps[map as usize].family != MapFamily::Hash {
+        let result = call.machine.map_delete(map, &key, call.at)?;
+        return Ok(Answer::Value(result as u64));
+    }
+    let Some(element) = call.machine.unlink_element(map, &key, call.at)? else {
+        return Ok(Answer::Value(errno::ENOENT as u64));
+    };
+    let mut copy = Copy::returning(0);
+    for (run, timer) in call.deleted_timers() {
+        copy.then_await(run, timer);
+    }
+    copy.then_free(map, element);
+    call.begin(copy)
 }
 
 /// `bpf_for_each_map_elem` between two elements.

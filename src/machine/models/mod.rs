@@ -34,6 +34,7 @@ mod text;
 mod timer;
 mod traced;
 
+use super::copy::Copy;
 use super::fault::Trap;
 use super::ownership::Field;
 use super::stepper::Machine;
@@ -50,6 +51,8 @@ pub(super) enum Answer {
     Nothing,
     /// The call has to wait; it will be made again.
     Blocked,
+    /// The call goes on with the next step.
+    Copies(Box<Copy>),
     /// The program at that place of the object takes over the calling function's frame; if it may not, the call
     /// returns and `r0` holds nothing.
     TailCall {
@@ -90,11 +93,13 @@ pub struct Model {
     pub(super) scheduling: Scheduling,
     /// Are the CPU's earlier stores visible to all before it ends? True of what takes a lock or does a locked instruction
     /// inside, and of all whose insides were not looked at.
-    pub(super) fences: bool,
+    pub(super) fences: fn(&Machine, &[u64; 5]) -> bool,
     /// May it sleep?
     pub(super) sleeps: bool,
     /// Does what it touches follow from its arguments alone, whatever memory holds?
     pub(super) is_fixed: fn(&Machine, &[u64; 5]) -> bool,
+    /// In how many ways can it go, if nothing makes it wait? An allocation's are known otherwise.
+    pub(super) ways: fn(&Machine, u32, &[u64; 5]) -> u16,
 }
 
 /// What a scheduler has to know of a call before it is made.
@@ -116,7 +121,7 @@ pub(super) enum Scheduling {
 impl Model {
     /// Marks a call that other tasks neither see nor influence.
     const fn local(self) -> Model {
-        Model { scheduling: Scheduling::Local, fences: false, ..self }
+        Model { scheduling: Scheduling::Local, fences: |_, _| false, ..self }
     }
 
     /// Marks a call that may sleep.
@@ -126,7 +131,17 @@ impl Model {
 
     /// Marks a call without any locked instruction inside: earlier stores may become visible after it.
     const fn relaxed(self) -> Model {
-        Model { fences: false, ..self }
+        Model { fences: |_, _| false, ..self }
+    }
+
+    /// The same, on a condition: says whether there is one inside.
+    const fn fencing_if(self, fences: fn(&Machine, &[u64; 5]) -> bool) -> Model {
+        Model { fences, ..self }
+    }
+
+    /// Marks a call that can go in several ways.
+    const fn in_ways(self, ways: fn(&Machine, u32, &[u64; 5]) -> u16) -> Model {
+        Model { ways, ..self }
     }
 
     /// Marks a call whose arguments alone tell what it touches.
@@ -155,9 +170,10 @@ const fn helper(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mod
         arguments,
         run,
         scheduling: Scheduling::Shared,
-        fences: true,
+        fences: |_, _| true,
         sleeps: false,
         is_fixed: |_, _| false,
+        ways: |_, _, _| 1,
     }
 }
 
@@ -168,9 +184,10 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
         arguments,
         run,
         scheduling: Scheduling::Shared,
-        fences: true,
+        fences: |_, _| true,
         sleeps: false,
         is_fixed: |_, _| false,
+        ways: |_, _, _| 1,
     }
 }
 

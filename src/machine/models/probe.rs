@@ -3,13 +3,14 @@
 //! Kernel memory is what the machine has: reading from where there is nothing gives zeros and an error number. There is
 //! no user memory, so that each access to it fails.
 
+use crate::machine::copy::Way;
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::errno;
 
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_probe_read_kernel", 3, read_kernel),
+    helper("bpf_probe_read_kernel", 3, read_kernel).fixed(),
     helper("bpf_probe_read_user", 3, read_user),
     helper("bpf_probe_read", 3, |call| if is_user(call.args[2]) { read_user(call) } else { read_kernel(call) }),
     helper("bpf_probe_read_kernel_str", 3, read_kernel_string),
@@ -77,6 +78,12 @@ pub(super) fn read_for(call: &mut Call<'_>, from: u64, size: u32) -> Result<Resu
 fn read_kernel(call: &mut Call<'_>) -> Modelled {
     let [to, _, from, ..] = call.args;
     let size = call.arg32(1);
+    if may_be_kernel(from)
+        && let Some(source) = call.watched(from, size)
+    {
+        let copy = call.copy(source, to, size, &[(0, size)], Way::WordByWord, 0);
+        return call.begin(copy);
+    }
     match read_for(call, from, size)? {
         Ok(bytes) => {
             call.write(to, &bytes)?;

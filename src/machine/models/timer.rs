@@ -1,6 +1,7 @@
 //! Timers and work queues: what programs do with them. When callbacks run is in [`crate::machine::callbacks`].
 
 use crate::machine::callbacks::{Callback, CallbackKind, FIELD_SIZE, Pending};
+use crate::machine::copy::Copy;
 use crate::machine::event::AccessKind;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
@@ -13,7 +14,7 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_timer_init", 3, init_timer),
     helper("bpf_timer_set_callback", 2, set_callback),
     helper("bpf_timer_start", 3, start_timer),
-    helper("bpf_timer_cancel", 1, cancel_timer).waiting(waits_for_end),
+    helper("bpf_timer_cancel", 1, cancel_timer).in_ways(cancel_ways),
     kfunc("bpf_wq_init", 3, init_work),
     kfunc("bpf_wq_set_callback_impl", 3, set_work_callback),
     kfunc("bpf_wq_start", 2, start_work),
@@ -48,8 +49,7 @@ fn init(call: &mut Call<'_>, kind: CallbackKind) -> Modelled {
         return number(errno::EBUSY);
     }
     let Some(key) = call.machine.key_of(map, field.0) else { return call.bad("the value is not of that map") };
-    let callback =
-        Callback { kind, map, key, program: None, function: 0, pending: None, running: None, cancelling: Vec::new() };
+    let callback = Callback { kind, map, key, program: None, function: 0, pending: None, running: None };
     call.machine.world.callbacks.all.insert(field, callback);
     number(0)
 }
@@ -102,38 +102,35 @@ fn start_work(call: &mut Call<'_>) -> Modelled {
     if call.arg32(1) == 0 { start(call, 0) } else { number(errno::EINVAL) }
 }
 
-/// The timer, if its callback runs, so that cancelling waits for its end. Not in the callback itself.
-fn waits_for_end(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
-    let place = machine.memory.at(args[0]).map(|spot| (spot.region, spot.offset))?;
-    let timer = machine.world.callbacks.all.get(&place)?;
-    let waits = timer.running.is_some_and(|running| running != task) && !is_crossed(machine, task);
-    waits.then_some(place)
+/// A timer that is due may come between the moment from which it calls nothing and that in which it is taken out of the queue.
+fn cancel_ways(machine: &Machine, task: u32, args: &[u64; 5]) -> u16 {
+    let timer =
+        machine.memory.at(args[0]).and_then(|spot| machine.world.callbacks.all.get(&(spot.region, spot.offset)));
+    let comes = |pending: Pending| pending.cpu != machine.cpu_of(task) || machine.takes_soft_interrupts(task);
+    1 + u16::from(machine.by_pieces && timer.and_then(|timer| timer.pending).is_some_and(comes))
 }
 
-/// Does somebody wait for the end of the timer's callback that this task runs? Then waiting for another would be for ever.
-fn is_crossed(machine: &Machine, task: u32) -> bool {
-    let callbacks = &machine.world.callbacks;
-    callbacks.run_by(task).and_then(|own| callbacks.all.get(&own)).is_some_and(|own| !own.cancelling.is_empty())
-}
-
+/// Not in the timer's own callback, and not in one that another timer's callback waits for, which could be for ever. Else nothing more is
+/// started from here on, and a callback that runs on another CPU is waited for.
 fn cancel_timer(call: &mut Call<'_>) -> Modelled {
     let field = place(call)?;
-    let task = call.task;
-    let own = call.machine.world.callbacks.run_by(task);
-    let crossed = is_crossed(call.machine, task);
+    let own = call.machine.world.callbacks.run_by(call.task).filter(|own| own.kind == CallbackKind::Timer);
+    let comes_first = call.machine.branch == 1;
     let Some(timer) = at(call, field) else { return number(errno::EINVAL) };
-    if own == Some(field) || crossed {
+    if own.is_some_and(|own| own.attached && own.field == field || own.awaited > 0) {
         return number(errno::EDEADLK);
     }
     timer.program = None;
     timer.function = 0;
-    let was_pending = timer.pending.take().is_some();
-    if timer.running.is_some() {
-        if own.is_some() && !timer.cancelling.contains(&task) {
-            timer.cancelling.push(task);
-        }
-        return Ok(Answer::Blocked);
+    if comes_first {
+        timer.pending = None;
     }
-    timer.cancelling.retain(|&other| other != task);
-    number(was_pending.into())
+    let running = timer.running;
+    let run = running.and_then(|task| call.machine.world.callbacks.await_run(task, own.is_some()));
+    let mut copy = Copy::returning(0);
+    if let Some(run) = run {
+        copy.then_await(run, field);
+    }
+    copy.then_dequeue(field);
+    call.begin(copy)
 }

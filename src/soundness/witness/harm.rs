@@ -346,7 +346,7 @@ static TABLE: &[(Class, &[&str])] = &[
     ),
     (Class::Harm(&[Harm::Race]), &["graph-lock-not-held"]),
     (
-        Class::Harm(&[Harm::Lock, Harm::Endless, Harm::Sleep]),
+        Class::Harm(&[Harm::Lock, Harm::Sleep]),
         &[
             "two-locks",
             "unlock-without-lock",

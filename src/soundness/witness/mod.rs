@@ -110,6 +110,8 @@ pub struct Witness {
     pub harm: Harm,
     /// How it fits the rejection.
     pub fit: Fit,
+    /// Instructions that the run might execute at most.
+    pub max_insns: u64,
 }
 
 /// What was tried.

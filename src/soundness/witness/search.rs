@@ -12,25 +12,44 @@ use super::inputs::{Maker, Start};
 use super::judge::judge;
 use super::plans::{Shape, scenario, shapes};
 use super::{Answer, Bounds, Subject, Tried, Witness};
-use crate::explore::drive::Driver;
 use crate::explore::finding::Finding;
-use crate::explore::policy::round_robin::RoundRobin;
 use crate::explore::random::Random;
-use crate::explore::replay::replay;
 use crate::explore::search::{Control, SearchOptions, search};
 use crate::explore::simulation::{Simulation, SimulationError};
-use crate::explore::system::Choice;
-use crate::machine::{End, MachineOptions, SetupError};
+use crate::explore::system::{Choice, System};
+use crate::explore::watch::Watch;
+use crate::machine::{End, Machine, MachineOptions, SetupError};
 use crate::scenario::Scenario;
 
 /// Schedules of a scenario: of one CPU, of two.
 const SCHEDULES: (u64, u64) = (16, 128);
 /// Steps of a run at most.
-const MAX_STEPS: usize = 10_000;
+const MAX_STEPS: usize = 100_000;
+/// Instructions after which a run is taken to have no end, where that is what is looked for: fewer than steps.
+const ENDLESS: u64 = 50_000;
 /// Inputs that are tried before companions are, and after.
 const INPUTS: (u64, u64) = (64, 256);
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
+
+/// Which of a program's slots a run executes.
+struct Executed {
+    program: u32,
+    slots: Vec<bool>,
+}
+
+impl Watch for Executed {
+    fn started(&mut self, _machine: &Machine, _task: u32) {}
+
+    fn before(&mut self, machine: &Machine, task: u32) {
+        let place = machine.moment(task).place;
+        if place.program == self.program
+            && let Some(slot) = self.slots.get_mut(place.insn as usize)
+        {
+            *slot = true;
+        }
+    }
+}
 
 /// A hunt under way.
 pub(super) struct Hunt<'a> {
@@ -58,10 +77,11 @@ impl<'a> Hunt<'a> {
         bounds: &'a Bounds,
         stop: &'a AtomicBool,
     ) -> Hunt<'a> {
+        let most = if harms.contains(&Harm::Endless) { ENDLESS } else { u64::MAX };
         Hunt {
             subject,
             harms,
-            options: MachineOptions { max_insns: bounds.max_insns, ..options.clone() },
+            options: MachineOptions { max_insns: bounds.max_insns.min(most), ..options.clone() },
             bounds,
             stop,
             begun: Instant::now(),
@@ -161,23 +181,44 @@ impl<'a> Hunt<'a> {
     fn probe(&mut self, start: &Start) -> Option<(bool, bool)> {
         let scenario = scenario(self.subject, Shape::Alone(1), start);
         let mut simulation = self.simulate(&scenario)?;
-        simulation.trace_places();
-        let mut driver = Driver::new(simulation, MAX_STEPS, false);
-        let run = driver.run(&mut RoundRobin::new(1)).ok()??;
+        let mut executed = self.executed(&simulation)?;
+        simulation.reset();
+        let mut choices = Vec::new();
+        let mut ended = Ok(());
+        for _ in 0..MAX_STEPS {
+            choices.clear();
+            simulation.choices(&mut choices);
+            let Some(&choice) = choices.first().filter(|_| ended.is_ok()) else { break };
+            ended = simulation.perform_watched(choice, &mut executed);
+        }
         self.tried.runs += 1;
-        let failed = !run.findings.is_empty() || run.outcome.is_none();
-        Some((self.cover(driver.system()), failed))
+        let failed = ended.is_err() || !choices.is_empty() || !simulation.ending().findings.is_empty();
+        Some((self.cover(&executed), failed))
     }
 
-    /// Notes what a traced run executed; was any of it new?
-    fn cover(&mut self, simulation: &Simulation) -> bool {
-        let Some(program) = self.number_in(simulation) else { return false };
-        let mut new = false;
-        for place in simulation.places().iter().filter(|place| place.program == program) {
-            if let Some(covered) = self.covered.get_mut(place.insn as usize) {
-                new |= !*covered;
-                *covered = true;
+    /// Nothing executed yet, in a machine with the program.
+    fn executed(&self, simulation: &Simulation) -> Option<Executed> {
+        Some(Executed { program: self.number_in(simulation)?, slots: vec![false; self.covered.len()] })
+    }
+
+    /// What a run executes.
+    fn trace(&self, simulation: &mut Simulation, choices: &[Choice]) -> Option<Executed> {
+        let mut executed = self.executed(simulation)?;
+        simulation.reset();
+        for &choice in choices {
+            if simulation.perform_watched(choice, &mut executed).is_err() {
+                break;
             }
+        }
+        Some(executed)
+    }
+
+    /// Notes what a run executed; was any of it new?
+    fn cover(&mut self, executed: &Executed) -> bool {
+        let mut new = false;
+        for (covered, _) in self.covered.iter_mut().zip(&executed.slots).filter(|(_, executed)| **executed) {
+            new |= !*covered;
+            *covered = true;
         }
         new
     }
@@ -221,7 +262,6 @@ impl<'a> Hunt<'a> {
         self.tried.runs += result.coverage.explored + result.coverage.random_runs;
         let mut best: Option<Witness> = None;
         let mut traced = simulation;
-        traced.trace_places();
         for found in result.findings.values() {
             match self.judge(&mut traced, &found.finding, &found.shortest.choices, scenario.stocked) {
                 Some((harm, fit)) if best.as_ref().is_none_or(|best| fit < best.fit) => {
@@ -231,6 +271,7 @@ impl<'a> Hunt<'a> {
                         finding: found.finding.clone(),
                         harm,
                         fit,
+                        max_insns: self.options.max_insns,
                     });
                 }
                 _ => {}
@@ -239,8 +280,8 @@ impl<'a> Hunt<'a> {
         if best.is_none()
             && let Some(seen) = result.outcomes.values().next()
         {
-            replay(&mut traced, &seen.first.choices, |_, _| ());
-            self.cover(&traced);
+            let executed = self.trace(&mut traced, &seen.first.choices)?;
+            self.cover(&executed);
         }
         best
     }
@@ -258,16 +299,9 @@ impl<'a> Hunt<'a> {
         {
             note(&mut self.unsupported, unsupported.what.clone());
         }
-        replay(traced, choices, |_, _| ());
-        self.cover(traced);
-        let program = self.number_in(traced)?;
-        let mut executed = vec![false; self.covered.len()];
-        for place in traced.places().iter().filter(|place| place.program == program) {
-            if let Some(executed) = executed.get_mut(place.insn as usize) {
-                *executed = true;
-            }
-        }
-        let fit = judge(self.subject, self.harms, program, finding, &executed);
+        let executed = self.trace(traced, choices)?;
+        self.cover(&executed);
+        let fit = judge(self.subject, self.harms, executed.program, finding, &executed.slots);
         if fit.is_none() && !finding.is_undecided() {
             note(&mut self.others, finding.key());
         }

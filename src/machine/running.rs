@@ -1,0 +1,118 @@
+//! A program in the middle of its run, as it can be looked at: registers, frames, stacks, packet.
+
+use super::code::{Code, LoadedProgram};
+use super::context::Context;
+use super::memory::Memory;
+use super::stepper::Machine;
+use super::story::RegionId;
+use super::task::{Execution, Task};
+
+/// What a task runs, before its next instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct Running<'m> {
+    task: &'m Task,
+    execution: &'m Execution,
+    memory: &'m Memory,
+}
+
+/// What an instruction does to the flow of control, as far as its slot tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A function of the program is called.
+    CallsFunction,
+    /// A helper or kfunc is called.
+    Calls,
+    /// The innermost frame returns.
+    Returns,
+    /// Anything else.
+    Plain,
+}
+
+/// Where a packet lies in memory, as addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketBounds {
+    /// First byte of the metadata.
+    pub meta: u64,
+    /// First byte of the data.
+    pub data: u64,
+    /// Behind the last byte.
+    pub end: u64,
+}
+
+impl Machine {
+    /// What a task runs now; `None` if it is idle or there is no such task.
+    #[must_use]
+    pub fn running(&self, task: u32) -> Option<Running<'_>> {
+        let task = self.tasks.get(task as usize)?;
+        let execution = task.execution.as_ref()?;
+        Some(Running { task, execution, memory: &self.memory })
+    }
+}
+
+impl<'m> Running<'m> {
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &'m LoadedProgram {
+        &self.execution.program
+    }
+
+    /// Its index among the loaded ones.
+    #[must_use]
+    pub fn program_index(&self) -> u32 {
+        self.execution.program.index
+    }
+
+    /// The slot of the next instruction.
+    #[must_use]
+    pub fn insn(&self) -> u32 {
+        self.execution.pc
+    }
+
+    /// What the next instruction does to the flow of control.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        match self.execution.program.ops.get(self.execution.pc as usize).map(|op| op.code) {
+            Some(Code::CallLocal) => Step::CallsFunction,
+            Some(Code::Call) => Step::Calls,
+            Some(Code::Exit) => Step::Returns,
+            _ => Step::Plain,
+        }
+    }
+
+    /// The innermost frame's number, from 0; frames of programs that called this one by a tail call count.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.execution.frames.len().saturating_sub(1)
+    }
+
+    /// A register of the innermost frame, 0 to 10; `None` if nothing was put into it.
+    #[must_use]
+    pub fn register(&self, number: usize) -> Option<u64> {
+        let known = number <= 10 && self.execution.known & (1 << number) != 0;
+        self.execution.registers.get(number).copied().filter(|_| known)
+    }
+
+    /// A register that a calling frame finds again when its callee returns: `r6` to `r10`; `None` for others, for frames that call nobody,
+    /// and if nothing was put into it.
+    #[must_use]
+    pub fn saved_register(&self, depth: usize, number: usize) -> Option<u64> {
+        self.execution.frames.get(depth + 1)?.saved_register(number)
+    }
+
+    /// A frame's stack.
+    #[must_use]
+    pub fn stack(&self, depth: usize) -> Option<RegionId> {
+        self.task.stacks().get(depth).copied().filter(|_| depth <= self.depth())
+    }
+
+    /// Where the packet is, for programs that have one.
+    #[must_use]
+    pub fn packet(&self) -> Option<PacketBounds> {
+        let packet = self.task.context.as_deref().and_then(|context: &Context| context.packet.as_ref())?;
+        Some(PacketBounds {
+            meta: packet.meta_address(self.memory),
+            data: packet.data_address(self.memory),
+            end: packet.end_address(self.memory),
+        })
+    }
+}
