@@ -7,6 +7,9 @@ use crate::scenario::{PlacedRun, Run, Scenario, Task};
 /// Programs of the object that are tried as companions.
 const MAX_SIBLINGS: usize = 12;
 
+/// Shapes that are tried before any input is.
+pub const FIRST: usize = 3;
+
 /// A scenario's shape: what runs besides the program itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape<'a> {

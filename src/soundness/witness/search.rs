@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::harm::Harm;
 use super::inputs::{Maker, Start};
 use super::judge::judge;
-use super::plans::{Shape, scenario, shapes};
+use super::plans::{FIRST, Shape, scenario, shapes};
 use super::{Answer, Bounds, Subject, Tried, Witness};
 use crate::explore::finding::Finding;
 use crate::explore::random::Random;
@@ -22,7 +22,7 @@ use crate::machine::{End, Machine, MachineOptions, SetupError};
 use crate::scenario::Scenario;
 
 /// Schedules of a scenario: of one CPU, of two.
-const SCHEDULES: (u64, u64) = (16, 128);
+const SCHEDULES: (u64, u64) = (16, 64);
 /// Steps of a run at most.
 const MAX_STEPS: usize = 100_000;
 /// Instructions after which a run is taken to have no end, where that is what is looked for: fewer than steps.
@@ -115,10 +115,10 @@ impl<'a> Hunt<'a> {
 
     fn stages(&mut self) -> Option<Witness> {
         let shapes = shapes(self.subject);
-        let (solo, rest) = shapes.split_at(2);
+        let (first, rest) = shapes.split_at(FIRST);
         let stocked = Start { stocked: true, ..Start::default() };
-        for start in [Start::default(), stocked.clone()] {
-            for &shape in solo {
+        for &shape in first {
+            for start in [Start::default(), stocked.clone()] {
                 if let found @ Some(_) = self.under_schedules(shape, &start) {
                     return found;
                 }
