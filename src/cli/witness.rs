@@ -41,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     pub kernel: KernelArgs,
     /// Runs for each program at most
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_name = "N")]
     pub runs: u64,
     /// Seconds for each program at most
     #[arg(long, value_name = "SECONDS")]
@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
     /// Instructions that one run may execute; one that goes on is taken to have no end
-    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
     pub max_insns: u64,
     /// Output format; json prints one object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -85,11 +85,8 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
             std::process::exit(130);
         }
     })?;
-    let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::new(rejected.len() as u64)
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar =
+        if std::io::stderr().is_terminal() { ProgressBar::new(rejected.len() as u64) } else { ProgressBar::hidden() };
     let command = Hunting { args, kernel: &kernel, object: &object, bytes: &bytes, all: &all, stop: &stop };
     let mut tally = Tally::default();
     for verification in rejected {
@@ -138,10 +135,8 @@ impl Hunting<'_> {
         };
         let Args { runs, seconds, seed, max_insns, .. } = *self.args;
         let bounds = Bounds { runs, time: seconds.map(Duration::from_secs), seed, max_insns };
-        let options = MachineOptions {
-            kernel_types: Some(Arc::clone(&self.kernel.profile.btf)),
-            ..MachineOptions::default()
-        };
+        let options =
+            MachineOptions { kernel_types: Some(Arc::clone(&self.kernel.profile.btf)), ..MachineOptions::default() };
         let answer = hunt(&subject, &options, &bounds, self.stop);
         let shown = match &answer {
             Answer::Shown(witness, _) => Some(self.shown(witness, options)?),

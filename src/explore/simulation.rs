@@ -272,7 +272,7 @@ impl Simulation {
         if self.start.others && choice.actor == self.others() {
             let cpu = self.machine.cpu_count() - 1;
             self.steps.push(Moment { place: Place::BEFORE, cpu, step: self.machine.steps() });
-            self.machine.others_take(cpu);
+            self.machine.others_take(cpu, choice.branch);
             self.others_done = true;
             self.stability = Stability::Varies;
             self.take_touches();
@@ -421,8 +421,9 @@ impl System for Simulation {
             into.extend(waiting.map(|cpu| Choice { actor: Actor(self.tasks() as u16 + cpu as u16), branch: 0 }));
         }
         self.callback_choices(into);
-        if self.start.others && !self.others_done && self.machine.others_can_take() {
-            into.push(Choice { actor: self.others(), branch: 0 });
+        if self.start.others && !self.others_done {
+            let actor = self.others();
+            into.extend(self.machine.others_can_take().into_iter().map(|branch| Choice { actor, branch }));
         }
     }
 
@@ -467,9 +468,11 @@ impl System for Simulation {
             if self.start.leaks {
                 findings.extend(self.machine.leaks().iter().map(|&leak| Finding::Leak(leak)));
                 let overwritten = self.machine.overwritten().into_iter();
-                findings.extend(
-                    overwritten.map(|(region, field, acquired)| Finding::Overwritten { region, field, acquired }),
-                );
+                findings.extend(overwritten.map(|(region, field, acquired)| Finding::Overwritten {
+                    region,
+                    field,
+                    acquired,
+                }));
             }
             match self.judge() {
                 Ok(seen) => {

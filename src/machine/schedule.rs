@@ -171,7 +171,8 @@ impl Machine {
     fn kept_fields_by_type(&self) -> FxHashMap<TypeId, Vec<KeptField>> {
         let Some(btf) = self.object.btf.as_deref() else { return FxHashMap::default() };
         let structs = btf.iter().filter(|(_, ty)| ty.composite().is_some()).map(|(id, _)| id);
-        let kept = |id| types::special_fields(Some(btf), id).fields.iter().map(|f| (f.offset, f.size, f.kind)).collect();
+        let kept =
+            |id| types::special_fields(Some(btf), id).fields.iter().map(|f| (f.offset, f.size, f.kind)).collect();
         structs.map(|id| (id, kept(id))).filter(|(_, kept): &(_, Vec<_>)| !kept.is_empty()).collect()
     }
 

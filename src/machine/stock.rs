@@ -107,7 +107,8 @@ impl Machine {
 
     fn stock_kptr(&mut self, place: Field, field: &SpecialField, depth: u32) -> Result<(), Box<Trap>> {
         let Some(target) = field.kptr.filter(|_| depth < MAX_DEPTH) else { return Ok(()) };
-        let name = self.object.btf.as_deref().map_or(String::new(), |btf| btf.ty(btf.resolve(target)).name().to_owned());
+        let name =
+            self.object.btf.as_deref().map_or(String::new(), |btf| btf.ty(btf.resolve(target)).name().to_owned());
         let of_kernel = self.kernel_types().is_some_and(|btf| btf.find_struct(&name).is_some());
         let object = if field.kind != FieldKind::KptrPercpu && of_kernel && self.options.kernel_types.is_some() {
             self.stock_kernel_object(&name)?
@@ -165,30 +166,32 @@ impl Machine {
 
     /// The values in which another object's programs can find something to take.
     fn takeable(&self) -> Vec<RegionId> {
-        let maps = self.maps.iter().enumerate().filter(|(_, map)| {
-            map.specials.fields.iter().any(|field| field.kind.is_kptr() || field.kind.is_root())
-        });
+        let maps =
+            self.maps.iter().enumerate().filter(|(_, map)| {
+                map.specials.fields.iter().any(|field| field.kind.is_kptr() || field.kind.is_root())
+            });
         let values = maps.flat_map(|(index, map)| {
             let first = map.elements().into_iter().map(move |(_, region)| (index as u32, region));
             first.collect::<Vec<_>>()
         });
-        values.flat_map(|(map, first)| self.copies(map, first)).collect()
+        values.flat_map(|(map, first)| self.copies(map, first)).take(MAX_ELEMENTS as usize).collect()
     }
 
-    /// Could another object's program take out what the maps hold: is there anything, and is no lock in its way?
+    /// From which values another object's program could take what they hold, by number: those of which no lock is held.
     #[must_use]
-    pub fn others_can_take(&self) -> bool {
-        let values = self.takeable();
-        !values.is_empty() && !self.world.locks.keys().any(|(region, _)| values.contains(region))
+    pub fn others_can_take(&self) -> Vec<u16> {
+        let is_free = |value: &RegionId| !self.world.locks.keys().any(|(region, _)| region == value);
+        let values = self.takeable().into_iter().enumerate();
+        values.filter(|(_, value)| is_free(value)).map(|(number, _)| number as u16).collect()
     }
 
-    /// Another object's program takes all objects out of the maps and drops them: out of kptr fields by `bpf_kptr_xchg`, out
-    /// of lists and trees under their locks. What that touches is in [`Machine::report`].
-    pub fn others_take(&mut self, cpu: u32) {
+    /// Another object's program takes all objects out of the value of that number and drops them: out of kptr fields by
+    /// `bpf_kptr_xchg`, out of lists and trees under the value's lock. What that touches is in [`Machine::report`].
+    pub fn others_take(&mut self, cpu: u32, number: u16) {
         self.report.clear();
         let at = Moment { place: Place::BEFORE, cpu, step: self.steps };
         self.report.at = at;
-        for region in self.takeable() {
+        if let Some(&region) = self.takeable().get(usize::from(number)) {
             let fields = self.special_fields(region).map(std::borrow::Cow::into_owned).unwrap_or_default().fields;
             let mut touch = |field: &SpecialField, kind| {
                 let (offset, size) = (field.offset, field.size);

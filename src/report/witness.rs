@@ -101,8 +101,11 @@ impl WitnessReport<'_> {
                 record["tried"] = tried_json(tried);
                 if let Some(shown) = self.shown {
                     let key = witness.finding.key();
-                    record["finding"] =
-                        shown.findings.iter().find(|found| found.key == key).map_or(Value::Null, |one| one.json.clone());
+                    record["finding"] = shown
+                        .findings
+                        .iter()
+                        .find(|found| found.key == key)
+                        .map_or(Value::Null, |one| one.json.clone());
                     record["token"] = json!(shown.schedule.to_string());
                     record["replay"] = json!(self.command(witness, shown));
                 }

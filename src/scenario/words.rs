@@ -137,9 +137,8 @@ fn parse_run(word: &str, option: &str) -> Result<Run, String> {
 fn parse_input(text: &str) -> Result<Input, String> {
     let parts: Vec<&str> = text.split(';').collect();
     if !parts.iter().any(|part| part.contains(':')) {
-        let number = |part: &&str| {
-            part.parse::<i64>().map(|number| number as u64).map_err(|_| format!("'{part}' is no number"))
-        };
+        let number =
+            |part: &&str| part.parse::<i64>().map(|number| number as u64).map_err(|_| format!("'{part}' is no number"));
         return Ok(Input::Arguments(parts.iter().map(number).collect::<Result<_, _>>()?));
     }
     let (mut context, mut packet) = (Vec::new(), Vec::new());

@@ -96,7 +96,9 @@ impl Simulation {
         set_globals(&mut machine, scenario)?;
         if scenario.stocked {
             let name = machine.object().name.clone();
-            machine.stock().map_err(|_| SimulationError::Setup { error: SetupError::Memory(name.clone()), program: name })?;
+            machine
+                .stock()
+                .map_err(|_| SimulationError::Setup { error: SetupError::Memory(name.clone()), program: name })?;
         }
         let tasks = tasks(&mut machine, scenario)?;
         let scripts = scripts(&mut machine, scenario)?;

@@ -67,7 +67,7 @@ impl Call<'_> {
     /// Checks that an access through a helper leaves the kernel's own fields alone.
     fn leaves_alone(&self, spot: Spot, size: u32, how: AccessKind) -> Result<(), Box<Trap>> {
         // Whoever copies a whole value (an update, a push) leaves its special fields out.
-        let whole = spot.offset == 0 && size == self.machine.memory.len(spot.region);
+        let whole = how == AccessKind::Read && spot.offset == 0 && size == self.machine.memory.len(spot.region);
         if self.machine.kept_fields.is_empty() || whole {
             return Ok(());
         }

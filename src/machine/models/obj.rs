@@ -120,7 +120,8 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
 fn mismatch(call: &Call<'_>, (region, offset): Field, given: Option<RegionId>) -> Option<String> {
     let btf = call.machine.object.btf.as_deref()?;
     let fields = call.machine.special_fields(region).unwrap_or_default();
-    let Some(field) = fields.at(offset).filter(|field| field.kind.is_kptr() && field.kind != FieldKind::KptrUntrusted) else {
+    let Some(field) = fields.at(offset).filter(|field| field.kind.is_kptr() && field.kind != FieldKind::KptrUntrusted)
+    else {
         return Some("the first argument is no kptr field that owns what it points to".to_owned());
     };
     let (target, given) = (field.kptr?, given?);

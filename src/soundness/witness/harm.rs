@@ -252,10 +252,7 @@ static TABLE: &[(Class, &[&str])] = &[
         Class::Harm(&[Harm::Uninitialised, Harm::WrongObject, Harm::Memory, Harm::KernelBytes]),
         &["expected-initialised-dynptr", "expected-initialised-iterator", "dynptr-not-uninitialised"],
     ),
-    (
-        Class::Harm(&[Harm::Leak, Harm::WrongObject, Harm::KernelBytes]),
-        &["expected-uninitialised-iterator"],
-    ),
+    (Class::Harm(&[Harm::Leak, Harm::WrongObject, Harm::KernelBytes]), &["expected-uninitialised-iterator"]),
     (
         Class::Harm(&[Harm::Memory, Harm::WrongObject, Harm::Uninitialised, Harm::Race]),
         &[
@@ -307,12 +304,7 @@ static TABLE: &[(Class, &[&str])] = &[
     ),
     (
         Class::Harm(&[Harm::Uninitialised]),
-        &[
-            "read-uninitialised",
-            "invalid-stack-read",
-            "uninitialised-stack-read",
-            "uninitialised-variable-stack-read",
-        ],
+        &["read-uninitialised", "invalid-stack-read", "uninitialised-stack-read", "uninitialised-variable-stack-read"],
     ),
     (
         Class::Harm(&[Harm::ReadOnly, Harm::Memory, Harm::KernelBytes, Harm::Race]),

@@ -168,9 +168,9 @@ impl Maker {
 fn taken(program: &Program) -> Taken {
     use ProgramType as P;
     match ProgramType::from_number(program.section.program_type) {
-        Some(P::SocketFilter | P::SchedCls | P::SchedAct | P::CgroupSkb | P::Xdp | P::LwtIn | P::LwtOut | P::LwtXmit) => {
-            Taken::Packet
-        }
+        Some(
+            P::SocketFilter | P::SchedCls | P::SchedAct | P::CgroupSkb | P::Xdp | P::LwtIn | P::LwtOut | P::LwtXmit,
+        ) => Taken::Packet,
         Some(P::Syscall) => Taken::Context,
         Some(P::RawTracepoint) => Taken::Arguments,
         _ => Taken::Nothing,

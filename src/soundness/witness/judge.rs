@@ -3,8 +3,8 @@
 //! It is if its kind is one of the rule's harms, if it is about the rejected program, and if the run had executed the
 //! rejected instruction by then. For a reference it must be the same one: acquired by the same instruction.
 
-use super::harm::Harm;
 use super::Subject;
+use super::harm::Harm;
 use crate::explore::finding::Finding;
 use crate::machine::{End, Place};
 

@@ -93,7 +93,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { runs: 2000, time: None, seed: 0, max_insns: 1_000_000 }
+        Bounds { runs: 1000, time: None, seed: 0, max_insns: 100_000 }
     }
 }
 

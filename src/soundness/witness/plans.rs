@@ -1,7 +1,7 @@
 //! The scenarios of a hunt: the program alone, several times, beside itself, and with the other programs of its object.
 
-use super::inputs::Start;
 use super::Subject;
+use super::inputs::Start;
 use crate::scenario::{PlacedRun, Run, Scenario, Task};
 
 /// Programs of the object that are tried as companions.

@@ -14,7 +14,7 @@ use super::plans::{FIRST, Shape, scenario, shapes};
 use super::{Answer, Bounds, Subject, Tried, Witness};
 use crate::explore::finding::Finding;
 use crate::explore::random::Random;
-use crate::explore::search::{Control, SearchOptions, search};
+use crate::explore::search::{Control, SearchOptions, Strategy, search};
 use crate::explore::simulation::{Simulation, SimulationError};
 use crate::explore::system::{Choice, System};
 use crate::explore::watch::Watch;
@@ -23,10 +23,16 @@ use crate::scenario::Scenario;
 
 /// Schedules of a scenario: of one CPU, of two.
 const SCHEDULES: (u64, u64) = (16, 64);
+/// Schedules of a scenario whose runs are long, and from how many steps on they are.
+const SCHEDULES_OF_LONG: u64 = 4;
+const LONG: usize = 300;
+/// Instructions that cost as much as a step of a schedule.
+const INSNS_OF_A_STEP: usize = 50;
 /// Steps of a run at most.
-const MAX_STEPS: usize = 100_000;
-/// Instructions after which a run is taken to have no end, where that is what is looked for: fewer than steps.
-const ENDLESS: u64 = 50_000;
+const MAX_STEPS: usize = 2000;
+/// Instructions after which a run is taken to have no end, where that is what is looked for, and steps: more.
+const ENDLESS: u64 = 20_000;
+const ENDLESS_STEPS: usize = 30_000;
 /// Inputs that are tried before companions are, and after.
 const INPUTS: (u64, u64) = (64, 256);
 /// Other findings and missing models that are kept to be told.
@@ -56,6 +62,7 @@ pub(super) struct Hunt<'a> {
     subject: &'a Subject<'a>,
     harms: &'static [Harm],
     options: MachineOptions,
+    max_steps: usize,
     bounds: &'a Bounds,
     stop: &'a AtomicBool,
     begun: Instant,
@@ -77,11 +84,13 @@ impl<'a> Hunt<'a> {
         bounds: &'a Bounds,
         stop: &'a AtomicBool,
     ) -> Hunt<'a> {
-        let most = if harms.contains(&Harm::Endless) { ENDLESS } else { u64::MAX };
+        let endless = harms.contains(&Harm::Endless);
+        let (most, max_steps) = if endless { (ENDLESS, ENDLESS_STEPS) } else { (u64::MAX, MAX_STEPS) };
         Hunt {
             subject,
             harms,
             options: MachineOptions { max_insns: bounds.max_insns.min(most), ..options.clone() },
+            max_steps,
             bounds,
             stop,
             begun: Instant::now(),
@@ -182,18 +191,15 @@ impl<'a> Hunt<'a> {
         let scenario = scenario(self.subject, Shape::Alone(1), start);
         let mut simulation = self.simulate(&scenario)?;
         let mut executed = self.executed(&simulation)?;
-        simulation.reset();
-        let mut choices = Vec::new();
-        let mut ended = Ok(());
-        for _ in 0..MAX_STEPS {
-            choices.clear();
-            simulation.choices(&mut choices);
-            let Some(&choice) = choices.first().filter(|_| ended.is_ok()) else { break };
-            ended = simulation.perform_watched(choice, &mut executed);
-        }
+        let (_, failed) = walk(&mut simulation, self.max_steps, &mut executed);
         self.tried.runs += 1;
-        let failed = ended.is_err() || !choices.is_empty() || !simulation.ending().findings.is_empty();
         Some((self.cover(&executed), failed))
+    }
+
+    /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
+    fn walk(&self, simulation: &mut Simulation) -> Option<(usize, bool)> {
+        let mut executed = self.executed(simulation)?;
+        Some(walk(simulation, self.max_steps, &mut executed))
     }
 
     /// Nothing executed yet, in a machine with the program.
@@ -247,12 +253,22 @@ impl<'a> Hunt<'a> {
         let scenario = scenario(self.subject, shape, start);
         let simulation = self.simulate(&scenario)?;
         let concurrent = scenario.on.len() > 1;
-        let schedules = if concurrent { SCHEDULES.1 } else { SCHEDULES.0 };
+        let mut simulation = simulation;
+        let steps = self.walk(&mut simulation)?.0.max(simulation.machine().steps() as usize / INSNS_OF_A_STEP);
+        self.tried.runs += 1;
+        let (strategy, schedules) = match steps {
+            // An end is what is looked for; the schedule hardly matters.
+            _ if self.harms.contains(&Harm::Endless) => (Strategy::RoundRobin, 1),
+            0..=LONG if concurrent => (Strategy::Automatic, SCHEDULES.1),
+            0..=LONG => (Strategy::Automatic, SCHEDULES.0),
+            _ => (Strategy::Random, SCHEDULES_OF_LONG),
+        };
         let options = SearchOptions {
+            strategy,
             seed: self.random.word(),
             schedules: Some(schedules.min(self.bounds.runs.saturating_sub(self.tried.runs)).max(2)),
             time: self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed())),
-            max_steps: MAX_STEPS,
+            max_steps: self.max_steps,
             races: concurrent,
             threads: 1,
             ..SearchOptions::default()
@@ -307,6 +323,21 @@ impl<'a> Hunt<'a> {
         }
         fit
     }
+}
+
+/// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
+fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed) -> (usize, bool) {
+    simulation.reset();
+    let mut choices = Vec::new();
+    for step in 0..max_steps {
+        choices.clear();
+        simulation.choices(&mut choices);
+        let Some(&choice) = choices.first() else { return (step, !simulation.ending().findings.is_empty()) };
+        if simulation.perform_watched(choice, executed).is_err() {
+            return (step, true);
+        }
+    }
+    (max_steps, true)
 }
 
 fn note(notes: &mut BTreeSet<String>, text: String) {
