@@ -1,10 +1,10 @@
 //! How long loading and verifying take, by object; run with `cargo bench`.
 //!
-//! The objects are those committed with the project. `KPTRSIM_BENCH_OBJECTS` adds others, such as the kernel's selftests
-//! (`tests/conformance/build.sh`): folders and `.o` files, separated by colons. `benches/instructions.py` counts host
-//! instructions instead of time.
+//! The objects are those committed with the project and, once `tests/conformance/build.sh` has compiled the kernel's
+//! selftests, the large ones of these. `KPTRSIM_BENCH_OBJECTS` adds others: folders and `.o` files, separated by colons.
+//! `benches/instructions.py` counts host instructions instead of time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use divan::Bencher;
 use kptrsim::kernel::Profile;
@@ -15,9 +15,24 @@ fn main() {
     divan::main();
 }
 
+/// How the names of the selftests begin that take the kernel's verifier longest.
+const LARGE: [&str; 4] = ["loop", "pyperf", "strobemeta", "test_verif_scale"];
+
+/// The large selftests, if they are compiled: in the folder that `tests/conformance/run` uses.
+fn large_selftests(root: &Path) -> Vec<PathBuf> {
+    let folder = std::env::var_os("KPTRSIM_SELFTESTS_FOLDER").map_or(root.join("target/selftests"), PathBuf::from);
+    let entries = std::fs::read_dir(folder.join("objects")).into_iter().flatten().flatten();
+    let is_large = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        LARGE.iter().any(|start| name.starts_with(start))
+    };
+    entries.map(|entry| entry.path()).filter(is_large).collect()
+}
+
 fn objects() -> Vec<String> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut places = vec![root.join("examples"), root.join("tests/objects")];
+    places.extend(large_selftests(&root));
     if let Some(others) = std::env::var_os("KPTRSIM_BENCH_OBJECTS") {
         places.extend(std::env::split_paths(&others));
     }

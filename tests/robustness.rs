@@ -7,8 +7,8 @@ use kptrsim::btf::Btf;
 use kptrsim::kernel::Profile;
 use kptrsim::machine::{End, Machine, MachineOptions};
 use kptrsim::object::{LoadOptions, Object, ObjectError};
+use kptrsim::strategies::change_bytes;
 use kptrsim::verifier::{ObjectVerifier, Options, Verdict};
-use proptest::prelude::Rng;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 const OBJECTS: [&str; 2] = ["percpu", "relocations"];
@@ -79,15 +79,7 @@ fn random_changes_are_refused_with_a_reason_or_load() {
         let kernel = own_types(&original);
         for _ in 0..rounds / OBJECTS.len() {
             let mut bytes = original.clone();
-            let rng = runner.rng();
-            for _ in 0..1 + rng.next_u32() % 4 {
-                let at = rng.next_u32() as usize % bytes.len();
-                bytes[at] = match rng.next_u32() % 4 {
-                    0 => 0,
-                    1 => 0xff,
-                    _ => rng.next_u32() as u8,
-                };
-            }
+            change_bytes(&mut bytes, 4, runner.rng());
             match load(&bytes, &kernel) {
                 Ok(object) => {
                     check(&object);
@@ -118,11 +110,7 @@ fn what_loads_of_a_broken_object_is_judged_and_run() {
         let original = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("the object is there");
         for _ in 0..rounds / JUDGED.len() {
             let mut bytes = original.clone();
-            let rng = runner.rng();
-            for _ in 0..1 + rng.next_u32() % 3 {
-                let at = rng.next_u32() as usize % bytes.len();
-                bytes[at] = rng.next_u32() as u8;
-            }
+            change_bytes(&mut bytes, 3, runner.rng());
             let Ok(object) = Object::parse("broken", &bytes, &profile.load_options()) else { continue };
             let verifier = ObjectVerifier::new(&object, &profile, Options::default());
             for program in &object.programs {

@@ -1,14 +1,17 @@
 //! Generated programs: what is written of them loads as it was meant, and what is well formed is accepted.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use kptrsim::isa::RawInsn;
-use kptrsim::kernel::Profile;
+use kptrsim::kernel::{Profile, Tables};
 use kptrsim::object::Object;
 use kptrsim::soundness::emission::Batch;
-use kptrsim::soundness::program::{Code, Function, Line, MutationKind, lower};
-use kptrsim::strategies::{Config, Families, generate};
+use kptrsim::soundness::program::{Code, End, Function, Line, MutationKind, Program, Reference, Statement, lower};
+use kptrsim::strategies::{Config, Families, generate, programs};
 use kptrsim::verifier::{ObjectVerifier, Options, Verdict};
+use proptest::prelude::prop_assert;
+use proptest::test_runner::{Config as RunnerConfig, RngAlgorithm, TestError, TestRng, TestRunner};
 
 /// How many programs each test draws; a longer run sets it.
 fn cases(usual: u64) -> u64 {
@@ -25,7 +28,10 @@ struct Tally {
 }
 
 fn judge(config: &Config, seeds: std::ops::Range<u64>) -> Tally {
-    let profile = Profile::embedded();
+    judge_for(&Profile::embedded(), config, seeds)
+}
+
+fn judge_for(profile: &Profile, config: &Config, seeds: std::ops::Range<u64>) -> Tally {
     let mut tally = Tally::default();
     for seeds in seeds.collect::<Vec<_>>().chunks(50) {
         let codes: Vec<Code> = seeds.iter().map(|&seed| lower(&generate(config, seed))).collect();
@@ -33,7 +39,7 @@ fn judge(config: &Config, seeds: std::ops::Range<u64>) -> Tally {
         let object = Object::parse("generated", &bytes, &profile.load_options()).expect("it loads");
         assert_eq!(object.programs.len(), codes.len());
         kptrsim::btf::check::check(object.btf.as_ref().expect("it has types")).expect("the kernel takes them");
-        let verifier = ObjectVerifier::new(&object, &profile, Options::default());
+        let verifier = ObjectVerifier::new(&object, profile, Options::default());
         for (program, seed) in object.programs.iter().zip(seeds) {
             assert!(program.refused.is_none(), "{:?}", program.refused);
             let reason = match verifier.verify(program).verdict {
@@ -77,6 +83,76 @@ fn mutated_programs_are_split() {
         println!("{kind:?} {tally:#?}");
         assert!(tally.rejected > 0, "{kind:?}");
     }
+}
+
+/// A user's own kernel functions: what `--kfuncs` reads is called, and what is owned of it must be given back.
+#[test]
+fn kernel_functions_of_a_user_are_called() {
+    let text = r#"
+        [[kfunc]]
+        name = "thing_new"
+        prototype = "struct thing *thing_new(u32 key)"
+        flags = ["acquire", "ret_null"]
+        programs = ["any"]
+        [[kfunc]]
+        name = "thing_put"
+        prototype = "void thing_put(struct thing *thing)"
+        flags = ["release"]
+        programs = ["any"]
+        [[kfunc]]
+        name = "thing_fill"
+        prototype = "int thing_fill(struct thing *thing, void *bytes, u32 bytes__sz, u64 flags__k)"
+        flags = ["trusted_args"]
+        programs = ["sched_cls", "xdp"]
+        [[struct]]
+        name = "thing"
+        size = 8
+        complete = true
+        fields = [{ offset = 0, declaration = "u64 value" }]
+    "#;
+    let tables = Tables::with_text(Path::new("thing.toml"), text).expect("the description is right");
+    let profile = Profile::with_tables(tables.clone());
+    let families = Families { kfuncs: 40, arithmetic: 10, ..Families::NONE };
+    let config = Config { families, ..Config::default() }.with_kfuncs(&tables);
+    assert_eq!(config.kfuncs.len(), 2);
+    let calls = |seed| {
+        let code = lower(&generate(&config, seed));
+        let lines = code.functions.into_iter().flat_map(|function| function.lines);
+        lines.filter(|line| matches!(line.reference, Some(Reference::Kfunc(_)))).count()
+    };
+    assert!((0..100).map(calls).sum::<usize>() > 200);
+    let tally = judge_for(&profile, &config, 0..cases(200));
+    println!("{tally:#?}");
+    assert!(tally.accepted * 100 >= 97 * (tally.accepted + tally.rejected + tally.unsupported));
+    let config = Config { mutation_kinds: vec![MutationKind::SkipRelease], ..config.mutated() };
+    assert!(judge_for(&profile, &config, 0..cases(100)).rejected > 20);
+}
+
+/// What fails shrinks to the few statements that make it fail.
+#[test]
+fn a_failure_shrinks_to_what_makes_it_fail() {
+    let leaks = |program: &Program| {
+        let code = lower(program);
+        let called = |name: &str| {
+            let lines = code.functions.iter().flat_map(|function| &function.lines);
+            lines.filter(|line| line.reference == Some(Reference::Kfunc(name.to_owned()))).count()
+        };
+        called("bpf_percpu_obj_new_impl") > called("bpf_percpu_obj_drop_impl")
+    };
+    let mutation_kinds = vec![MutationKind::SkipRelease];
+    let config = Config { families: Families::OWNERSHIP, mutation_kinds, ..Config::default().mutated() };
+    let mut runner = TestRunner::new_with_rng(
+        RunnerConfig { cases: 2_000, max_shrink_iters: 100_000, failure_persistence: None, ..RunnerConfig::default() },
+        TestRng::from_seed(RngAlgorithm::ChaCha, b"kptrsim: programs that leak 0001"),
+    );
+    let error = runner.run(&programs(config), |program| {
+        prop_assert!(!leaks(&program));
+        Ok(())
+    });
+    let Err(TestError::Fail(_, smallest)) = error else { panic!("{error:?}") };
+    assert!(leaks(&smallest));
+    assert_eq!((smallest.body.len(), smallest.mutations.len()), (1, 1), "{smallest:#?}");
+    assert!(matches!(&smallest.body[0], Statement::PercpuNew { body, end: End::Drop, .. } if body.is_empty()));
 }
 
 #[test]
@@ -151,6 +227,8 @@ fn write_objects() {
         for (suffix, config) in [("formed", config.clone()), ("off", config.mutated())] {
             let codes: Vec<Code> = (0..cases(200)).map(|seed| lower(&generate(&config, 1_000_000 + seed))).collect();
             let bytes = Batch::numbered(&codes, profile.tables()).and_then(|batch| batch.object()).expect("written");
+            let object = Object::parse("generated", &bytes, &profile.load_options()).expect("it loads");
+            println!("{name} {:?}", kptrsim::btf::check::check(object.btf.as_ref().expect("types")));
             std::fs::write(format!("{folder}/{name}_{suffix}.bpf.o"), bytes).expect("the folder is there");
             let text = Batch::numbered(&codes, profile.tables()).expect("types fit").assembly();
             std::fs::write(format!("{folder}/{name}_{suffix}.bpf.s"), text).expect("the folder is there");

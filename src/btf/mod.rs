@@ -7,6 +7,8 @@
 pub mod check;
 pub mod field_search;
 pub mod fields;
+mod name_index;
+mod outline;
 mod parse;
 pub(crate) mod strings;
 mod table;

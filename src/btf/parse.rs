@@ -6,60 +6,82 @@
 //! `Documentation/bpf/btf.rst`, Linux 6.12; header checks are those of libbpf's `btf_parse_hdr`.
 //! Split BTF (of modules) is not read.
 
-use super::strings::{Interner, StringFault};
-use super::table::{Btf, BtfBuilder, BtfError};
+use super::outline::Outline;
+use super::strings::{Checked, Interner, StringFault, Strings};
+use super::table::{Btf, BtfBuilder, BtfError, Unread};
 use super::types::{Composite, IntEncoding, Linkage, Member, Name, Parameter, SectionVariable, Type, TypeId};
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER_SIZE: usize = 24;
 /// `BTF_INFO_MASK`: bits of the second word that mean something.
-const INFO_MASK: u32 = 0x9f00_ffff;
+pub(super) const INFO_MASK: u32 = 0x9f00_ffff;
 /// Bits of an integer's word that the kernel knows.
-const INT_MASK: u32 = 0x07ff_ffff;
+pub(super) const INT_MASK: u32 = 0x07ff_ffff;
 /// `BTF_MAX_TYPE`: ids fit 20 bits.
-const MAX_TYPES: usize = 0xf_ffff;
+pub(super) const MAX_TYPES: usize = 0xf_ffff;
 
 impl Btf {
-    /// Reads a `.BTF` section, or the kernel's `/sys/kernel/btf/vmlinux`.
+    /// Reads a `.BTF` section, or the kernel's `/sys/kernel/btf/vmlinux`. If all is in order, each type is read only
+    /// when it is first asked for.
     ///
     /// # Errors
     /// [`BtfError::Malformed`] with the byte at which the data is broken; [`BtfError::DanglingType`] if a type names
     /// one that does not exist.
     pub fn parse(bytes: &[u8]) -> Result<Btf, BtfError> {
         let sections = Sections::split(bytes)?;
-        let mut reader = Reader {
-            bytes: sections.types,
-            at: 0,
-            base: sections.types_at,
-            names: Interner::new(sections.strings),
-            builder: BtfBuilder::new(),
-        };
-        while reader.at < reader.bytes.len() {
-            if reader.builder.btf().len() > MAX_TYPES {
-                return Err(reader.broken("more types than an id can name"));
-            }
-            let ty = reader.read_type()?;
-            reader.builder.push(ty);
+        match Outline::of(&sections) {
+            Some(outline) => Ok(Btf::of_unread(Unread::new(sections.types, outline), sections.strings.to_vec())),
+            None => read_all(&sections),
         }
-        let mut builder = reader.builder;
-        builder.set_strings(sections.strings.to_vec());
-        builder.finish()
     }
+}
+
+/// Reads all types at once.
+pub(super) fn read_all(sections: &Sections<'_>) -> Result<Btf, BtfError> {
+    let mut builder = BtfBuilder::new();
+    let mut reader = Reader {
+        bytes: sections.types,
+        at: 0,
+        base: sections.types_at,
+        names: Interner::new(sections.strings),
+        id: builder.next_id(),
+        sets_reserved: false,
+    };
+    while reader.at < reader.bytes.len() {
+        reader.id = builder.next_id();
+        if reader.id.index() > MAX_TYPES {
+            return Err(reader.broken("more types than an id can name"));
+        }
+        let ty = reader.read_type()?;
+        if std::mem::take(&mut reader.sets_reserved) {
+            builder.note_reserved_bits();
+        }
+        builder.push(ty);
+    }
+    builder.set_strings(sections.strings.to_vec());
+    builder.finish()
+}
+
+/// Reads one type that starts at a byte of the type section. Its outline has shown that nothing is wrong with it.
+pub(super) fn read_one(types: &[u8], at: usize, strings: &[u8]) -> Option<Type> {
+    let names = Checked(strings);
+    Reader { bytes: types, at, base: 0, names, id: TypeId::VOID, sets_reserved: false }.read_type().ok()
 }
 
 fn malformed(offset: usize, what: impl Into<String>) -> BtfError {
     BtfError::Malformed { offset, what: what.into() }
 }
 
-struct Sections<'data> {
-    types: &'data [u8],
+/// The two parts of BTF.
+pub(super) struct Sections<'data> {
+    pub(super) types: &'data [u8],
     /// Where the types start in the whole.
     types_at: usize,
-    strings: &'data [u8],
+    pub(super) strings: &'data [u8],
 }
 
 impl<'data> Sections<'data> {
-    fn split(bytes: &'data [u8]) -> Result<Self, BtfError> {
+    pub(super) fn split(bytes: &'data [u8]) -> Result<Self, BtfError> {
         let header =
             bytes.first_chunk::<HEADER_SIZE>().ok_or_else(|| malformed(bytes.len(), "the header is cut off"))?;
         let word = |at: usize| {
@@ -117,29 +139,32 @@ struct Head {
     word: u32,
 }
 
-impl Head {
-    /// Is anything set that types of this kind do not have (`check_meta` of each kind)?
-    fn sets_reserved(&self) -> bool {
-        let has_flag = matches!(self.kind, 4..=7 | 19);
-        let has_count = matches!(self.kind, 4..=6 | 12 | 13 | 15 | 19);
-        let has_name = !matches!(self.kind, 2 | 3 | 9..=11 | 13);
-        let has_word = !matches!(self.kind, 3 | 7);
-        (self.flag && !has_flag)
-            || (self.count != 0 && !has_count)
-            || (!self.name.is_empty() && !has_name)
-            || (self.word != 0 && !has_word)
-    }
+/// Is anything set that types of that kind do not have (`check_meta` of each kind)?
+pub(super) fn sets_reserved(kind: u8, flag: bool, count: usize, named: bool, word: u32) -> bool {
+    // Sets of kinds, by their bit: a kernel has 100,000 types to ask this of.
+    const WITH_FLAG: u32 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 19;
+    const WITH_COUNT: u32 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 12 | 1 << 13 | 1 << 15 | 1 << 19;
+    const WITHOUT_NAME: u32 = 1 << 2 | 1 << 3 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 13;
+    const WITHOUT_WORD: u32 = 1 << 3 | 1 << 7;
+    let kind = 1u32 << (kind & 31);
+    (flag && kind & WITH_FLAG == 0)
+        || (count != 0 && kind & WITH_COUNT == 0)
+        || (named && kind & WITHOUT_NAME != 0)
+        || (word != 0 && kind & WITHOUT_WORD != 0)
 }
 
-struct Reader<'data> {
+struct Reader<'data, S> {
     bytes: &'data [u8],
     at: usize,
     base: usize,
-    names: Interner<'data>,
-    builder: BtfBuilder,
+    names: S,
+    /// The type that is being read.
+    id: TypeId,
+    /// Has it bits, a name or a size where its kind has none?
+    sets_reserved: bool,
 }
 
-impl Reader<'_> {
+impl<S: Strings> Reader<'_, S> {
     fn broken(&self, what: impl Into<String>) -> BtfError {
         malformed(self.base + self.at, what)
     }
@@ -149,7 +174,7 @@ impl Reader<'_> {
             .bytes
             .get(self.at..)
             .and_then(|rest| rest.first_chunk::<4>())
-            .ok_or_else(|| self.broken(format!("type {} is cut off", self.builder.next_id())))?;
+            .ok_or_else(|| self.broken(format!("type {} is cut off", self.id)))?;
         self.at += 4;
         Ok(u32::from_le_bytes(*word))
     }
@@ -176,8 +201,8 @@ impl Reader<'_> {
             word,
         };
         self.check_room(&head)?;
-        if info & !INFO_MASK != 0 || head.sets_reserved() {
-            self.builder.note_reserved_bits();
+        if info & !INFO_MASK != 0 || sets_reserved(head.kind, head.flag, head.count, !head.name.is_empty(), head.word) {
+            self.sets_reserved = true;
         }
         self.read_body(head)
     }
@@ -190,7 +215,7 @@ impl Reader<'_> {
             _ => 0,
         };
         if head.count * each > self.bytes.len() - self.at {
-            return Err(self.broken(format!("type {} is cut off", self.builder.next_id())));
+            return Err(self.broken(format!("type {} is cut off", self.id)));
         }
         Ok(())
     }
@@ -224,14 +249,14 @@ impl Reader<'_> {
             }
             18 => Type::TypeTag { name, target },
             19 => self.read_enum64(name, word, flag, count)?,
-            _ => return Err(self.broken(format!("type {} has unknown kind {kind}", self.builder.next_id()))),
+            _ => return Err(self.broken(format!("type {} has unknown kind {kind}", self.id))),
         })
     }
 
     fn read_int(&mut self, name: Name, size: u32) -> Result<Type, BtfError> {
         let word = self.word()?;
         if word & !INT_MASK != 0 {
-            self.builder.note_reserved_bits();
+            self.sets_reserved = true;
         }
         let encoding = (word >> 24) & 0x0f;
         Ok(Type::Int {
@@ -291,7 +316,7 @@ impl Reader<'_> {
             0 => Ok(Linkage::Static),
             1 => Ok(Linkage::Global),
             2 => Ok(Linkage::Extern),
-            _ => Err(self.broken(format!("type {} has unknown linkage {number}", self.builder.next_id()))),
+            _ => Err(self.broken(format!("type {} has unknown linkage {number}", self.id))),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Offsets may point into the middle of a string, so a broken section without terminators could be made to yield its
 //! whole length at every offset; the budget refuses that.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustc_hash::FxHashMap;
 
@@ -34,6 +34,33 @@ impl StringFault {
     }
 }
 
+/// Hands out strings by offset.
+pub(crate) trait Strings {
+    /// The string at that offset; offset 0 is the empty string.
+    fn get(&mut self, offset: u32) -> Result<Name, StringFault>;
+}
+
+/// A string section that is known to be in order: strings are cut out as they are asked for.
+#[derive(Debug)]
+pub(crate) struct Checked<'data>(pub(crate) &'data [u8]);
+
+impl Strings for Checked<'_> {
+    fn get(&mut self, offset: u32) -> Result<Name, StringFault> {
+        static EMPTY: LazyLock<Name> = LazyLock::new(|| Arc::from(""));
+        let bytes = string_at(self.0, offset).ok_or(StringFault::OutOfRange)?;
+        if bytes.is_empty() {
+            return Ok(Arc::clone(&EMPTY));
+        }
+        std::str::from_utf8(bytes).map(Arc::from).map_err(|_| StringFault::NotText)
+    }
+}
+
+/// The bytes of the string at that offset, if it has an end.
+pub(crate) fn string_at(section: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = section.get(offset as usize..)?;
+    rest.get(..rest.iter().position(|&byte| byte == 0)?)
+}
+
 /// Hands out strings by offset, the same one for the same offset.
 #[derive(Debug)]
 pub(crate) struct Interner<'data> {
@@ -52,18 +79,6 @@ impl<'data> Interner<'data> {
         let budget = bytes.len().saturating_mul(4).saturating_add(1 << 16);
         let text = std::str::from_utf8(bytes).ok();
         Interner { bytes, text, seen: FxHashMap::default(), empty: Arc::from(""), budget }
-    }
-
-    /// The string at that offset; offset 0 is the empty string.
-    pub(crate) fn get(&mut self, offset: u32) -> Result<Name, StringFault> {
-        let text = self.text;
-        self.read(offset, |bytes| {
-            let start = offset as usize;
-            match text.and_then(|text| text.get(start..start + bytes.len())) {
-                Some(text) => Ok(Arc::from(text)),
-                None => std::str::from_utf8(bytes).map(Arc::from).map_err(|_| StringFault::NotText),
-            }
-        })
     }
 
     /// As [`get`](Self::get), with bytes that are not UTF-8 replaced: for source text, which may be in any encoding.
@@ -93,5 +108,18 @@ impl<'data> Interner<'data> {
         let name = decode(&window[..length])?;
         self.seen.insert(offset, Arc::clone(&name));
         Ok(name)
+    }
+}
+
+impl Strings for Interner<'_> {
+    fn get(&mut self, offset: u32) -> Result<Name, StringFault> {
+        let text = self.text;
+        self.read(offset, |bytes| {
+            let start = offset as usize;
+            match text.and_then(|text| text.get(start..start + bytes.len())) {
+                Some(text) => Ok(Arc::from(text)),
+                None => std::str::from_utf8(bytes).map(Arc::from).map_err(|_| StringFault::NotText),
+            }
+        })
     }
 }

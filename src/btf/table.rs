@@ -1,10 +1,14 @@
 //! The table of types: parsing, building, looking up.
 
-use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use std::sync::OnceLock;
+
 use thiserror::Error;
 
-use super::types::{Name, Type, TypeId};
+use super::name_index::NameIndex;
+use super::outline::{LONGEST_NAME, Outline};
+use super::parse::read_one;
+use super::strings::string_at;
+use super::types::{Type, TypeId};
 
 /// Why type information cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -31,21 +35,49 @@ pub enum BtfError {
 }
 
 /// Most modifiers and typedefs in a row (`MAX_RESOLVE_DEPTH`).
-const MAX_RESOLVE_DEPTH: usize = 32;
+pub(super) const MAX_RESOLVE_DEPTH: usize = 32;
 
 /// A table of types.
 #[derive(Clone, Debug, Default)]
 pub struct Btf {
-    types: Vec<Type>,
-    by_name: FxHashMap<Name, SmallVec<[TypeId; 1]>>,
+    /// By id; empty where the type was not asked for yet.
+    types: Vec<OnceLock<Box<Type>>>,
+    /// Where such types are read from.
+    unread: Option<Unread>,
+    by_name: OnceLock<NameIndex>,
     /// Types whose name has a flavour, as `task_struct___old` has.
-    flavoured: Vec<TypeId>,
+    flavoured: OnceLock<Vec<TypeId>>,
     strings: Vec<u8>,
     /// Types with bits, a name or a size where their kind has none.
     reserved: Vec<TypeId>,
 }
 
+/// A type section that is in order, with its outline.
+#[derive(Clone, Debug)]
+pub(super) struct Unread {
+    types: Vec<u8>,
+    outline: Outline,
+}
+
+impl Unread {
+    /// Of a section and its outline.
+    pub(super) fn new(types: &[u8], outline: Outline) -> Unread {
+        Unread { types: types.to_vec(), outline }
+    }
+
+    fn read(&self, index: usize, strings: &[u8]) -> Type {
+        let start = self.outline.starts.get(index).filter(|_| index > 0);
+        start.and_then(|&start| read_one(&self.types, start as usize * 4, strings)).unwrap_or(Type::Void)
+    }
+}
+
 impl Btf {
+    /// A table whose types are read as they are asked for.
+    pub(super) fn of_unread(unread: Unread, strings: Vec<u8>) -> Btf {
+        let types = vec![OnceLock::new(); unread.outline.starts.len()];
+        Btf { types, unread: Some(unread), strings, ..Btf::default() }
+    }
+
     /// Number of types, `void` included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -61,36 +93,70 @@ impl Btf {
     /// The type of that id, or `None` if there is none.
     #[must_use]
     pub fn get(&self, id: TypeId) -> Option<&Type> {
-        self.types.get(id.index())
+        let slot = self.types.get(id.index())?;
+        Some(slot.get_or_init(|| {
+            let unread = self.unread.as_ref();
+            Box::new(unread.map_or(Type::Void, |unread| unread.read(id.index(), &self.strings)))
+        }))
     }
 
     /// The type of that id; `void` if there is none. Parsing has checked every id that a type refers to, so only an
     /// id from elsewhere can miss.
     #[must_use]
     pub fn ty(&self, id: TypeId) -> &Type {
-        self.types.get(id.index()).unwrap_or(&Type::Void)
+        self.get(id).unwrap_or(&Type::Void)
     }
 
     /// All types with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (TypeId, &Type)> {
-        self.types.iter().enumerate().map(|(index, ty)| (TypeId(index as u32), ty))
+        (0..self.types.len() as u32).map(|id| (TypeId(id), self.ty(TypeId(id))))
     }
 
     /// All ids of that name, of any kind, lowest first.
-    #[must_use]
-    pub fn ids_named(&self, name: &str) -> &[TypeId] {
-        self.by_name.get(name).map_or(&[], |ids| ids.as_slice())
+    pub fn ids_named(&self, name: &str) -> impl Iterator<Item = TypeId> {
+        let index = self.by_name.get_or_init(|| NameIndex::of(self.types.len(), |id| self.name_bytes(id)));
+        index.candidates(name).filter(move |&id| {
+            let bytes = self.name_bytes(id);
+            bytes.starts_with(name.as_bytes()) && bytes.get(name.len()).is_none_or(|&byte| byte == 0)
+        })
+    }
+
+    /// A type's name up to a zero byte or the end, without reading the type.
+    fn name_bytes(&self, id: TypeId) -> &[u8] {
+        match &self.unread {
+            Some(unread) => {
+                let offset = unread.outline.names.get(id.index()).copied().unwrap_or(0);
+                self.strings.get(offset as usize..).unwrap_or_default()
+            }
+            None => self.ty(id).name().as_bytes(),
+        }
     }
 
     /// All ids whose name is the same as `name`, flavours (`___something`) of both aside, lowest first.
     #[must_use]
     pub fn ids_with_essential_name(&self, name: &str) -> Vec<TypeId> {
         let wanted = essential_name(name);
-        let flavoured = self.flavoured.iter().filter(|&&id| essential_name(self.ty(id).name()) == wanted);
-        let mut ids: Vec<TypeId> = self.ids_named(wanted).iter().chain(flavoured).copied().collect();
+        let flavoured = self.flavoured.get_or_init(|| self.find_flavoured());
+        let flavoured = flavoured.iter().copied().filter(|&id| essential_name(self.ty(id).name()) == wanted);
+        let mut ids: Vec<TypeId> = self.ids_named(wanted).chain(flavoured).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    fn find_flavoured(&self) -> Vec<TypeId> {
+        let has_flavour = |name: &str| essential_name(name).len() != name.len();
+        let Some(unread) = &self.unread else {
+            return self.iter().filter(|(_, ty)| has_flavour(ty.name())).map(|(id, _)| id).collect();
+        };
+        // Few strings of a kernel have a flavour, if any: they are found first, then the types that have them.
+        let marks: Vec<u32> = memchr::memmem::find_iter(&self.strings, b"___").map(|at| at as u32).collect();
+        let named_so = |&(_, &name): &(usize, &u32)| {
+            let next = marks.get(marks.partition_point(|&mark| mark < name));
+            next.is_some_and(|mark| mark - name < LONGEST_NAME) && self.string(name).is_some_and(has_flavour)
+        };
+        let names = unread.outline.names.iter().enumerate().filter(|(_, name)| **name != 0);
+        names.filter(named_so).map(|(id, _)| TypeId(id as u32)).collect()
     }
 
     /// The first struct of that name.
@@ -108,7 +174,7 @@ impl Btf {
     /// The first type of that name for which `wanted` holds.
     #[must_use]
     pub fn find(&self, name: &str, wanted: impl Fn(&Type) -> bool) -> Option<TypeId> {
-        self.ids_named(name).iter().copied().find(|&id| wanted(self.ty(id)))
+        self.ids_named(name).find(|&id| wanted(self.ty(id)))
     }
 
     /// Skips `const`, `volatile`, `restrict`, type tags and typedefs (`btf_type_skip_modifiers` plus typedefs).
@@ -147,9 +213,9 @@ impl Btf {
 
     /// Replaces a type by one of the same name; for a loader that completes what the compiler left open.
     pub(crate) fn replace(&mut self, id: TypeId, ty: Type) {
+        debug_assert_eq!(self.ty(id).name(), ty.name());
         if let Some(slot) = self.types.get_mut(id.index()) {
-            debug_assert_eq!(slot.name(), ty.name());
-            *slot = ty;
+            *slot = OnceLock::from(Box::new(ty));
         }
     }
 
@@ -167,9 +233,7 @@ impl Btf {
     /// The string at that offset of the string section, as `.BTF.ext` refers to strings.
     #[must_use]
     pub fn string(&self, offset: u32) -> Option<&str> {
-        let rest = self.strings.get(offset as usize..)?;
-        let end = rest.iter().position(|&byte| byte == 0)?;
-        std::str::from_utf8(&rest[..end]).ok()
+        std::str::from_utf8(string_at(&self.strings, offset)?).ok()
     }
 }
 
@@ -181,7 +245,9 @@ pub struct BtfBuilder {
 
 impl Default for BtfBuilder {
     fn default() -> Self {
-        BtfBuilder { btf: Btf { types: vec![Type::Void], ..Btf::default() } }
+        let mut builder = BtfBuilder { btf: Btf::default() };
+        builder.push(Type::Void);
+        builder
     }
 }
 
@@ -201,13 +267,10 @@ impl BtfBuilder {
     /// Appends a type and returns its id.
     pub fn push(&mut self, ty: Type) -> TypeId {
         let id = self.next_id();
-        if let Some(name) = ty.interned_name().filter(|name| !name.is_empty()) {
-            if essential_name(name).len() != name.len() {
-                self.btf.flavoured.push(id);
-            }
-            self.btf.by_name.entry(Name::clone(name)).or_default().push(id);
-        }
-        self.btf.types.push(ty);
+        // What was found in the shorter table is not all any more.
+        self.btf.by_name.take();
+        self.btf.flavoured.take();
+        self.btf.types.push(OnceLock::from(Box::new(ty)));
         id
     }
 

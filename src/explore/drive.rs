@@ -51,6 +51,39 @@ pub struct Driver<S> {
     max_steps: usize,
     choices: Vec<Choice>,
     waiting: Vec<Waiting>,
+    checkpoint: Checkpoint,
+}
+
+/// The step of the run at which the system's state is kept, so that runs which share the steps before need not repeat them.
+#[derive(Debug)]
+struct Checkpoint {
+    step: Option<usize>,
+    /// Runs that began there.
+    used: u32,
+    /// How many steps before the place where a run leaves the last one the next state is kept.
+    lag: usize,
+}
+
+/// Runs that a kept state should serve, at least and at most.
+const SERVES: std::ops::Range<u32> = 16..256;
+
+impl Checkpoint {
+    /// None, and none is wanted soon.
+    fn new() -> Checkpoint {
+        Checkpoint { step: None, used: 0, lag: 4 }
+    }
+
+    /// Notes that there is none any more, and learns from how much it has served.
+    fn drop(&mut self) {
+        if self.step.take().is_some() {
+            if self.used < SERVES.start {
+                self.lag += 1;
+            } else if self.used >= SERVES.end {
+                self.lag = self.lag.saturating_sub(1).max(1);
+            }
+        }
+        self.used = 0;
+    }
 }
 
 impl<S: System> Driver<S> {
@@ -58,7 +91,15 @@ impl<S: System> Driver<S> {
     #[must_use]
     pub fn new(system: S, max_steps: usize, races: bool) -> Driver<S> {
         let races = races.then(|| RaceDetector::new(system.actor_count()));
-        Driver { system, schedule: Vec::new(), races, max_steps, choices: Vec::new(), waiting: Vec::new() }
+        Driver {
+            system,
+            schedule: Vec::new(),
+            races,
+            max_steps,
+            choices: Vec::new(),
+            waiting: Vec::new(),
+            checkpoint: Checkpoint::new(),
+        }
     }
 
     /// The choices of the run.
@@ -80,13 +121,7 @@ impl<S: System> Driver<S> {
     pub fn run(&mut self, policy: &mut impl Policy) -> Result<Option<Run<S::Finding>>, DriveError> {
         let Some(kept) = policy.begin() else { return Ok(None) };
         let kept = kept.min(self.schedule.len());
-        self.system.reset();
-        for step in 0..kept {
-            let choice = self.schedule[step];
-            if self.system.perform(choice).is_err() {
-                return Err(DriveError::NotDeterministic { step, actor: self.system.actor_name(choice.actor) });
-            }
-        }
+        self.repeat(kept)?;
         self.schedule.truncate(kept);
         if let Some(races) = &mut self.races {
             races.truncate(kept);
@@ -101,6 +136,33 @@ impl<S: System> Driver<S> {
             self.judge(failure, &mut run);
         }
         Ok(Some(run))
+    }
+
+    /// Brings the system to where the last run was after `kept` steps.
+    fn repeat(&mut self, kept: usize) -> Result<(), DriveError> {
+        let begin = match self.checkpoint.step.filter(|&step| step <= kept) {
+            Some(step) => {
+                self.checkpoint.used += 1;
+                self.system.return_to_kept();
+                step
+            }
+            None => {
+                self.checkpoint.drop();
+                self.system.reset();
+                0
+            }
+        };
+        let keep_at = kept.checked_sub(self.checkpoint.lag).filter(|&step| step > 0 && begin == 0);
+        for step in begin..kept {
+            if keep_at == Some(step) && self.system.keep() {
+                self.checkpoint.step = keep_at;
+            }
+            let choice = self.schedule[step];
+            if self.system.perform(choice).is_err() {
+                return Err(DriveError::NotDeterministic { step, actor: self.system.actor_name(choice.actor) });
+            }
+        }
+        Ok(())
     }
 
     fn steps(&mut self, policy: &mut impl Policy, failure: &mut Option<S::Finding>) -> Result<RunEnd, DriveError> {

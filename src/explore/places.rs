@@ -29,6 +29,8 @@ pub struct Places {
     numbers: FxHashMap<u64, u32>,
     heads: Vec<u32>,
     records: Vec<Record>,
+    /// The place that was asked for last, and its number: mostly it is the next one's too.
+    latest: Option<(u64, u32)>,
 }
 
 impl Places {
@@ -37,6 +39,31 @@ impl Places {
     #[inline]
     pub fn newest(&self, place: u64) -> u32 {
         self.numbers.get(&place).map_or(NONE, |&number| self.heads[number as usize])
+    }
+
+    /// A place's own number, under which its touches are found again and added without a look-up, until the next
+    /// [`Places::truncate`].
+    #[inline]
+    pub fn number(&mut self, place: u64) -> u32 {
+        if let Some((latest, number)) = self.latest
+            && latest == place
+        {
+            return number;
+        }
+        let fresh = self.heads.len() as u32;
+        let number = *self.numbers.entry(place).or_insert(fresh);
+        if number == fresh {
+            self.heads.push(NONE);
+        }
+        self.latest = Some((place, number));
+        number
+    }
+
+    /// The newest touch of the place of that number, or [`NONE`].
+    #[must_use]
+    #[inline]
+    pub fn newest_of(&self, number: u32) -> u32 {
+        self.heads[number as usize]
     }
 
     /// A touch by its number, which must be one that this gave.
@@ -49,11 +76,13 @@ impl Places {
     /// Appends a touch by step `event`.
     #[inline]
     pub fn push(&mut self, event: u32, touch: Touch) {
-        let fresh = self.heads.len() as u32;
-        let place = *self.numbers.entry(touch.place).or_insert(fresh);
-        if place == fresh {
-            self.heads.push(NONE);
-        }
+        let place = self.number(touch.place);
+        self.push_at(place, event, touch);
+    }
+
+    /// The same, to the place of that number.
+    #[inline]
+    pub fn push_at(&mut self, place: u32, event: u32, touch: Touch) {
         let head = &mut self.heads[place as usize];
         let previous = std::mem::replace(head, self.records.len() as u32);
         self.records.push(Record { touch, event, previous, place });

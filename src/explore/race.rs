@@ -29,6 +29,8 @@ pub struct RaceDetector {
     last: Vec<Option<u32>>,
     clock: Vec<u32>,
     races: Vec<Race>,
+    /// The numbers of the places that a step touches.
+    numbers: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,7 @@ impl RaceDetector {
             last: vec![None; actors],
             clock: vec![0; actors],
             races: Vec::new(),
+            numbers: Vec::new(),
         }
     }
 
@@ -83,27 +86,48 @@ impl RaceDetector {
         }
         self.clock[cell] += 1;
         let index = self.clock[cell];
-        for touch in touches {
-            self.acquire(touch);
-            self.check(actor, number, touch);
+        if let [touch] = touches {
+            let place = self.meet(actor, number, touch);
+            self.places.push_at(place, number, *touch);
+        } else {
+            let mut numbers = std::mem::take(&mut self.numbers);
+            numbers.extend(touches.iter().map(|touch| self.meet(actor, number, touch)));
+            for (touch, place) in touches.iter().zip(numbers.drain(..)) {
+                self.places.push_at(place, number, *touch);
+            }
+            self.numbers = numbers;
         }
         self.clocks.push(&self.clock);
-        for touch in touches {
-            self.places.push(number, *touch);
-        }
         self.steps.push(Step { actor: actor.0, index, previous });
         self.last[cell] = Some(number);
     }
 
-    /// Learns what those knew who released here.
-    fn acquire(&mut self, touch: &Touch) {
+    /// Learns from a place what a step that touches it learns, and looks for races there. The place's number.
+    #[inline]
+    fn meet(&mut self, actor: Actor, number: u32, touch: &Touch) -> u32 {
+        let place = self.places.number(touch.place);
+        let newest = self.places.newest_of(place);
+        if newest != NONE {
+            let record = self.places.record(newest);
+            if is_handed_on(&record.touch, touch) {
+                join(&mut self.clock, self.clocks.row(record.event as usize));
+            } else {
+                self.acquire(newest, touch);
+                self.check(newest, actor, number, touch);
+            }
+        }
+        place
+    }
+
+    /// Learns what those knew who released here, from the newest record of the place on.
+    fn acquire(&mut self, newest: u32, touch: &Touch) {
         use TouchKind::{Acquire, Atomic, Change, Dereference, Lock, Observe, Read, Release, Unlock, Write};
         let latest_only = match touch.kind {
             Atomic | Acquire | Lock | Unlock => false,
             Dereference => true,
             Read | Write | Release | Observe | Change => return,
         };
-        let mut cursor = self.places.newest(touch.place);
+        let mut cursor = newest;
         while cursor != NONE {
             let record = self.places.record(cursor);
             cursor = record.previous;
@@ -124,9 +148,9 @@ impl RaceDetector {
         }
     }
 
-    /// Looks for accesses that race with this one.
-    fn check(&mut self, actor: Actor, number: u32, touch: &Touch) {
-        let mut cursor = self.places.newest(touch.place);
+    /// Looks for accesses that race with this one, from the newest record of the place on.
+    fn check(&mut self, newest: u32, actor: Actor, number: u32, touch: &Touch) {
+        let mut cursor = newest;
         while cursor != NONE {
             let record = self.places.record(cursor);
             cursor = record.previous;
@@ -153,6 +177,15 @@ impl RaceDetector {
     }
 }
 
+/// Is the place's newest touch one that releases all that came before to this one? Then what came before need not be looked at.
+#[inline]
+fn is_handed_on(newest: &Touch, touch: &Touch) -> bool {
+    use TouchKind::{Acquire, Atomic, Lock, Unlock};
+    matches!(newest.kind, Atomic | Lock | Unlock)
+        && matches!(touch.kind, Atomic | Acquire | Lock | Unlock)
+        && covers(newest, touch)
+}
+
 fn races(first: TouchKind, second: TouchKind) -> bool {
     let touches_bytes = |kind| !matches!(kind, TouchKind::Observe | TouchKind::Change);
     touches_bytes(first)
@@ -161,6 +194,7 @@ fn races(first: TouchKind, second: TouchKind) -> bool {
         && (first.writes() || second.writes())
 }
 
+#[inline]
 fn covers(outer: &Touch, inner: &Touch) -> bool {
     outer.start <= inner.start && outer.start.saturating_add(outer.size) >= inner.start.saturating_add(inner.size)
 }

@@ -21,12 +21,14 @@ use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outc
 use crate::scenario::{Broken, Judgement};
 
 mod callbacks;
+mod checkpoint;
 mod setup;
 
 pub use callbacks::MAX_CALLBACKS;
 pub use setup::SimulationError;
 
 use callbacks::CallbackActor;
+use checkpoint::Checkpoint;
 
 /// One program of a task.
 #[derive(Clone, Debug)]
@@ -68,6 +70,8 @@ struct Start {
     others: bool,
     /// Have two of them one CPU?
     shares_cpus: bool,
+    /// Must something hold at each step?
+    has_always: bool,
 }
 
 impl fmt::Debug for Start {
@@ -83,12 +87,25 @@ struct Seen {
     broken: Vec<Finding>,
 }
 
+/// What a task has before it, as far as that is its own matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ahead {
+    /// Nothing.
+    Nothing,
+    /// A step that waits for nobody and goes in one way.
+    OneWay,
+    /// A step that may wait or go in several ways, as others let it.
+    Depends,
+}
+
 /// A scenario in the machine.
 #[derive(Clone, Debug)]
 pub struct Simulation {
     start: Arc<Start>,
     machine: Machine,
     progress: Vec<Progress>,
+    /// Of each task.
+    ahead: Vec<Ahead>,
     returns: Vec<i32>,
     touches: Vec<Touch>,
     /// The shared instruction of each step so far.
@@ -107,6 +124,8 @@ pub struct Simulation {
     seen: HashMap<u64, Seen, FxBuildHasher>,
     /// What must always hold and did not, by a digest of what it is about.
     kept: HashMap<u64, Option<Broken>, FxBuildHasher>,
+    /// What changes of the machine are noted against, if not the start.
+    checkpoint: Option<Box<Checkpoint>>,
 }
 
 /// The state as a whole, as a place: what must always hold looks at it. No region has this number.
@@ -232,7 +251,7 @@ impl Simulation {
             self.touches.push(Touch { place: order.place, start: 0, size: 1, kind: touch_kind(order.kind) });
         }
         let changes = |touch: &Touch| touch.kind.writes() && touch.kind != TouchKind::Release;
-        if self.start.judgement.has_always() && self.touches.iter().any(changes) {
+        if self.start.has_always && self.touches.iter().any(changes) {
             // What must always hold is judged between any two steps that change something: their order matters, and orders nothing else.
             let kinds = [TouchKind::Observe, TouchKind::Change];
             self.touches.extend(kinds.map(|kind| Touch { place: JUDGED, start: 0, size: 1, kind }));
@@ -241,15 +260,40 @@ impl Simulation {
 
     /// What must always hold and does not.
     fn check_always(&mut self) -> Result<(), Finding> {
-        if !self.start.judgement.has_always() {
+        if !self.start.has_always {
             return Ok(());
         }
+        self.judge_always()
+    }
+
+    #[inline(never)]
+    fn judge_always(&mut self) -> Result<(), Finding> {
         let at = self.steps.last().copied();
         let first = self.kept.entry(digest(&self.machine, &self.start.always_maps)).or_insert_with(|| {
             let seen = observe(&self.machine, &self.start.always_maps);
             self.start.judgement.broken_now(&seen).into_iter().next()
         });
         first.clone().map_or(Ok(()), |first| Err(broken(first, at)))
+    }
+
+    /// Notes what a task has before it: only its own steps change that.
+    fn look_ahead(&mut self, task: usize) {
+        let ahead = if self.is_done(task) {
+            Ahead::Nothing
+        } else if self.machine.goes_one_way(self.on_machine(task)) {
+            Ahead::OneWay
+        } else {
+            Ahead::Depends
+        };
+        if let Some(place) = self.ahead.get_mut(task) {
+            *place = ahead;
+        }
+    }
+
+    fn look_ahead_of_all(&mut self) {
+        for task in 0..self.tasks() {
+            self.look_ahead(task);
+        }
     }
 
     fn stability_of_next(&self, task: u32) -> Stability {
@@ -278,6 +322,10 @@ impl Simulation {
             self.take_touches();
             return self.check_always();
         }
+        if usize::from(choice.actor.0) < self.tasks() {
+            self.task_step(usize::from(choice.actor.0), choice.branch, watch)?;
+            return self.check_always();
+        }
         if let Some(cpu) = self.buffer(choice.actor) {
             self.steps.push(self.machine.oldest_store(cpu));
             self.machine.flush_one(cpu);
@@ -286,14 +334,17 @@ impl Simulation {
         }
         if let Some(index) = self.callback_index(choice.actor) {
             self.callback_step(index, choice.branch, watch)?;
-            return self.check_always();
         }
-        let task = usize::from(choice.actor.0);
+        self.check_always()
+    }
+
+    /// One step of a task.
+    fn task_step<W: Watch>(&mut self, task: usize, branch: u16, watch: &mut W) -> Result<(), Finding> {
         let on = self.on_machine(task);
         self.stability = self.stability_of_next(on);
         let done = if self.machine.is_running(on) {
             self.steps.push(self.machine.moment(on));
-            self.execute(on, choice.branch, watch)
+            self.execute(on, branch, watch)
         } else {
             self.start_job(task, watch).map(|()| None)
         };
@@ -306,7 +357,8 @@ impl Simulation {
         if let Some(value) = ended {
             self.returned(task, value);
         }
-        self.check_always()
+        self.look_ahead(task);
+        Ok(())
     }
 
     /// [`System::perform`] with somebody who sees each instruction before it is executed.
@@ -390,7 +442,7 @@ impl System for Simulation {
     }
 
     fn reset(&mut self) {
-        self.machine.restore(&self.start.machine);
+        self.restart_machine();
         self.progress.fill(Progress::default());
         self.returns.fill(0);
         self.touches.clear();
@@ -402,21 +454,36 @@ impl System for Simulation {
         for one in &mut self.callbacks {
             one.running = None;
         }
+        self.look_ahead_of_all();
+    }
+
+    fn keep(&mut self) -> bool {
+        self.keep_checkpoint()
+    }
+
+    fn return_to_kept(&mut self) {
+        self.return_to_checkpoint();
     }
 
     fn choices(&self, into: &mut Vec<Choice>) {
         if self.failed.is_some() {
             return;
         }
-        for task in 0..self.tasks() {
+        let (buffered, takes_turns) = (self.machine.has_store_buffers(), self.takes_turns());
+        for (task, &ahead) in self.ahead.iter().enumerate() {
             let on = self.on_machine(task);
-            if self.is_done(task) || self.machine.waits_for_stores(on) || !self.is_let_run(on) {
+            let kept = (buffered && self.machine.waits_for_stores(on)) || (takes_turns && !self.is_let_run(on));
+            if ahead == Ahead::Nothing || kept {
                 continue;
             }
             let actor = Actor(task as u16);
-            into.extend((0..self.machine.ways(on)).map(|branch| Choice { actor, branch }));
+            if ahead == Ahead::OneWay {
+                into.push(Choice { actor, branch: 0 });
+            } else {
+                into.extend((0..self.machine.ways(on)).map(|branch| Choice { actor, branch }));
+            }
         }
-        if self.machine.has_store_buffers() {
+        if buffered {
             let waiting = (0..self.machine.cpu_count()).filter(|&cpu| self.machine.has_stores(cpu));
             into.extend(waiting.map(|cpu| Choice { actor: Actor(self.tasks() as u16 + cpu as u16), branch: 0 }));
         }
@@ -512,7 +579,7 @@ impl System for Simulation {
     fn fingerprint(&self) -> Option<u128> {
         let progress: Vec<_> = self.progress.iter().map(|one| (one.job, one.repeat)).collect();
         let callbacks: Vec<_> = self.callbacks.iter().map(|one| one.running).collect();
-        Some(self.machine.fingerprint(&(&self.returns, progress, callbacks, self.begun)))
+        Some(self.machine.fingerprint(&(&self.returns, progress, callbacks, self.begun, self.others_done)))
     }
 
     fn actor_name(&self, actor: Actor) -> String {

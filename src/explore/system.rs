@@ -153,6 +153,15 @@ pub trait System {
     /// Back to the start.
     fn reset(&mut self);
 
+    /// Keeps the present state, in the middle of a run, so that [`System::return_to_kept`] can come back to it; [`System::reset`] drops it.
+    /// `false`: it is not kept.
+    fn keep(&mut self) -> bool {
+        false
+    }
+
+    /// Back to the state that [`System::keep`] kept last. Asked only if there is one.
+    fn return_to_kept(&mut self) {}
+
     /// The steps that could be taken now, in ascending order; none when the run is over or stuck. Performing one actor's step may only
     /// take another actor's choices away, or give it new ones, if the two steps' touches conflict.
     fn choices(&self, into: &mut Vec<Choice>);

@@ -75,6 +75,8 @@ pub struct Toy {
     touches: Vec<Touch>,
     stability: Stability,
     fixed_failures: bool,
+    /// Variables, holders and actors that were kept.
+    kept: (Vec<u8>, Vec<Option<u16>>, Vec<State>),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +97,7 @@ impl Toy {
             touches: Vec::new(),
             stability: Stability::Fixed,
             fixed_failures: false,
+            kept: Default::default(),
         }
     }
 
@@ -240,6 +243,19 @@ impl System for Toy {
         self.variables.fill(0);
         self.holders.fill(None);
         self.actors.fill(State::default());
+    }
+
+    fn keep(&mut self) -> bool {
+        self.kept.0.clone_from(&self.variables);
+        self.kept.1.clone_from(&self.holders);
+        self.kept.2.clone_from(&self.actors);
+        true
+    }
+
+    fn return_to_kept(&mut self) {
+        self.variables.clone_from(&self.kept.0);
+        self.holders.clone_from(&self.kept.1);
+        self.actors.clone_from(&self.kept.2);
     }
 
     fn choices(&self, into: &mut Vec<Choice>) {

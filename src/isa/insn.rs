@@ -124,6 +124,16 @@ pub enum Operand {
     Immediate(i32),
 }
 
+/// `r3`, or the number.
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Operand::Register(register) => write!(f, "{register}"),
+            Operand::Immediate(value) => write!(f, "{value}"),
+        }
+    }
+}
+
 /// Arithmetic operations of two operands (`Neg` ignores its second).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -145,6 +155,30 @@ pub enum AluOp {
     ArithmeticRightShift,
 }
 
+impl AluOp {
+    /// The sign between destination and second operand, as the kernel's disassembly and LLVM write it.
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            AluOp::Add => "+=",
+            AluOp::Sub => "-=",
+            AluOp::Mul => "*=",
+            AluOp::Div => "/=",
+            AluOp::SignedDiv => "s/=",
+            AluOp::Or => "|=",
+            AluOp::And => "&=",
+            AluOp::LeftShift => "<<=",
+            AluOp::RightShift => ">>=",
+            AluOp::Mod => "%=",
+            AluOp::SignedMod => "s%=",
+            AluOp::Xor => "^=",
+            AluOp::Mov => "=",
+            AluOp::ArithmeticRightShift => "s>>=",
+            AluOp::Neg => "= -",
+        }
+    }
+}
+
 /// Conditions of a jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -161,6 +195,26 @@ pub enum JumpOp {
     SignedLessEqual,
     /// Any of the second operand's bits is set in the first (`BPF_JSET`).
     Set,
+}
+
+impl JumpOp {
+    /// The sign between the operands, as the kernel's disassembly and LLVM write it.
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            JumpOp::Equal => "==",
+            JumpOp::NotEqual => "!=",
+            JumpOp::Greater => ">",
+            JumpOp::GreaterEqual => ">=",
+            JumpOp::Less => "<",
+            JumpOp::LessEqual => "<=",
+            JumpOp::SignedGreater => "s>",
+            JumpOp::SignedGreaterEqual => "s>=",
+            JumpOp::SignedLess => "s<",
+            JumpOp::SignedLessEqual => "s<=",
+            JumpOp::Set => "&",
+        }
+    }
 }
 
 /// Byte-order conversions.

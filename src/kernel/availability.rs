@@ -4,10 +4,14 @@
 //! [`HelperTable`]: rows for the helpers that it names, and tables to ask before and after. A row may have
 //! [`Condition`]s on the program, which [`ProgramFacts`] answers. Start at [`HelperTable`].
 
+use std::sync::LazyLock;
+
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
+use super::entries::Entries;
 use super::enums::{AttachType, ProgramType};
+use super::special::Special;
 
 bitflags::bitflags! {
     /// What the user who loads a program may do.
@@ -123,9 +127,9 @@ impl TryFrom<String> for Condition {
 }
 
 impl Condition {
-    /// Does it hold of the program? The kernel is taken not to be locked down, and built as the data says. `sets` are
-    /// the sets of functions that targets are looked up in.
-    pub fn holds(&self, facts: &ProgramFacts<'_>, sets: &FxHashMap<String, Vec<String>>) -> bool {
+    /// Does it hold of the program? The kernel is taken not to be locked down, and built as the data says. `special`
+    /// has the sets of functions that targets are looked up in; it is read where one is asked for.
+    pub fn holds(&self, facts: &ProgramFacts<'_>, special: &LazyLock<Special>) -> bool {
         let attach_is = |types: &[AttachType]| facts.attach.is_some_and(|attach| types.contains(&attach));
         let found = match &self.test {
             Test::Sleepable => facts.sleepable,
@@ -152,7 +156,10 @@ impl Condition {
                 let hook = |name: &str| {
                     facts.program == ProgramType::Lsm && name.strip_prefix("bpf_lsm_") == Some(facts.target)
                 };
-                sets.get(set).is_some_and(|names| names.iter().any(|name| name == facts.target || hook(name)))
+                special
+                    .function_sets
+                    .get(set)
+                    .is_some_and(|names| names.iter().any(|name| name == facts.target || hook(name)))
             }
             Test::StructOpsMember(member) => {
                 let parts = member.split_once('.');
@@ -279,20 +286,16 @@ pub struct IteratorEntry {
 }
 
 /// `availability.toml`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Availability {
     /// By program type.
-    #[serde(rename = "program")]
-    pub programs: Vec<ProgramEntry>,
+    pub programs: Entries<ProgramEntry>,
     /// By `struct_ops` structure.
-    pub struct_ops: Vec<StructOpsEntry>,
+    pub struct_ops: Entries<StructOpsEntry>,
     /// By iterator target.
-    #[serde(rename = "iterator")]
-    pub iterators: Vec<IteratorEntry>,
-    /// Tables.
-    #[serde(rename = "table")]
-    pub tables: Vec<HelperTable>,
+    pub iterators: Entries<IteratorEntry>,
+    /// Tables by name.
+    pub tables: Entries<HelperTable>,
 }
 
 /// The name under which the tables refer to the iterator target's own table.
@@ -302,14 +305,24 @@ const ITERATOR_TABLE: &str = "bpf_iter_get_func_proto";
 const DEPTH: usize = 16;
 
 impl Availability {
-    /// The symbol of the prototype that a program gets for a helper, if it is offered. `sets` as for
-    /// [`Condition::holds`].
-    pub fn proto(&self, helper: &str, facts: &ProgramFacts<'_>, sets: &FxHashMap<String, Vec<String>>) -> Option<&str> {
+    /// What the text of the file says.
+    pub(super) fn of(text: &'static str) -> Availability {
+        Availability {
+            programs: Entries::of([text], "program", "type"),
+            struct_ops: Entries::of([text], "struct_ops", "struct"),
+            iterators: Entries::of([text], "iterator", "target"),
+            tables: Entries::of([text], "table", "name"),
+        }
+    }
+
+    /// The symbol of the prototype that a program gets for a helper, if it is offered. `special` as
+    /// for [`Condition::holds`].
+    pub fn proto(&self, helper: &str, facts: &ProgramFacts<'_>, special: &LazyLock<Special>) -> Option<&str> {
         let table = match facts.struct_ops {
-            Some((structure, _)) => self.struct_ops.iter().find(|entry| entry.structure == structure)?.table.as_deref(),
-            None => self.programs.iter().find(|entry| entry.program == facts.program)?.table.as_deref(),
+            Some((structure, _)) => self.struct_ops.get(structure)?.table.as_deref(),
+            None => self.programs.get(facts.program.name())?.table.as_deref(),
         };
-        self.ask(table?, helper, facts, sets, DEPTH)
+        self.ask(table?, helper, facts, special, DEPTH)
     }
 
     fn ask(
@@ -317,28 +330,28 @@ impl Availability {
         table: &str,
         helper: &str,
         facts: &ProgramFacts<'_>,
-        sets: &FxHashMap<String, Vec<String>>,
+        special: &LazyLock<Special>,
         depth: usize,
     ) -> Option<&str> {
         let depth = depth.checked_sub(1)?;
         let table = if table == ITERATOR_TABLE {
             let target = facts.target.strip_prefix("bpf_iter_").unwrap_or(facts.target);
-            &self.iterators.iter().find(|entry| entry.target == target)?.table
+            &self.iterators.get(target)?.table
         } else {
             table
         };
-        let table = self.tables.iter().find(|entry| entry.name == table)?;
+        let table = self.tables.get(table)?;
         let named = table.helpers.get(helper).unwrap_or(&table.otherwise);
         for row in table.first.iter().chain(named) {
-            if !row.when.iter().all(|condition| condition.holds(facts, sets)) {
+            if !row.when.iter().all(|condition| condition.holds(facts, special)) {
                 continue;
             }
             match &row.then {
                 Outcome::Proto(symbol) => return Some(symbol),
                 Outcome::Refused => return None,
-                Outcome::Table(name) => return self.ask(name, helper, facts, sets, depth),
+                Outcome::Table(name) => return self.ask(name, helper, facts, special, depth),
                 Outcome::Try(name) => {
-                    if let Some(symbol) = self.ask(name, helper, facts, sets, depth) {
+                    if let Some(symbol) = self.ask(name, helper, facts, special, depth) {
                         return Some(symbol);
                     }
                 }

@@ -9,6 +9,7 @@ mod availability;
 pub mod contexts;
 pub mod default_types;
 mod embedded;
+mod entries;
 mod enums;
 mod error;
 mod helper;
@@ -27,6 +28,7 @@ pub use availability::{
     StructOpsEntry, Test,
 };
 pub use embedded::{Field, Structure, Target, Targets, Typedef, Types};
+pub use entries::Entries;
 pub use enums::{AttachType, MapType, ProgramType};
 pub use error::TablesError;
 pub use helper::{AllowedCheck, Arg, ArgKind, BtfReference, Helper, HelperProto, MapHelpers, Ret, RetKind, TypeFlags};

@@ -3,7 +3,7 @@
 //! Types come from the kernel's own BTF if there is one, else from the built-in declarations
 //! ([`super::default_types`]). Start at [`Profile`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::availability::{Capabilities, ProgramFacts};
 use super::default_types;
@@ -43,8 +43,8 @@ pub struct Profile {
     /// Are the types the kernel's own, so that what is not there does not exist?
     complete: bool,
     tables: TablesRef,
-    /// Per-CPU variables, ascending.
-    percpu_variables: Vec<TypeId>,
+    /// Per-CPU variables, ascending; looked for when first asked for.
+    percpu_variables: OnceLock<Vec<TypeId>>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Profile {
             cpus: DEFAULT_CPUS,
             complete: false,
             tables,
-            percpu_variables: Vec::new(),
+            percpu_variables: OnceLock::from(Vec::new()),
         }
     }
 
@@ -84,7 +84,7 @@ impl Profile {
         let embedded = || TablesRef::Embedded(Tables::embedded());
         Profile {
             build: build.into(),
-            percpu_variables: percpu_variables(&btf),
+            percpu_variables: OnceLock::new(),
             btf: Arc::new(btf),
             cpus: DEFAULT_CPUS,
             complete: true,
@@ -131,7 +131,7 @@ impl Profile {
     /// The highest helper number.
     #[must_use]
     pub fn last_helper(&self) -> u32 {
-        self.tables().helpers().last().map_or(0, |helper| helper.id)
+        self.tables().last_helper()
     }
 
     /// Facts about a program that decide what it may call, loaded by a process with all capabilities.
@@ -217,7 +217,7 @@ impl Profile {
     }
 
     fn program_entry(&self, program: ProgramType) -> Option<&super::availability::ProgramEntry> {
-        self.tables().availability().programs.iter().find(|entry| entry.program == program)
+        self.tables().availability().programs.get(program.name())
     }
 
     /// May programs of that type (by number) store to some kernel structs (`btf_struct_access`)?
@@ -278,7 +278,7 @@ impl Profile {
     /// Is it a variable of which each CPU has a copy?
     #[must_use]
     pub fn is_percpu_variable(&self, id: TypeId) -> bool {
-        self.percpu_variables.binary_search(&id).is_ok()
+        self.percpu_variables.get_or_init(|| percpu_variables(&self.btf)).binary_search(&id).is_ok()
     }
 }
 
@@ -294,8 +294,7 @@ impl TablesRef {
 fn percpu_variables(btf: &Btf) -> Vec<TypeId> {
     let mut found: Vec<TypeId> = btf
         .ids_named(".data..percpu")
-        .iter()
-        .filter_map(|&id| match btf.ty(id) {
+        .filter_map(|id| match btf.ty(id) {
             Type::DataSection { variables, .. } => Some(variables.iter().map(|variable| variable.type_id)),
             _ => None,
         })

@@ -1,18 +1,19 @@
 //! All of the kernel's data in one place: what is built in, and what a user adds.
 //!
-//! The files of `kfuncs/` are compiled in as text. Each group is read when it is first asked for, once in a process.
+//! The files of `kfuncs/` are compiled in as text. Each group, and of the large ones each entry, is read when it is first
+//! asked for, once in a process.
 //! [`Tables::embedded`] has only these; [`Tables::with_files`] adds a user's folder. Start at [`Tables`].
 
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::availability::{Availability, ProgramFacts};
 use super::embedded::{Structure, Targets, Typedef, Types};
+use super::entries::Entries;
 use super::enums::{MapType, ProgramType};
 use super::error::{TablesError, place};
 use super::helper::{Helper, HelperProto, MapHelpers};
@@ -44,31 +45,13 @@ struct UserFile {
 }
 
 /// `helpers.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HelperFile {
-    #[serde(rename = "helper")]
-    helpers: Vec<Helper>,
-    #[serde(rename = "map")]
-    maps: Vec<MapHelpers>,
-    #[serde(rename = "proto")]
-    protos: Vec<HelperProto>,
-}
-
-/// Helpers with an index.
 #[derive(Debug)]
 struct HelperTables {
-    file: HelperFile,
-    by_id: FxHashMap<u32, usize>,
-    protos: FxHashMap<String, usize>,
-}
-
-/// A file of kfuncs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KfuncFile {
-    #[serde(rename = "kfunc")]
-    kfuncs: Vec<Kfunc>,
+    helpers: Entries<Helper>,
+    /// The highest number.
+    last: u32,
+    maps: Entries<MapHelpers>,
+    protos: Entries<HelperProto>,
 }
 
 /// `struct_ops.toml`.
@@ -79,22 +62,15 @@ struct StructOpsFile {
     structures: Vec<StructOps>,
 }
 
-/// kfuncs with an index.
-#[derive(Debug)]
-struct KfuncTables {
-    kfuncs: Vec<Kfunc>,
-    by_name: FxHashMap<String, Vec<usize>>,
-}
-
-/// Names and texts of files that are compiled in.
+/// Texts of files that are compiled in.
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../kfuncs/", $name)))),*]
+        [$(include_str!(concat!("../../kfuncs/", $name))),*]
     };
 }
 
 /// The families of kfuncs.
-const FAMILIES: &[(&str, &str)] = files![
+const FAMILIES: [&str; 20] = files![
     "arena.toml",
     "cgroup.toml",
     "cpumask.toml",
@@ -118,24 +94,20 @@ const FAMILIES: &[(&str, &str)] = files![
 ];
 
 static HELPERS: LazyLock<HelperTables> = LazyLock::new(|| {
-    let file: HelperFile = built_in("helpers.toml", include_str!("../../kfuncs/helpers.toml"));
-    let by_id = file.helpers.iter().enumerate().map(|(at, helper)| (helper.id, at)).collect();
-    let protos = file.protos.iter().enumerate().map(|(at, proto)| (proto.symbol.clone(), at)).collect();
-    HelperTables { file, by_id, protos }
+    let text = include_str!("../../kfuncs/helpers.toml");
+    let helpers = Entries::of([text], "helper", "id");
+    HelperTables {
+        last: helpers.keys().filter_map(|id| id.parse().ok()).max().unwrap_or(0),
+        helpers,
+        maps: Entries::of([text], "map", "type"),
+        protos: Entries::of([text], "proto", "symbol"),
+    }
 });
 
 static AVAILABILITY: LazyLock<Availability> =
-    LazyLock::new(|| built_in("availability.toml", include_str!("../../kfuncs/availability.toml")));
+    LazyLock::new(|| Availability::of(include_str!("../../kfuncs/availability.toml")));
 
-static KFUNCS: LazyLock<KfuncTables> = LazyLock::new(|| {
-    let read = |(name, text): &(&str, &str)| built_in::<KfuncFile>(name, text).kfuncs;
-    let kfuncs: Vec<Kfunc> = FAMILIES.iter().flat_map(read).collect();
-    let mut by_name: FxHashMap<String, Vec<usize>> = FxHashMap::default();
-    for (at, kfunc) in kfuncs.iter().enumerate() {
-        by_name.entry(kfunc.name.clone()).or_default().push(at);
-    }
-    KfuncTables { kfuncs, by_name }
-});
+static KFUNCS: LazyLock<Entries<Kfunc>> = LazyLock::new(|| Entries::of(FAMILIES, "kfunc", "name"));
 
 static SPECIAL: LazyLock<Special> =
     LazyLock::new(|| built_in("special_types.toml", include_str!("../../kfuncs/special_types.toml")));
@@ -213,35 +185,38 @@ impl Tables {
 
     /// The helper of a call instruction's number.
     pub fn helper(&self, id: u32) -> Option<&'static Helper> {
-        let tables = &*HELPERS;
-        tables.file.helpers.get(*tables.by_id.get(&id)?)
+        HELPERS.helpers.get(&id.to_string())
     }
 
     /// Every helper, by ascending number.
-    pub fn helpers(&self) -> &'static [Helper] {
-        &HELPERS.file.helpers
+    pub fn helpers(&self) -> impl Iterator<Item = &'static Helper> {
+        HELPERS.helpers.iter()
+    }
+
+    /// The highest helper number.
+    pub fn last_helper(&self) -> u32 {
+        HELPERS.last
     }
 
     /// How a helper's call is checked in a program, if the program may call it at all.
     pub fn helper_for(&self, id: u32, facts: &ProgramFacts<'_>) -> Option<&'static HelperProto> {
         let helper = self.helper(id)?;
-        self.proto(AVAILABILITY.proto(&helper.name, facts, &SPECIAL.function_sets)?)
+        self.proto(AVAILABILITY.proto(&helper.name, facts, &SPECIAL)?)
     }
 
     /// A prototype by the kernel's symbol.
     pub fn proto(&self, symbol: &str) -> Option<&'static HelperProto> {
-        let tables = &*HELPERS;
-        tables.file.protos.get(*tables.protos.get(symbol)?)
+        HELPERS.protos.get(symbol)
     }
 
     /// Every prototype.
-    pub fn protos(&self) -> &'static [HelperProto] {
-        &HELPERS.file.protos
+    pub fn protos(&self) -> impl Iterator<Item = &'static HelperProto> {
+        HELPERS.protos.iter()
     }
 
     /// The helpers that take a map of this type, if only some do.
     pub fn map_helpers(&self, map_type: MapType) -> Option<&'static MapHelpers> {
-        HELPERS.file.maps.iter().find(|entry| entry.map_type == map_type)
+        HELPERS.maps.get(map_type.name())
     }
 
     /// Which program type gets which helpers, and contexts by program type.
@@ -256,9 +231,8 @@ impl Tables {
 
     /// The entry of a kfunc that a program may call: its flags may differ by program type.
     pub fn kfunc_for(&self, name: &str, facts: &ProgramFacts<'_>) -> Option<&Kfunc> {
-        let sets = &SPECIAL.function_sets;
         self.kfunc_entries(name).find(|kfunc| {
-            kfunc.programs.allows(facts.program) && kfunc.when.iter().all(|condition| condition.holds(facts, sets))
+            kfunc.programs.allows(facts.program) && kfunc.when.iter().all(|condition| condition.holds(facts, &SPECIAL))
         })
     }
 
@@ -269,14 +243,13 @@ impl Tables {
 
     /// Every kfunc, a user's first.
     pub fn kfuncs(&self) -> impl Iterator<Item = &Kfunc> {
-        self.user.kfuncs.iter().chain(&KFUNCS.kfuncs)
+        self.user.kfuncs.iter().chain(KFUNCS.iter())
     }
 
     /// A user's entries of that name, or else the built-in ones.
     fn kfunc_entries(&self, name: &str) -> impl Iterator<Item = &Kfunc> {
         let own = self.user.kfuncs.iter().any(|kfunc| kfunc.name == name);
-        let built_in = if own { None } else { KFUNCS.by_name.get(name) };
-        let built_in = built_in.into_iter().flatten().filter_map(|&at| KFUNCS.kfuncs.get(at));
+        let built_in = (!own).then(|| KFUNCS.all(name)).into_iter().flatten();
         self.user.kfuncs.iter().filter(move |kfunc| own && kfunc.name == name).chain(built_in)
     }
 

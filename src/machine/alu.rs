@@ -115,7 +115,7 @@ pub fn byte_swap(endian: Endian, size: Size, value: u64) -> u64 {
 /// What an atomic operation leaves in memory. Operands and result have the access's width; `expected` is `r0`,
 /// which only the compare-and-exchange reads.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn atomic(op: AtomicOp, old: u64, src: u64, expected: u64) -> u64 {
     match op {
         AtomicOp::Add { .. } => old.wrapping_add(src),

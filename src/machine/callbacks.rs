@@ -18,7 +18,7 @@ use super::region::RegionKind;
 use super::setup::SetupError;
 use super::stepper::Machine;
 use super::story::RegionId;
-use super::task::{Execution, Then};
+use super::task::Then;
 
 /// What runs a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -228,7 +228,7 @@ impl Machine {
         let memory = &self.memory;
         let args = [self.maps[callback.map as usize].handle, key, field.0].map(|region| memory.base(region));
         let state = &mut self.tasks[task as usize];
-        state.execution = Some(Execution::new(program));
+        state.begin(program);
         state.push(&mut self.memory, slot, 0, Then::Finish).map_err(too_big)?;
         if let Some(execution) = &mut state.execution {
             execution.registers[1..4].copy_from_slice(&args);

@@ -7,8 +7,9 @@ use crate::isa::{
 };
 use crate::object::Program;
 
-use super::models::Model;
+use super::models::{Model, Scheduling};
 use super::operation::Operation;
+use super::task::STACK_SIZE;
 
 /// First address of the functions that callbacks are named by; nothing can be read there.
 pub(super) const CODE_BASE: u64 = 0xffff_ffff_a000_0000;
@@ -45,14 +46,46 @@ pub(super) enum Code {
     Broken,
 }
 
+/// A register's number, whose type says that it is less than 16: what has 16 elements is indexed by it without a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Index {
+    R0,
+    R1,
+    R2,
+    R3,
+    R4,
+    R5,
+    R6,
+    R7,
+    R8,
+    R9,
+    R10,
+}
+
+impl Index {
+    fn of(register: Register) -> Index {
+        use Index::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
+        const ALL: [Index; 11] = [R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10];
+        ALL.get(register.index()).copied().unwrap_or(R0)
+    }
+
+    #[inline(always)]
+    pub fn get(self) -> usize {
+        self as usize
+    }
+}
+
+/// [`Op::frame`] of what does not access its function's stack by the frame pointer, or not at a multiple of its size.
+pub(super) const NO_FRAME: u16 = u16::MAX;
+
 /// One slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Op {
     pub code: Code,
     /// The same for the inner loop.
     pub operation: Operation,
-    pub dst: u8,
-    pub src: u8,
+    pub dst: Index,
+    pub src: Index,
     /// The second operand is `imm`, not `src`.
     pub immediate: bool,
     /// Memory offset in bytes.
@@ -61,6 +94,10 @@ pub(super) struct Op {
     pub reads: u16,
     /// Registers that hold something afterwards.
     pub writes: u16,
+    /// All others.
+    pub keeps: u16,
+    /// Where in its function's stack it accesses memory, if that follows from the instruction alone; else [`NO_FRAME`].
+    pub frame: u16,
     /// Slot that a jump or call goes to.
     pub target: u32,
     pub imm: u64,
@@ -72,6 +109,13 @@ pub(super) struct CallSite {
     pub name: Arc<str>,
     pub kfunc: bool,
     pub model: Option<&'static Model>,
+}
+
+impl CallSite {
+    /// Can other tasks see the call, or change what it gives?
+    pub fn is_shared(&self) -> bool {
+        self.model.is_some_and(|model| !matches!(model.scheduling, Scheduling::Local))
+    }
 }
 
 /// Why a slot cannot be executed.
@@ -157,7 +201,9 @@ pub(super) fn load(index: u32, source: &Program, resolve: &mut dyn Resolve) -> L
         }
     }
     for op in &mut program.ops {
-        op.operation = Operation::of(op.code, op.immediate);
+        op.keeps = !op.writes;
+        op.frame = op.place_in_frame();
+        op.operation = Operation::of(op.code, op.immediate, op.frame != NO_FRAME);
     }
     program
 }
@@ -170,22 +216,35 @@ fn blank(code: Code) -> Op {
     Op {
         code,
         operation: Operation::Other,
-        dst: 0,
-        src: 0,
+        dst: Index::R0,
+        src: Index::R0,
         immediate: false,
         offset: 0,
         reads: 0,
         writes: 0,
+        keeps: u16::MAX,
+        frame: NO_FRAME,
         target: 0,
         imm: 0,
     }
 }
 
 impl Op {
+    fn place_in_frame(&self) -> u16 {
+        let (size, base) = match self.code {
+            Code::Load(size) => (size, self.src),
+            Code::Store(size) | Code::Atomic(size, _) => (size, self.dst),
+            _ => return NO_FRAME,
+        };
+        let place = i64::from(STACK_SIZE) + i64::from(self.offset);
+        let inside = (0..i64::from(STACK_SIZE)).contains(&place) && place % i64::from(size.bytes()) == 0;
+        if base == Index::R10 && inside { place as u16 } else { NO_FRAME }
+    }
+
     fn operand(mut self, operand: Operand) -> Op {
         match operand {
             Operand::Register(register) => {
-                self.src = register.index() as u8;
+                self.src = Index::of(register);
                 self.reads |= bit(register);
             }
             Operand::Immediate(imm) => {
@@ -197,13 +256,13 @@ impl Op {
     }
 
     fn reading(mut self, register: Register) -> Op {
-        self.src = register.index() as u8;
+        self.src = Index::of(register);
         self.reads |= bit(register);
         self
     }
 
     fn writing(mut self, register: Register) -> Op {
-        self.dst = register.index() as u8;
+        self.dst = Index::of(register);
         self.writes |= bit(register);
         self
     }
@@ -261,13 +320,13 @@ impl LoadedProgram {
             }
             Insn::Store { size, dst, offset, src } => {
                 let mut lowered = Op { offset, ..blank(Code::Store(size)).operand(src) };
-                lowered.dst = dst.index() as u8;
+                lowered.dst = Index::of(dst);
                 lowered.reads |= bit(dst);
                 lowered
             }
             Insn::Atomic { size, op, dst, src, offset } => {
                 let mut lowered = Op { offset, ..blank(Code::Atomic(size, op)).reading(src) };
-                lowered.dst = dst.index() as u8;
+                lowered.dst = Index::of(dst);
                 lowered.reads |= bit(dst);
                 if op == AtomicOp::CompareExchange {
                     lowered.reads |= bit(Register::R0);
@@ -286,7 +345,7 @@ impl LoadedProgram {
             Insn::JumpIf { width, op, dst, src, offset } => {
                 let code = if width == Width::W64 { Code::Jump64(op) } else { Code::Jump32(op) };
                 let mut lowered = blank(code).operand(src).at(slot, offset.into());
-                lowered.dst = dst.index() as u8;
+                lowered.dst = Index::of(dst);
                 lowered.reads |= bit(dst);
                 lowered
             }

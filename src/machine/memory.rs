@@ -10,7 +10,9 @@
 //! two flat buffers. Memory that came of such a clone can go back to it in time proportional to what was touched since
 //! ([`Memory::restore`]).
 
+mod frame;
 mod life;
+mod recent;
 mod written;
 
 use super::arena::Arena;
@@ -20,6 +22,9 @@ use super::region::{Life, Region, RegionKind, place};
 use super::restore::{Changes, Tracked};
 use super::spans::{FreeSpans, Source, span, unit};
 use super::story::{Moment, RegionId};
+
+pub(super) use frame::StackSpan;
+pub(super) use recent::Recent;
 
 /// First address of simulated memory: where x86-64 maps all of physical memory.
 pub const BASE: u64 = 0xffff_8880_0000_0000;
@@ -74,49 +79,6 @@ struct Hot {
     flags: u8,
     /// Only its own task sees it, whatever its flags say.
     private: bool,
-}
-
-/// The part of memory where one of the last accesses landed.
-#[derive(Clone, Copy, Debug)]
-struct Reach {
-    base: u64,
-    /// Offsets at which eight bytes can be accessed; 0 if this is no memory.
-    starts: u64,
-    /// Its place among all bytes; past their end if this is no memory.
-    start: u32,
-    region: RegionId,
-}
-
-const NOWHERE: Reach = Reach { base: 0, starts: 0, start: u32::MAX, region: RegionId(u32::MAX) };
-
-impl Reach {
-    /// The offset of an access of `N` bytes at that address, if it lies inside.
-    #[inline(always)]
-    fn offset<const N: usize>(&self, address: u64) -> Option<u32> {
-        let offset = address.wrapping_sub(self.base);
-        (offset < self.starts + (8 - N as u64)).then_some(offset as u32)
-    }
-
-    #[inline(always)]
-    fn spot(&self, offset: u32) -> Spot {
-        Spot { region: self.region, offset }
-    }
-}
-
-/// Where the last accesses landed that nothing speaks against: what is found here needs no other check. To be thrown away as soon
-/// as a region is made, freed, frozen, opened or closed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recent {
-    /// In a region of which any byte may be accessed.
-    plain: Reach,
-    /// In one of which it is known which bytes were written.
-    tracked: Reach,
-}
-
-impl Default for Recent {
-    fn default() -> Recent {
-        Recent { plain: NOWHERE, tracked: NOWHERE }
-    }
 }
 
 /// Where an access landed.
@@ -316,6 +278,12 @@ impl Memory {
         self.at(address).is_some_and(|spot| !self.is_private(spot.region))
     }
 
+    /// Bytes of all regions together, those that were freed among them.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Is there no region yet?
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -495,123 +463,6 @@ impl Memory {
         let spot = self.check(address, N as u32, true, reader)?;
         self.set_number::<N>(spot, value);
         Ok(spot)
-    }
-
-    /// As [`Memory::load`], quicker where one of the last accesses was.
-    ///
-    /// # Errors
-    /// As [`Memory::check`].
-    #[inline(always)]
-    pub(super) fn load_recent<const N: usize>(
-        &mut self,
-        recent: &mut Recent,
-        address: u64,
-        reader: &ReadSide,
-    ) -> Result<(u64, Spot), Box<Trap>> {
-        if let Some(offset) = recent.plain.offset::<N>(address)
-            && let Some(value) = self.number_at::<N>(recent.plain.start as usize + offset as usize)
-        {
-            return Ok((value, recent.plain.spot(offset)));
-        }
-        if let Some(offset) = recent.tracked.offset::<N>(address) {
-            let position = recent.tracked.start as usize + offset as usize;
-            let ones = (1u64 << N) - 1;
-            if position & 63 <= 64 - N
-                && self.written.get(position / 64).is_some_and(|word| !(word >> (position & 63)) & ones == 0)
-                && let Some(value) = self.number_at::<N>(position)
-            {
-                return Ok((value, recent.tracked.spot(offset)));
-            }
-        }
-        self.load_afar::<N>(recent, address, reader)
-    }
-
-    #[inline(never)]
-    fn load_afar<const N: usize>(
-        &mut self,
-        recent: &mut Recent,
-        address: u64,
-        reader: &ReadSide,
-    ) -> Result<(u64, Spot), Box<Trap>> {
-        let (value, spot) = self.load::<N>(address, reader)?;
-        self.remember(recent, spot, address);
-        Ok((value, spot))
-    }
-
-    /// As [`Memory::store`], quicker where one of the last accesses was.
-    ///
-    /// # Errors
-    /// As [`Memory::check`].
-    #[inline(always)]
-    pub(super) fn store_recent<const N: usize>(
-        &mut self,
-        recent: &mut Recent,
-        address: u64,
-        value: u64,
-        reader: &ReadSide,
-    ) -> Result<Spot, Box<Trap>> {
-        if let Some(offset) = recent.plain.offset::<N>(address)
-            && self.set_number_at::<N>(recent.plain.start as usize + offset as usize, value)
-        {
-            return Ok(recent.plain.spot(offset));
-        }
-        if let Some(offset) = recent.tracked.offset::<N>(address) {
-            let position = recent.tracked.start as usize + offset as usize;
-            if position & 63 <= 64 - N
-                && let Some(word) = self.written.get_mut(position / 64)
-            {
-                *word |= ((1u64 << N) - 1) << (position & 63);
-                self.set_number_at::<N>(position, value);
-                return Ok(recent.tracked.spot(offset));
-            }
-        }
-        self.store_afar::<N>(recent, address, value, reader)
-    }
-
-    #[inline(never)]
-    fn store_afar<const N: usize>(
-        &mut self,
-        recent: &mut Recent,
-        address: u64,
-        value: u64,
-        reader: &ReadSide,
-    ) -> Result<Spot, Box<Trap>> {
-        let spot = self.store::<N>(address, value, reader)?;
-        self.remember(recent, spot, address);
-        Ok(spot)
-    }
-
-    /// Keeps in mind where an access landed, if the next one there needs no other check.
-    fn remember(&self, recent: &mut Recent, spot: Spot, address: u64) {
-        let Some(hot) = self.hot.get(spot.region.index()) else { return };
-        // What an arena finds by half an address is not looked for here.
-        if hot.len < 8 || address.wrapping_sub(hot.base) != u64::from(spot.offset) {
-            return;
-        }
-        let reach = Reach { base: hot.base, starts: u64::from(hot.len) - 7, start: hot.start, region: spot.region };
-        if hot.flags == 0 {
-            recent.plain = reach;
-        } else if hot.flags & !(flag::TRACKED | flag::ZEROED) == 0 {
-            recent.tracked = reach;
-        }
-    }
-
-    /// The number at a place among all bytes, which is no more than twice `u32::MAX`.
-    #[inline(always)]
-    fn number_at<const N: usize>(&self, position: usize) -> Option<u64> {
-        let bytes = self.bytes.get(position..position + N)?;
-        let mut buffer = [0; 8];
-        buffer[..N].copy_from_slice(bytes);
-        Some(u64::from_le_bytes(buffer))
-    }
-
-    /// Is there so much memory? Then it is written.
-    #[inline(always)]
-    fn set_number_at<const N: usize>(&mut self, position: usize, value: u64) -> bool {
-        let Some(bytes) = self.bytes.get_mut(position..position + N) else { return false };
-        bytes.copy_from_slice(&value.to_le_bytes()[..N]);
-        self.changes.bytes(position as u32, N as u32);
-        true
     }
 
     /// The number at a spot that was checked.

@@ -21,6 +21,7 @@ mod fault;
 mod fill;
 mod fingerprint;
 mod globals;
+mod inner;
 mod kept;
 mod maps;
 pub mod memory;

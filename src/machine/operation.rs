@@ -1,14 +1,15 @@
 //! What the inner loop branches on: one number for what an instruction does, its width and where its second operand is.
 //!
 //! [`Code`] says the same in parts, for all who look at an instruction before it runs. The table below is read twice: here for
-//! the numbers, and in `execute` for what they do.
+//! the numbers, and in `inner` for what they do.
 
-use crate::isa::{AluOp, JumpOp, Size};
+use crate::isa::{AluOp, AtomicOp, JumpOp, Size};
 
 use super::code::Code;
 
 /// Hands the table to the macro of that name. A row is an operation and its numbers: 64 bits with an immediate (`K`, as in
-/// `BPF_K`) and with a register (`X`), then the same in 32 bits.
+/// `BPF_K`) and with a register (`X`), then the same in 32 bits. An access to memory may be to any, or to its function's stack. An atomic
+/// operation has 4 or 8 bytes, and is shown as the one that gives the old value back, if there are two.
 macro_rules! operations {
     ($apply:ident) => {
         $apply! {
@@ -44,10 +45,18 @@ macro_rules! operations {
                 Set Set64K Set64X Set32K Set32X;
             }
             memory {
-                B1 1 Load1 Store1K Store1X;
-                B2 2 Load2 Store2K Store2X;
-                B4 4 Load4 Store4K Store4X;
-                B8 8 Load8 Store8K Store8X;
+                B1 1 Load1 Store1K Store1X LoadStack1 StoreStack1K StoreStack1X;
+                B2 2 Load2 Store2K Store2X LoadStack2 StoreStack2K StoreStack2X;
+                B4 4 Load4 Store4K Store4X LoadStack4 StoreStack4K StoreStack4X;
+                B8 8 Load8 Store8K Store8X LoadStack8 StoreStack8K StoreStack8X;
+            }
+            atomic {
+                Add { fetch: true } AtomicAdd4 AtomicAdd8;
+                Or { fetch: true } AtomicOr4 AtomicOr8;
+                And { fetch: true } AtomicAnd4 AtomicAnd8;
+                Xor { fetch: true } AtomicXor4 AtomicXor8;
+                Exchange AtomicExchange4 AtomicExchange8;
+                CompareExchange AtomicCompareExchange4 AtomicCompareExchange8;
             }
         }
     };
@@ -58,7 +67,11 @@ macro_rules! numbers {
     (
         arithmetic { $($alu:ident $k64:ident $x64:ident $k32:ident $x32:ident;)* }
         condition { $($jump:ident $jk64:ident $jx64:ident $jk32:ident $jx32:ident;)* }
-        memory { $($size:ident $bytes:literal $load:ident $store_k:ident $store_x:ident;)* }
+        memory {
+            $($size:ident $bytes:literal
+                $load:ident $store_k:ident $store_x:ident $load_stack:ident $store_stack_k:ident $store_stack_x:ident;)*
+        }
+        atomic { $($atomic:ident $({ $($fetch:tt)* })? $atomic4:ident $atomic8:ident;)* }
     ) => {
         /// What the inner loop does for an instruction.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,21 +79,19 @@ macro_rules! numbers {
         pub(super) enum Operation {
             $($k64, $x64, $k32, $x32,)*
             $($jk64, $jx64, $jk32, $jx32,)*
-            $($load, $store_k, $store_x,)*
+            $($load, $store_k, $store_x, $load_stack, $store_stack_k, $store_stack_x,)*
+            $($atomic4, $atomic8,)*
             Jump,
             LoadImmediate,
             CallLocal,
-            Call,
             Exit,
-            Atomic4,
-            Atomic8,
-            /// What is rare enough to be told by its [`Code`].
+            /// What the inner loop leaves to others.
             Other,
         }
 
         impl Operation {
-            /// The number of what `code` does with an immediate or a register.
-            pub fn of(code: Code, immediate: bool) -> Operation {
+            /// The number of what `code` does with an immediate or a register, and to its function's stack or any memory.
+            pub fn of(code: Code, immediate: bool, stack: bool) -> Operation {
                 match (code, immediate) {
                     $(
                         (Code::Alu64(AluOp::$alu), true) => Operation::$k64,
@@ -95,17 +106,21 @@ macro_rules! numbers {
                         (Code::Jump32(JumpOp::$jump), false) => Operation::$jx32,
                     )*
                     $(
+                        (Code::Load(Size::$size), _) if stack => Operation::$load_stack,
                         (Code::Load(Size::$size), _) => Operation::$load,
+                        (Code::Store(Size::$size), true) if stack => Operation::$store_stack_k,
                         (Code::Store(Size::$size), true) => Operation::$store_k,
+                        (Code::Store(Size::$size), false) if stack => Operation::$store_stack_x,
                         (Code::Store(Size::$size), false) => Operation::$store_x,
+                    )*
+                    $(
+                        (Code::Atomic(Size::B4, AtomicOp::$atomic { .. }), _) => Operation::$atomic4,
+                        (Code::Atomic(Size::B8, AtomicOp::$atomic { .. }), _) => Operation::$atomic8,
                     )*
                     (Code::Jump, _) => Operation::Jump,
                     (Code::LoadImmediate, _) => Operation::LoadImmediate,
                     (Code::CallLocal, _) => Operation::CallLocal,
-                    (Code::Call, _) => Operation::Call,
                     (Code::Exit, _) => Operation::Exit,
-                    (Code::Atomic(Size::B4, _), _) => Operation::Atomic4,
-                    (Code::Atomic(Size::B8, _), _) => Operation::Atomic8,
                     _ => Operation::Other,
                 }
             }

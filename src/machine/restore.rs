@@ -51,7 +51,9 @@ impl<T> DerefMut for Tracked<T> {
 /// Which lines of 64 bytes and which regions have changed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
-    tracking: bool,
+    /// Bytes and regions past these were not there to begin with: going back drops them whole.
+    bytes_end: usize,
+    regions_end: u32,
     /// Bit N: line N is in `lines`.
     seen: Vec<u64>,
     lines: Vec<u32>,
@@ -59,20 +61,37 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Nothing has changed, and what does will be noted.
-    pub fn tracking() -> Changes {
-        Changes { tracking: true, ..Changes::default() }
+    /// Nothing has changed, and what does of so many bytes and regions will be noted.
+    pub fn tracking(bytes_end: usize, regions_end: u32) -> Changes {
+        Changes { bytes_end, regions_end, ..Changes::default() }
     }
 
     /// Notes that bytes change.
     #[inline]
     pub fn bytes(&mut self, start: u32, size: u32) {
-        if self.tracking {
+        if self.notes_bytes(start as usize) {
             self.note(start / 64, start.saturating_add(size.max(1) - 1) / 64);
         }
     }
 
+    /// Would a change of the bytes there be noted?
+    #[inline(always)]
+    pub fn notes_bytes(&self, start: usize) -> bool {
+        start < self.bytes_end
+    }
+
+    /// Would a change of that region be noted?
+    #[inline(always)]
+    pub fn notes_region(&self, id: RegionId) -> bool {
+        id.0 < self.regions_end
+    }
+
+    #[inline(never)]
     fn note(&mut self, first: u32, last: u32) {
+        let known = self.seen.get(first as usize / 64).is_some_and(|word| word >> (first % 64) & 1 != 0);
+        if first == last && known {
+            return;
+        }
         for line in first..=last {
             let (word, bit) = (line as usize / 64, 1 << (line % 64));
             if self.seen.len() <= word {
@@ -88,7 +107,7 @@ impl Changes {
     /// Notes that what is known of a region changes.
     #[inline]
     pub fn region(&mut self, id: RegionId) {
-        if self.tracking && self.regions.last() != Some(&id) {
+        if self.notes_region(id) && self.regions.last() != Some(&id) {
             self.regions.push(id);
         }
     }

@@ -102,7 +102,7 @@ impl<'m> Running<'m> {
     /// A frame's stack.
     #[must_use]
     pub fn stack(&self, depth: usize) -> Option<RegionId> {
-        self.task.stacks().get(depth).copied().filter(|_| depth <= self.depth())
+        self.task.stacks().get(depth).map(|stack| stack.region).filter(|_| depth <= self.depth())
     }
 
     /// Where the packet is, for programs that have one.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::code::{Code, Op};
+use super::code::{CallSite, Code, Op};
 use super::copy::Copy;
 use super::event::{AccessKind, Outcome, places};
-use super::execute::Local;
+use super::execute::{Flow, Local};
 use super::fault::{End, Limit};
 use super::kept::KeptField;
 use super::maps::MapFamily;
@@ -48,9 +48,14 @@ impl Machine {
                 }
             }
         }
-        self.memory.track();
         self.kptrs = Arc::new(self.kptr_offsets());
         self.kept_fields = Arc::new(self.kept_fields_by_type());
+        self.track_from_here();
+    }
+
+    /// The same of a machine that tracks already, in the middle of a run: no array gets more elements.
+    pub fn track_from_here(&mut self) {
+        self.memory.track();
         self.ledger.forget_changes();
         self.world.forget_changes();
         for map in &mut self.maps {
@@ -75,6 +80,7 @@ impl Machine {
         self.ledger.restore(&base.ledger);
         self.world.restore(&base.world);
         self.report.clear();
+        self.report.at = base.report.at;
         self.steps = base.steps;
         self.printed.truncate(base.printed.len());
         self.leaks.truncate(base.leaks.len());
@@ -83,6 +89,11 @@ impl Machine {
 
     fn execution(&self, task: u32) -> Option<&Execution> {
         self.tasks.get(task as usize)?.execution.as_ref()
+    }
+
+    /// Has the machine executed all the instructions that it may?
+    fn is_spent(&self) -> bool {
+        self.steps >= self.options.max_insns
     }
 
     /// The model of the call that a task makes next.
@@ -110,7 +121,7 @@ impl Machine {
             Code::Load(_) | Code::LoadSigned(_) => op.src,
             _ => op.dst,
         };
-        Some((op, execution.registers[usize::from(register & 15)].wrapping_add_signed(op.offset.into())))
+        Some((op, execution.registers[register.get()].wrapping_add_signed(op.offset.into())))
     }
 
     /// Where a task is, now.
@@ -189,10 +200,7 @@ impl Machine {
                 self.next_access(task).is_some_and(|(_, address)| self.memory.is_shared(address))
             }
             Code::Exit => execution.frames.len() <= 1,
-            Code::Call => {
-                let model = execution.program.calls.get(op.imm as usize).and_then(|site| site.model);
-                model.is_some_and(|model| !matches!(model.scheduling, Scheduling::Local))
-            }
+            Code::Call => execution.program.calls.get(op.imm as usize).is_some_and(CallSite::is_shared),
             _ => false,
         }
     }
@@ -234,7 +242,14 @@ impl Machine {
         }
     }
 
-    /// The same, of a call that waits for nobody: at least 1.
+    /// Is a task's next step one that waits for nobody and can go in one way only?
+    #[must_use]
+    pub fn goes_one_way(&self, task: u32) -> bool {
+        let model = self.next_model(task);
+        model.is_none_or(|model| matches!(model.scheduling, Scheduling::Local | Scheduling::Shared))
+    }
+
+    /// In how many ways a task's next call can go if it waits for nobody: at least 1.
     fn branches(&self, task: u32) -> u16 {
         let Some((model, args)) = self.next_call(task) else { return 1 };
         let Scheduling::Allocates { per_cpu } = model.scheduling else { return (model.ways)(self, task, &args) };
@@ -259,13 +274,21 @@ impl Machine {
     /// As [`Machine::step`].
     pub fn run_unseen(&mut self, task: u32, most: u64) -> Result<Outcome, Box<End>> {
         let end = self.steps.saturating_add(most);
-        while self.steps < end && self.is_running(task) && !self.next_is_shared(task) {
+        while self.steps < end && self.is_running(task) && !(self.is_spent() && self.next_is_shared(task)) {
             let before = self.steps;
-            self.advance::<Local>(task, end - before)?;
+            let Some(flow) = self.flow::<Local>(task, end - before) else { break };
+            if matches!(flow, Ok(Flow::Shared)) {
+                break;
+            }
+            self.finish(task, flow)?;
+            if self.steps > before {
+                continue;
+            }
+            if self.next_is_shared(task) {
+                break;
+            }
             // A call or a return that the task alone sees.
-            if self.steps == before
-                && let returned @ Outcome::Returned(_) = self.step(task)?
-            {
+            if let returned @ Outcome::Returned(_) = self.step(task)? {
                 return Ok(returned);
             }
         }

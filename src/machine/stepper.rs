@@ -218,7 +218,7 @@ impl Machine {
             .map_err(|refusal| refusal.into_setup_error(&self.object.name))?;
         let (address, sleepable) = (context.address, section.sleepable);
         state.context = Some(Box::new(context));
-        state.execution = Some(Execution::new(Arc::clone(&loaded)));
+        state.begin(Arc::clone(&loaded));
         state.push(&mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
         if let Some(execution) = &mut state.execution {
             execution.registers[1] = address;
@@ -277,36 +277,55 @@ impl Machine {
 
     /// Executes instructions of one task, at most so many, up to and with the first that needs more than registers and memory.
     pub(super) fn advance<M: Mode>(&mut self, task: u32, most: u64) -> Result<Outcome, Box<End>> {
+        match self.flow::<M>(task, most) {
+            Some(flow) => self.finish(task, flow),
+            None => Ok(Outcome::Returned(0)),
+        }
+    }
+
+    /// The same, but for what the machine has to do itself for the last of them ([`Machine::finish`]). `None` if the task runs nothing.
+    pub(super) fn flow<M: Mode>(&mut self, task: u32, most: u64) -> Option<Result<Flow, Box<Trap>>> {
         self.report.clear();
-        let reader = self.rcu.reader(task);
-        let Some(state) = self.tasks.get_mut(task as usize) else { return Ok(Outcome::Returned(0)) };
+        let state = self.tasks.get(task as usize)?;
         let cpu = state.cpu;
-        let Some(execution) = &mut state.execution else { return Ok(Outcome::Returned(0)) };
+        let execution = state.execution.as_ref()?;
         let left = self.options.max_insns.saturating_sub(self.steps);
         if left == 0 {
-            let limit = Limit::Instructions(self.options.max_insns);
-            return Err(Box::new(self.fail(task, Trap::Limit(limit))));
+            return Some(Err(Box::new(Trap::Limit(Limit::Instructions(self.options.max_insns)))));
         }
-        self.report.at = Moment { place: execution.place(), cpu, step: self.steps };
+        if M::LOCAL && execution.copy.is_some() {
+            return Some(Ok(Flow::Shared));
+        }
+        let earlier =
+            std::mem::replace(&mut self.report.at, Moment { place: execution.place(), cpu, step: self.steps });
         if let Some(outcome) = self.continue_copy(task) {
-            return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+            return Some(outcome.map(Flow::Done));
         }
         if M::REPORTS && !self.store_buffers.is_empty() {
             self.steps += 1;
             if let Some(outcome) = self.step_buffered(task) {
-                return outcome.map_err(|trap| Box::new(self.fail(task, *trap)));
+                return Some(outcome.map(Flow::Done));
             }
             self.steps -= 1;
         }
-        let Some(state) = self.tasks.get_mut(task as usize) else { return Ok(Outcome::Returned(0)) };
+        let state = self.tasks.get_mut(task as usize)?;
+        // A call by itself is a matter of the machine alone.
+        if M::REPORTS
+            && let Some(site) = state.execution.as_ref().and_then(Execution::next_call)
+        {
+            self.steps += 1;
+            return Some(Ok(Flow::Call(site)));
+        }
         let surroundings = Surroundings {
             memory: &mut self.memory,
-            reader: &reader,
+            reader: &self.rcu.reader(task),
             report: &mut self.report,
             allocator: Allocator::task(task, cpu),
         };
         let (begun, flow) = execute::<M>(state, surroundings, most.min(left));
-        if begun > 1
+        if begun == 0 {
+            self.report.at = earlier;
+        } else if begun > 1
             && let Some(execution) = &state.execution
         {
             let mut place = execution.place();
@@ -314,11 +333,17 @@ impl Machine {
             self.report.at = Moment { place, cpu, step: self.steps + begun - 1 };
         }
         self.steps += begun;
+        Some(flow)
+    }
+
+    /// What the machine has to do itself after instructions were executed.
+    pub(super) fn finish(&mut self, task: u32, flow: Result<Flow, Box<Trap>>) -> Result<Outcome, Box<End>> {
         if self.memory.unwritten_read.is_some() {
             self.note_unwritten();
         }
         let outcome = match flow {
-            Ok(Flow::Next | Flow::Noted | Flow::Left) => return Ok(Outcome::Ran),
+            Ok(Flow::Next | Flow::Noted | Flow::Left | Flow::Shared) => return Ok(Outcome::Ran),
+            Ok(Flow::Done(outcome)) => return Ok(outcome),
             Ok(Flow::CallLocal(target)) => self.call_local(task, target),
             Ok(Flow::Call(site)) => self.call(task, site),
             Ok(Flow::LoadPacket(size, offset)) => self.packet_load(task, size, offset),
@@ -470,8 +495,7 @@ impl Machine {
                 self.leaks.push(Leak { region, acquired, cpu });
             }
         }
-        let stacks = self.tasks[task as usize].stacks().to_vec();
-        for stack in stacks {
+        for &stack in self.tasks[task as usize].stacks() {
             self.memory.close_frame(stack);
         }
         if self.world.locks.values().any(|&holder| holder == task) {
@@ -480,8 +504,7 @@ impl Machine {
         self.finish_callback(task);
         self.report.order(places::READERS, AccessKind::Release);
         self.rcu.leave(task);
-        let ended = self.tasks[task as usize].execution.take();
-        for (map, first) in ended.map_or(Vec::new(), |execution| execution.storage) {
+        for (map, first) in self.tasks[task as usize].end() {
             for copy in self.copies(map, first) {
                 self.memory.reclaim(copy, self.steps);
             }

@@ -261,7 +261,7 @@ impl Machine {
         let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) else {
             return Ok(Outcome::Ran);
         };
-        let value = if op.immediate { op.imm } else { execution.registers[usize::from(op.src & 15)] };
+        let value = if op.immediate { op.imm } else { execution.registers[op.src.get()] };
         execution.pc += 1;
         self.delay_store(cpu, spot, size.bytes(), value);
         Ok(Outcome::Ran)
@@ -283,7 +283,7 @@ impl Machine {
         let reader = self.rcu.reader(task);
         let spot = self.memory.check(address, size.bytes(), false, &reader)?;
         if let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) {
-            execution.registers[usize::from(op.dst & 15)] = value;
+            execution.registers[op.dst.get()] = value;
             execution.known |= op.writes;
             execution.pc += 1;
         }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::code::LoadedProgram;
+use super::code::{CallSite, Code, LoadedProgram};
 use super::context::Context;
 use super::copy::Copy;
 use super::fault::{FaultKind, Trap};
 use super::fingerprint::wide;
-use super::memory::{Contents, Memory};
+use super::memory::{Contents, Memory, StackSpan};
 use super::models::Continuation;
 use super::region::RegionKind;
 use super::story::{Place, RegionId};
@@ -80,7 +80,9 @@ pub(super) struct Task {
     pub cpu: u32,
     pub execution: Option<Execution>,
     /// Stack memory by depth of call, made when first needed.
-    stacks: Vec<RegionId>,
+    pub stacks: Vec<StackSpan>,
+    /// No frames, but room for them.
+    spare: Vec<Frame>,
     /// That of the program that it runs, or ran last.
     pub context: Option<Box<Context>>,
 }
@@ -98,13 +100,13 @@ impl Frame {
 
 impl Execution {
     /// A program at its first instruction, whose entry frame is not open yet.
-    pub fn new(program: Arc<LoadedProgram>) -> Execution {
+    fn new(program: Arc<LoadedProgram>, frames: Vec<Frame>) -> Execution {
         Execution {
             program,
             registers: [0; 16],
             known: 0,
             pc: 0,
-            frames: Vec::with_capacity(MAX_FRAMES),
+            frames,
             rcu_sections: 0,
             preempt_sections: 0,
             lock: None,
@@ -130,6 +132,17 @@ impl Execution {
         let sections = (self.rcu_sections, self.preempt_sections, self.lock.is_some(), self.tail_calls);
         let copy = self.copy.as_ref().map(|copy| copy.digest());
         wide(&(self.program.index, self.registers, self.known, self.pc, frames, sections, copy))
+    }
+
+    /// The call that it makes next, as an index into [`LoadedProgram::calls`], if the call's arguments hold something.
+    pub fn next_call(&self) -> Option<usize> {
+        let op = self.program.ops.get(self.pc as usize)?;
+        (op.code == Code::Call && op.reads & !self.known == 0).then_some(op.imm as usize)
+    }
+
+    /// Can others see the call that it makes next?
+    pub fn next_call_is_shared(&self) -> bool {
+        self.next_call().and_then(|site| self.program.calls.get(site)).is_some_and(CallSite::is_shared)
     }
 
     /// Where it is.
@@ -166,18 +179,34 @@ impl Task {
 
     /// An idle task on that CPU.
     pub fn new(cpu: u32) -> Task {
-        Task { cpu, execution: None, stacks: Vec::new(), context: None }
+        Task { cpu, execution: None, stacks: Vec::new(), spare: Vec::new(), context: None }
+    }
+
+    /// Puts a program at its first instruction, whose entry frame is not open yet.
+    pub fn begin(&mut self, program: Arc<LoadedProgram>) {
+        let mut frames = std::mem::take(&mut self.spare);
+        frames.reserve(MAX_FRAMES);
+        self.execution = Some(Execution::new(program, frames));
+    }
+
+    /// Ends the program and gives back its cgroup storage.
+    pub fn end(&mut self) -> Vec<(u32, RegionId)> {
+        let Some(ended) = self.execution.take() else { return Vec::new() };
+        self.spare = ended.frames;
+        self.spare.clear();
+        ended.storage
     }
 
     /// Back to how `base` is, of which this was a clone.
     pub fn restore(&mut self, base: &Task) {
+        self.end();
         self.execution.clone_from(&base.execution);
         self.stacks.truncate(base.stacks.len());
         self.context.clone_from(&base.context);
     }
 
     /// The stack memory of this task by depth.
-    pub fn stacks(&self) -> &[RegionId] {
+    pub fn stacks(&self) -> &[StackSpan] {
         &self.stacks
     }
 
@@ -229,46 +258,60 @@ impl Task {
             None => {
                 let kind = RegionKind::Stack { cpu: self.cpu, frame: depth as u32 };
                 let stack = memory.allocate(kind, STACK_SIZE, Contents::Unwritten, None)?;
+                let stack = memory.stack_span(stack);
                 self.stacks.push(stack);
                 stack
             }
         };
-        let mut saved = [0; 5];
-        saved.copy_from_slice(&execution.registers[6..11]);
-        let called_from = execution.pc;
-        execution.frames.push(Frame {
-            return_to,
-            called_from,
-            saved,
-            saved_known: execution.known & CALLEE_SAVED,
-            may_goto: MAY_GOTO_BUDGET,
-            caller: None,
-            then,
-        });
-        execution.registers[10] = memory.base(stack) + u64::from(STACK_SIZE);
-        execution.known = (execution.known & ARGUMENTS) | 1 << 10;
-        execution.pc = target;
+        let Execution { registers, known, pc, frames, .. } = execution;
+        *known = open_call(frames, registers, *known, stack.end, Call { called_from: *pc, return_to });
+        if let Some(frame) = frames.last_mut() {
+            frame.then = then;
+        }
+        *pc = target;
         Ok(())
     }
+}
 
-    /// Returns from a function of the program to the one that called it; `false` if the innermost frame is none, and then nothing
-    /// has changed.
-    #[inline]
-    pub fn return_to_caller(&mut self, memory: &mut Memory) -> bool {
-        let Some(execution) = &mut self.execution else { return false };
-        let Some(Frame { saved, saved_known, return_to, caller: None, then: Then::Return, .. }) =
-            execution.frames.last()
-        else {
-            return false;
-        };
-        execution.registers[6..11].copy_from_slice(saved);
-        // What is in r0 stays, if there is something.
-        execution.known = (saved_known & !(ARGUMENTS | 1)) | (execution.known & 1);
-        execution.pc = *return_to;
-        execution.frames.pop();
-        if let Some(&stack) = self.stacks.get(execution.frames.len()) {
-            memory.close_frame(stack);
-        }
-        true
-    }
+/// From where a function is called, and where its caller goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub called_from: u32,
+    pub return_to: u32,
+}
+
+/// Opens the frame of a function that returns to its caller, and whose stack ends at `stack_end`; says which registers hold something in it.
+#[inline(always)]
+pub(super) fn open_call(
+    frames: &mut Vec<Frame>,
+    registers: &mut [u64; 16],
+    known: u16,
+    stack_end: u64,
+    call: Call,
+) -> u16 {
+    let [.., r6, r7, r8, r9, r10, _, _, _, _, _] = *registers;
+    frames.push(Frame {
+        return_to: call.return_to,
+        called_from: call.called_from,
+        saved: [r6, r7, r8, r9, r10],
+        saved_known: known & CALLEE_SAVED,
+        may_goto: MAY_GOTO_BUDGET,
+        caller: None,
+        then: Then::Return,
+    });
+    registers[10] = stack_end;
+    (known & ARGUMENTS) | 1 << 10
+}
+
+/// Returns from a function of the program to the one that called it: where that goes on, and which registers hold something. `None` if
+/// the innermost frame is no such function's, and then nothing has changed.
+#[inline(always)]
+pub(super) fn close_call(frames: &mut Vec<Frame>, registers: &mut [u64; 16], known: u16) -> Option<(u32, u16)> {
+    let Some(Frame { caller: None, then: Then::Return, .. }) = frames.last() else { return None };
+    let Frame { saved, saved_known, return_to, caller, then, .. } = frames.pop()?;
+    // Nothing is in them, and so nothing has to be dropped.
+    std::mem::forget((caller, then));
+    registers[6..11].copy_from_slice(&saved);
+    // What is in r0 stays, if there is something.
+    Some((return_to, saved_known | (known & 1)))
 }

@@ -4,7 +4,7 @@
 
 use super::env::{Check, Verifier, reject};
 use super::rule::Rule;
-use super::state::Live;
+use super::state::{Live, Place};
 use super::type_name::Class;
 use super::value::{MapRef, Pointer, Target, Value};
 use crate::isa::{AtomicOp, ImmediateSource, Insn, Operand, Register};
@@ -58,8 +58,9 @@ impl Verifier<'_> {
             return false;
         }
         // The kernel copies the whole register, its liveness and origin too.
-        let registers = &mut self.state.frame_mut().registers;
-        registers[dst.index()] = registers[src.index()];
+        let frame = self.state.frame_mut();
+        frame.registers[dst.index()] = frame.registers[src.index()];
+        frame.marks.set(Place::of(dst), frame.marks.of(Place::of(src)));
         true
     }
 

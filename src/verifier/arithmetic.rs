@@ -6,7 +6,7 @@ use super::domain::{Scalar, alu};
 use super::env::{Check, Verifier, reject, unsupported};
 use super::rule::Rule;
 use super::speculation::PointerMove;
-use super::state::Live;
+use super::state::{Live, Place};
 use super::value::{Number, Value};
 use crate::isa::{AluOp, Insn, Operand, Register, Size, Width};
 use crate::kernel::Permission;
@@ -68,7 +68,7 @@ impl Verifier<'_> {
     }
 
     fn check_unary(&mut self, dst: Register, flag: Live) -> Check {
-        self.read(dst, flag)?;
+        self.check_read(dst, flag)?;
         self.check_operand_is_no_address(dst)?;
         self.write(dst)?;
         self.define(dst, Value::unknown());
@@ -85,7 +85,7 @@ impl Verifier<'_> {
                 })
             }
             Operand::Register(src) => {
-                self.read(src, read_flag(width))?;
+                self.check_read(src, read_flag(width))?;
                 self.write(dst)?;
                 match width {
                     Width::W64 => {
@@ -122,7 +122,7 @@ impl Verifier<'_> {
     }
 
     fn check_sign_extension(&mut self, width: Width, from: Size, dst: Register, src: Register) -> Check {
-        self.read(src, read_flag(width))?;
+        self.check_read(src, read_flag(width))?;
         self.write(dst)?;
         if self.hides(src) {
             let register = src;
@@ -155,33 +155,34 @@ impl Verifier<'_> {
     /// Before a scalar is copied it gets an id, so that what is learnt of one is learnt of both
     /// (`assign_scalar_id_before_mov`).
     pub fn link_before_copy(&mut self, src: Register) {
-        let Value::Scalar(mut number) = self.value(src) else { return };
+        let Value::Scalar(number) = &mut self.state.frame_mut().registers[src.index()].value else { return };
         if number.delta.is_some() {
             number.unlink();
         }
         if number.id == 0 && !number.bounds.is_const() {
-            number.id = self.new_id();
+            self.last_id += 1;
+            number.id = self.last_id;
         }
-        self.state.set(src, Value::Scalar(number));
     }
 
     /// For number + pointer the kernel copies the pointer's whole register, so the result also has its liveness and
     /// origin (`adjust_ptr_min_max_vals`).
     fn inherit_liveness(&mut self, dst: Register, src: Operand) {
         let Operand::Register(src) = src else { return };
-        let registers = &mut self.state.frame_mut().registers;
-        let pointer = registers[src.index()];
-        let result = &mut registers[dst.index()];
+        let frame = self.state.frame_mut();
+        let parent = frame.registers[src.index()].parent;
+        let result = &mut frame.registers[dst.index()];
         if matches!(result.value, Value::Pointer(_)) {
-            (result.live, result.parent) = (pointer.live, pointer.parent);
+            result.parent = parent;
+            frame.marks.set(Place::of(dst), frame.marks.of(Place::of(src)));
         }
     }
 
     fn check_binary(&mut self, width: Width, op: AluOp, dst: Register, src: Operand) -> Check {
         if let Operand::Register(src) = src {
-            self.read(src, read_flag(width))?;
+            self.check_read(src, read_flag(width))?;
         }
-        self.read(dst, read_flag(width))?;
+        self.check_read(dst, read_flag(width))?;
         if let Operand::Immediate(imm) = src {
             check_immediate(width, op, imm)?;
         }
@@ -189,13 +190,21 @@ impl Verifier<'_> {
         if self.arena_arithmetic(dst, src) {
             return Ok(());
         }
+        // By far the most are between numbers, for which only the bounds of the source are looked at.
+        let number = |register| self.state.value(register).as_number().map(|number: &Number| number.bounds);
+        let bounds = match src {
+            Operand::Register(src) => number(src),
+            Operand::Immediate(imm) => Some(Scalar::constant(i64::from(imm) as u64)),
+        };
+        if let (Value::Scalar(_), Some(bounds)) = (self.state.value(dst), bounds) {
+            return self.scalars(width, op, dst, src, &bounds);
+        }
         let left = self.value(dst);
         let right = match src {
             Operand::Register(src) => self.value(src),
             Operand::Immediate(imm) => Value::constant(i64::from(imm) as u64),
         };
         match (left, right) {
-            (Value::Scalar(left), Value::Scalar(right)) => self.scalars(width, op, dst, src, left, right),
             (Value::Pointer(pointer), Value::Scalar(offset)) => {
                 if let Operand::Register(src) = src {
                     self.mark_precise(src)?;
@@ -219,50 +228,47 @@ impl Verifier<'_> {
         }
     }
 
-    fn scalars(&mut self, width: Width, op: AluOp, dst: Register, src: Operand, left: Number, right: Number) -> Check {
+    fn scalars(&mut self, width: Width, op: AluOp, dst: Register, src: Operand, right: &Scalar) -> Check {
         if let Operand::Register(src) = src
-            && left.precise
+            && self.state.value(dst).as_number().is_some_and(|left| left.precise)
         {
             self.mark_precise(src)?;
         }
-        let mut left = self.number(dst)?;
+        let left = self.number(dst)?;
         self.guard_numbers(op, dst, src)?;
-        if let Some(fork) = alu::fork_of_sign_mask(op, &left.bounds, &right.bounds) {
+        if let Some(fork) = alu::fork_of_sign_mask(op, &left.bounds, right) {
             let pushed = self.push_branch(self.insn)?;
             let forked = |bounds| {
                 if fork.only_low { Number { bounds, ..left } } else { Number { bounds, id: 0, delta: None, ..left } }
             };
             self.pushed(pushed).set(dst, Value::Scalar(forked(fork.pushed)));
-            left = forked(fork.here);
+            self.state.set(dst, Value::Scalar(forked(fork.here)));
         }
-        let mut result = left;
-        match alu::apply(op, width, &left.bounds, &right.bounds) {
-            Some(bounds) => result.bounds = bounds,
-            None => {
+        let links_kept = self.may(Permission::LinkedSums);
+        let frame = self.state.frame_mut();
+        if let Value::Scalar(number) = &mut frame.registers[dst.index()].value {
+            match alu::apply(op, width, &number.bounds, right) {
+                Some(bounds) => number.bounds = bounds,
                 // An unknown register forgets its link and its precision along with its value.
-                result = Number::unknown();
+                None => *number = Number::unknown(),
             }
+            let same = matches!(src, Operand::Register(src) if src == dst);
+            relink_after(links_kept, width, op, number, right, same);
         }
-        let same = matches!(src, Operand::Register(src) if src == dst);
-        self.relink_after(width, op, &mut result, &right, same);
-        self.define(dst, Value::Scalar(result));
+        frame.marks.write(Place::of(dst));
+        self.log.touch_register(dst);
         Ok(())
     }
+}
 
-    /// A constant added to a linked scalar keeps the link with a delta; anything else breaks it.
-    fn relink_after(&self, width: Width, op: AluOp, result: &mut Number, right: &Number, same: bool) {
-        let keeps = self.may(Permission::LinkedSums)
-            && op == AluOp::Add
-            && width == Width::W64
-            && result.id != 0
-            && right.bounds.is_const()
-            && !same;
-        let added = right.bounds.var_off.value;
-        if keeps && result.delta.is_none() && added <= i32::MAX as u64 {
-            result.delta = Some(added as i32);
-        } else {
-            result.unlink();
-        }
+/// A constant added to a linked scalar keeps the link with a delta; anything else breaks it.
+fn relink_after(kept: bool, width: Width, op: AluOp, result: &mut Number, right: &Scalar, same: bool) {
+    let keeps = kept && op == AluOp::Add && width == Width::W64 && result.id != 0 && right.is_const() && !same;
+    let added = right.var_off.value;
+    if keeps && result.delta.is_none() && added <= i32::MAX as u64 {
+        result.delta = Some(added as i32);
+    } else {
+        result.unlink();
     }
 }
 

@@ -10,7 +10,7 @@ use super::explore::Next;
 use super::packet::packet_branch_taken;
 use super::precision::{FramePlace, MAX_LINKED};
 use super::rule::Rule;
-use super::state::{Place, State};
+use super::state::{Place, State, for_each_value};
 use super::value::{Number, Pointer, SocketKind, Target, Value};
 use crate::isa::{JumpOp, Operand, Register, Width};
 use crate::kernel::limits::VARIABLE_OFFSET;
@@ -272,14 +272,13 @@ impl Verifier<'_> {
             }
             Value::Pointer(settled)
         };
-        let mut state = match pushed {
-            Some(index) => self.pending[index].state.clone(),
-            None => self.state.clone(),
-        };
+        let state = self.state_on(pushed);
         if is_null && checked.reference != 0 && checked.reference == checked.id {
             state.obligations.release(checked.reference, callback);
         }
-        state.for_each_value(false, |value| {
+        // What a pointer becomes depends on it and on its map or type, not on the state: that is lent out meanwhile.
+        let mut frames = std::mem::take(&mut state.frames);
+        for_each_value(&mut frames, false, |value| {
             if let Value::Pointer(pointer) = value
                 && pointer.attributes.nullable
                 && pointer.id == checked.id
@@ -287,9 +286,14 @@ impl Verifier<'_> {
                 *value = settled_of(self, *pointer);
             }
         });
+        self.state_on(pushed).frames = frames;
+    }
+
+    /// The current state, or that of a pushed branch.
+    fn state_on(&mut self, pushed: Option<usize>) -> &mut State {
         match pushed {
-            Some(index) => self.pending[index].state = state,
-            None => self.state = state,
+            Some(index) => &mut self.pending[index].state,
+            None => &mut self.state,
         }
     }
 

@@ -5,7 +5,7 @@ use super::arguments::Call;
 use super::env::{Check, Verifier, reject, unsupported};
 use super::graph::node_of;
 use super::rule::Rule;
-use super::state::{Frame, FrameKind, ReturnRange};
+use super::state::{Frame, FrameKind, Place, ReturnRange};
 use super::value::{DynptrKind, MapRef, Pointer, Target, TypeRef, TypeSpace, Value};
 use crate::btf::fields::GraphRoot;
 use crate::isa::Register;
@@ -82,7 +82,7 @@ impl Verifier<'_> {
                 give(Register::R1, Value::unknown());
                 give(Register::R2, self.value(Register::R3));
                 frame.registers[2].parent = caller.registers[3].parent;
-                frame.registers[2].live = caller.registers[3].live;
+                frame.marks.set(Place::Register(2), caller.marks.of(Place::Register(3)));
             }
             Callback::TreeOrder(root) => {
                 let node = Value::Pointer(self.without_owning(node_of(&root)));
@@ -94,7 +94,7 @@ impl Verifier<'_> {
                 give(Register::R1, Value::Pointer(sample));
                 give(Register::R2, self.value(Register::R3));
                 frame.registers[2].parent = caller.registers[3].parent;
-                frame.registers[2].live = caller.registers[3].live;
+                frame.marks.set(Place::Register(2), caller.marks.of(Place::Register(3)));
             }
             Callback::Area => {
                 let Some(id) = self.profile.btf.find_struct("vm_area_struct") else {
@@ -105,9 +105,9 @@ impl Verifier<'_> {
                 give(Register::R2, Value::Pointer(Pointer::to(area)));
                 give(Register::R3, self.value(Register::R4));
                 frame.registers[1].parent = caller.registers[1].parent;
-                frame.registers[1].live = caller.registers[1].live;
+                frame.marks.set(Place::Register(1), caller.marks.of(Place::Register(1)));
                 frame.registers[3].parent = caller.registers[4].parent;
-                frame.registers[3].live = caller.registers[4].live;
+                frame.marks.set(Place::Register(3), caller.marks.of(Place::Register(4)));
             }
             Callback::Timer => return unsupported("a callback that runs later, called at once"),
             Callback::MapElement => {
@@ -117,9 +117,9 @@ impl Verifier<'_> {
                 give(Register::R3, Value::Pointer(Pointer::to(Target::MapValue(map_ref))));
                 give(Register::R4, self.value(Register::R3));
                 frame.registers[1].parent = caller.registers[1].parent;
-                frame.registers[1].live = caller.registers[1].live;
+                frame.marks.set(Place::Register(1), caller.marks.of(Place::Register(1)));
                 frame.registers[4].parent = caller.registers[3].parent;
-                frame.registers[4].live = caller.registers[3].live;
+                frame.marks.set(Place::Register(4), caller.marks.of(Place::Register(3)));
             }
         }
         Ok(())

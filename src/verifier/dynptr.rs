@@ -9,7 +9,7 @@
 use super::env::{Check, Verifier, reject, unsupported};
 use super::obligations::Held;
 use super::rule::{Errno, Rule};
-use super::state::{ByteKind, Live, SLOT_BYTES, StackSlot, slot_of};
+use super::state::{ByteKind, Live, Place, SLOT_BYTES, StackSlot, slot_of};
 use super::value::{Attributes, Dynptr, DynptrKind, Pointer, Target, Value};
 use crate::isa::Register;
 
@@ -127,10 +127,10 @@ impl Verifier<'_> {
         };
         for (step, slot) in self.dynptr_slots(frame, first)?.iter_mut().rev().enumerate() {
             slot.spilled.value = Value::Dynptr(Dynptr { kind, first: step == 0, id, reference });
-            slot.spilled.live |= Live::WRITTEN;
             slot.bytes = [ByteKind::Dynptr; SLOT_BYTES];
             slot.scrubbed_reference = 0;
         }
+        self.mark_dynptr_written(frame, first)?;
         Ok(HeldDynptr { kind, id, reference })
     }
 
@@ -151,9 +151,10 @@ impl Verifier<'_> {
         if !dynptr.first || !whole {
             return expected();
         }
-        let cells: Vec<_> = slots.iter().rev().map(|slot| (slot.spilled.live, slot.spilled.parent)).collect();
+        let parents: Vec<_> = slots.iter().rev().map(|slot| slot.spilled.parent).collect();
         check_kind(dynptr.kind, wanted, index)?;
-        for (live, parent) in cells {
+        for (step, parent) in parents.into_iter().enumerate() {
+            let live = self.frame_of(frame)?.marks.of(Place::Slot(first.saturating_sub(step) as u8));
             self.explored.mark_read(live, parent, Live::READ64);
         }
         Ok(HeldDynptr { kind: dynptr.kind, id: dynptr.id, reference: dynptr.reference })
@@ -190,9 +191,16 @@ impl Verifier<'_> {
     fn forget_dynptr(&mut self, frame: u8, first: usize) -> Check {
         for slot in self.dynptr_slots(frame, first)? {
             slot.spilled.value = Value::Uninitialised;
-            slot.spilled.live |= Live::WRITTEN;
             slot.bytes = [ByteKind::Invalid; SLOT_BYTES];
             slot.scrubbed_reference = 0;
+        }
+        self.mark_dynptr_written(frame, first)
+    }
+
+    fn mark_dynptr_written(&mut self, frame: u8, first: usize) -> Check {
+        let marks = &mut self.frame_of(frame)?.marks;
+        for index in [first, first.saturating_sub(1)] {
+            marks.write(Place::Slot(index as u8));
         }
         Ok(())
     }

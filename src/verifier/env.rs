@@ -14,7 +14,7 @@ use super::maps::{Fields, MapInfo};
 use super::options::Options;
 use super::precision::{Backtrack, HistoryEntry};
 use super::rule::Rule;
-use super::state::{Frame, Live, State};
+use super::state::{Frame, Live, Place, State};
 use super::statistics::Statistics;
 use super::value::{Number, Pointer, Target, TypeRef, TypeSpace, Value};
 use crate::btf::{Btf, Type, TypeId};
@@ -179,6 +179,8 @@ pub struct Verifier<'a> {
     pub history: Vec<HistoryEntry>,
     /// The current instruction's entry in the history, once it has one.
     pub history_entry: Option<usize>,
+    /// For each slot, what concerns it in a walk back for precision.
+    pub concerned: Vec<u16>,
     /// Registers and slots whose precision is asked for.
     pub backtrack: Backtrack,
     /// Last id given.
@@ -257,23 +259,30 @@ impl<'a> Verifier<'a> {
 
     /// Sets a register that an instruction defines: marks it written.
     pub fn define(&mut self, register: Register, value: Value) {
-        let cell = &mut self.state.frame_mut().registers[register.index()];
-        cell.value = value;
-        cell.live |= Live::WRITTEN;
+        let frame = self.state.frame_mut();
+        frame.registers[register.index()].value = value;
+        frame.marks.write(Place::of(register));
         self.log.touch_register(register);
     }
 
     /// Checks that a register may be read, and marks it so (`check_reg_arg` with `SRC_OP`).
     pub fn read(&mut self, register: Register, flag: Live) -> Check<Value> {
+        self.check_read(register, flag)?;
+        Ok(self.value(register))
+    }
+
+    /// The same where the value does not matter.
+    pub fn check_read(&mut self, register: Register, flag: Live) -> Check {
         self.log.touch_register(register);
-        let cell = self.state.frame().registers[register.index()];
-        if cell.value == Value::Uninitialised {
+        let frame = self.state.frame();
+        let cell = &frame.registers[register.index()];
+        if matches!(cell.value, Value::Uninitialised) {
             return reject(Rule::ReadUninitialised { register });
         }
-        if register != Register::R10 {
-            self.explored.mark_read(cell.live, cell.parent, flag);
+        if register != Register::R10 && !frame.marks.is_written(Place::of(register)) {
+            self.explored.mark_read_from(cell.parent, flag);
         }
-        Ok(cell.value)
+        Ok(())
     }
 
     /// Checks that a register may be written, and marks it so, leaving its value (`DST_OP_NO_MARK`).
@@ -282,7 +291,7 @@ impl<'a> Verifier<'a> {
         if register == Register::R10 {
             return reject(Rule::WriteFramePointer);
         }
-        self.state.frame_mut().registers[register.index()].live |= Live::WRITTEN;
+        self.state.frame_mut().marks.write(Place::of(register));
         Ok(())
     }
 

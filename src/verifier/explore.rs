@@ -55,9 +55,9 @@ impl Verifier<'_> {
         self.history_entry = None;
         let came_from = self.previous;
         let insn = self.insn;
-        let Some(decoded) = self.insns.get(insn).cloned() else {
+        if insn >= self.insns.len() {
             return reject(Rule::InsnOutOfProgram { insn, count: self.insns.len() });
-        };
+        }
         self.statistics.insns_processed += 1;
         if self.statistics.insns_processed > self.options.max_processed.unwrap_or(PROCESSED_INSNS) {
             return reject(Rule::ProgramTooLarge { processed: self.statistics.insns_processed });
@@ -73,9 +73,9 @@ impl Verifier<'_> {
         self.log_before_insn(print_state);
         // Code that only runs ahead of time is dead code all the same (`sanitize_mark_insn_seen`).
         self.facts[insn].seen |= !self.state.speculative;
-        let decoded = match decoded {
-            Ok(decoded) => decoded,
-            Err(error) => return reject(Rule::Undecodable { error }),
+        let decoded = match &self.insns[insn] {
+            Ok(decoded) => *decoded,
+            Err(error) => return reject(Rule::Undecodable { error: error.clone() }),
         };
         let next = self.execute(decoded)?;
         // What is pushed or noted during the instruction still refers to the one before it.

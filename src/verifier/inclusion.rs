@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::state::{ByteKind, Cell, Frame, Live, SLOT_BYTES, StackSlot, State};
+use super::state::{ByteKind, Cell, Frame, Place, SLOT_BYTES, StackSlot, State};
 use super::value::{Number, Pointer, Target, Value};
 
 /// How strictly states are compared.
@@ -139,12 +139,26 @@ fn references_match(old: &State, current: &State, number: usize, ids: &mut IdMap
 }
 
 fn frame_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {
-    old.callback_depth <= current.callback_depth
-        && old.registers.iter().zip(&current.registers).all(|(old, current)| {
-            (strictness == Strictness::Pruning && !old.live.intersects(Live::READ))
-                || cell_includes(old, &current.value, strictness, ids)
-        })
-        && stack_includes(old, current, strictness, ids)
+    if old.callback_depth > current.callback_depth {
+        return false;
+    }
+    if strictness == Strictness::Pruning {
+        // What was not read below the old state does not count.
+        return old.marks.all_read().iter().all(|place| match place {
+            Place::Register(register) => {
+                let register = usize::from(register);
+                cell_includes(&old.registers[register], &current.registers[register].value, strictness, ids)
+            }
+            Place::Slot(slot) => {
+                let slot = usize::from(slot);
+                old.stack.get(slot).is_none_or(|old| slot_includes(old, current.stack.get(slot), strictness, ids))
+            }
+        });
+    }
+    let mut registers = old.registers.iter().zip(&current.registers);
+    let mut slots = old.stack.iter().enumerate();
+    registers.all(|(old, current)| cell_includes(old, &current.value, strictness, ids))
+        && slots.all(|(index, slot)| slot_includes(slot, current.stack.get(index), strictness, ids))
 }
 
 /// Are the two the same, up to ids (`regs_exact`)?
@@ -184,7 +198,6 @@ fn ids_match(old: &Pointer, current: &Pointer, ids: &mut IdMap) -> bool {
 fn cell_includes(old: &Cell, current: &Value, strictness: Strictness, ids: &mut IdMap) -> bool {
     match strictness {
         Strictness::Exact => return same_value(&old.value, current, ids),
-        Strictness::Pruning if !old.live.intersects(Live::READ) => return true,
         Strictness::Pruning | Strictness::RangeWithin => {}
     }
     match (&old.value, current) {
@@ -237,7 +250,7 @@ fn pointer_includes(old: &Pointer, current: &Pointer, ids: &mut IdMap) -> bool {
 }
 
 /// What a slot with nothing known in it holds, where scalars are compared.
-const UNKNOWN: Cell = Cell { value: Value::UNKNOWN, live: Live::READ32, parent: None };
+const UNKNOWN: Cell = Cell { value: Value::UNKNOWN, parent: None };
 
 /// The scalar that a slot holds, where it holds one or holds nothing known (`scalar_reg_for_stack`).
 fn scalar_of<'a>(slot: &'a StackSlot, ids: &IdMap) -> Option<&'a Cell> {
@@ -256,14 +269,6 @@ fn holds_anything(kind: ByteKind, ids: &IdMap) -> bool {
 /// not is not the same.
 fn stands_for_any(kind: ByteKind, ids: &IdMap) -> bool {
     kind == ByteKind::Invalid || (kind == ByteKind::Misc && !ids.regard.unwritten_stack)
-}
-
-fn stack_includes(old: &Frame, current: &Frame, strictness: Strictness, ids: &mut IdMap) -> bool {
-    let lax = strictness == Strictness::Pruning;
-    old.stack.iter().enumerate().all(|(index, slot)| {
-        (lax && !slot.spilled.live.intersects(Live::READ))
-            || slot_includes(slot, current.stack.get(index), strictness, ids)
-    })
 }
 
 /// The kernel compares byte by byte. Where both slots hold scalars it leaves the bytes at the first that does not stand

@@ -124,9 +124,9 @@ impl Verifier<'_> {
                 trust,
                 reference: if first { reference } else { 0 },
             });
-            slot.spilled.live |= Live::WRITTEN;
             slot.bytes = [ByteKind::Iterator; SLOT_BYTES];
             slot.scrubbed_reference = 0;
+            self.frame_of(frame)?.marks.write(Place::Slot(index as u8));
         }
         Ok(HeldIterator { frame, slot: span.first, trust, reference: 0 })
     }
@@ -152,10 +152,12 @@ impl Verifier<'_> {
         for step in 0..span.count {
             let index = span.first - step;
             self.log.touch_slot(index);
-            let Some(cell) = self.state.cell(span.frame, Place::Slot(index as u8)).copied() else {
+            let place = Place::Slot(index as u8);
+            let Some(cell) = self.state.cell(span.frame, place).copied() else {
                 return unsupported("an iterator's slot that does not exist");
             };
-            self.explored.mark_read(cell.live, cell.parent, Live::READ64);
+            let live = self.frame_of(span.frame)?.marks.of(place);
+            self.explored.mark_read(live, cell.parent, Live::READ64);
         }
         Ok(())
     }
@@ -169,9 +171,9 @@ impl Verifier<'_> {
             };
             let reference = slot.spilled.value.reference();
             slot.spilled.value = Value::Uninitialised;
-            slot.spilled.live |= Live::WRITTEN;
             slot.bytes = [ByteKind::Invalid; SLOT_BYTES];
             slot.scrubbed_reference = 0;
+            frame.marks.write(Place::Slot(index as u8));
             if step == 0 && !self.release_reference(reference) {
                 return unsupported("destroying an iterator that is not held");
             }

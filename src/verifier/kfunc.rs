@@ -10,7 +10,7 @@ use super::kfunc_arguments::Told;
 use super::memory::Mode;
 use super::obligations::Held;
 use super::rule::{Errno, Rule};
-use super::state::Live;
+use super::state::{Live, Place};
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::{Parameter, Type, TypeId, essential_name};
 use crate::isa::Register;
@@ -299,8 +299,9 @@ impl Verifier<'_> {
             let Some(register) = Register::argument(index) else { return };
             let size = self.profile.btf.size_of(parameter.type_id).unwrap_or(8);
             let flag = if size == 8 { Live::READ64 } else { Live::READ32 };
-            let cell = self.state.frame().registers[register.index()];
-            self.explored.mark_read(cell.live, cell.parent, flag);
+            let frame = self.state.frame();
+            let (live, parent) = (frame.marks.of(Place::of(register)), frame.registers[register.index()].parent);
+            self.explored.mark_read(live, parent, flag);
             self.log.touch_register(register);
         }
     }

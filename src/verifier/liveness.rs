@@ -4,7 +4,8 @@
 //! place already marked (`mark_reg_read`, `kernel/bpf/verifier.c`, Linux 6.12). Pruning compares only what was read.
 
 use super::explored::Explored;
-use super::state::{Cell, Live, Parent, Place, State, StateId, bits_of};
+use super::marks::Places;
+use super::state::{Live, Parent, Place, State, StateId};
 
 impl Explored {
     /// Marks a read that starts in a cell with liveness `live` and origin `parent`. Returns the number of checkpoints
@@ -20,19 +21,19 @@ impl Explored {
     pub fn mark_read_from(&mut self, mut parent: Option<Parent>, flag: Live) -> u32 {
         let mut marked = 0;
         while let Some(place) = parent {
-            let Some(cell) = self.state_mut(place.state).cell_mut(place.frame, place.place) else { break };
-            if cell.live & Live::READ == flag || cell.live.contains(Live::READ64) {
+            let frame = self.state_mut(place.state).frames.get_mut(usize::from(place.frame));
+            let Some((frame, above)) = frame.and_then(|frame| frame.origin(place.place).map(|above| (frame, above)))
+            else {
                 break;
-            }
-            cell.live |= flag;
-            if flag == Live::READ64 {
-                cell.live.remove(Live::READ32);
+            };
+            if !frame.marks.read(place.place, flag) {
+                break;
             }
             marked += 1;
-            if cell.live.contains(Live::WRITTEN) {
+            if frame.marks.is_written(place.place) {
                 break;
             }
-            parent = cell.parent;
+            parent = above;
         }
         self.longest_mark_read = self.longest_mark_read.max(marked);
         marked
@@ -45,33 +46,24 @@ impl Explored {
         for frame in 0..=innermost {
             let first = if frame < innermost { 6 } else { 0 };
             let (above, here) = (&self.state(old).frames[frame], &current.frames[frame]);
-            let registers = unmarked(&above.registers[first..10], &here.registers[first..10], |cell| cell) << first;
-            let slots = unmarked(&above.stack, &here.stack, |slot| &slot.spilled);
-            for place in bits_of(registers).map(Place::Register).chain(bits_of(slots).map(Place::Slot)) {
-                self.propagate_cell(old, current, frame as u8, place);
+            let both = Places::within(first, above.stack.len().min(here.stack.len()));
+            let (half, whole) = above.marks.read_but_not_in(&here.marks);
+            for place in half.or(whole).and(both).iter() {
+                // The old state may be above the current one, and be marked on the way.
+                let flag = self.state(old).frames[frame].marks.of(place) & Live::READ;
+                self.propagate_place(current, frame, place, flag);
             }
         }
     }
 
-    fn propagate_cell(&mut self, old: StateId, current: &mut State, frame: u8, place: Place) {
-        let Some(flag) = self.state(old).cell(frame, place).map(|cell| cell.live & Live::READ) else { return };
-        let Some(cell) = current.cell_mut(frame, place) else { return };
-        // The current state is not a checkpoint: mark it here, then go on upwards as any read does.
-        cell.live |= flag;
-        if flag == Live::READ64 {
-            cell.live.remove(Live::READ32);
-        }
-        let (live, parent) = (cell.live, cell.parent);
-        let marked = 1 + self.mark_read(live, parent, flag);
+    /// The current state is not a checkpoint: marks it here, then goes on upwards as any read does.
+    fn propagate_place(&mut self, current: &mut State, frame: usize, place: Place, flag: Live) {
+        let frame = &mut current.frames[frame];
+        frame.marks.read(place, flag);
+        let marked = match frame.origin(place) {
+            Some(above) => 1 + self.mark_read(frame.marks.of(place), above, flag),
+            None => 0,
+        };
         self.longest_mark_read = self.longest_mark_read.max(marked);
     }
-}
-
-/// Of the cells that two states both have, those whose mark of having been read is missing in the second, as a mask.
-fn unmarked<T>(old: &[T], current: &[T], cell: impl Fn(&T) -> &Cell) -> u64 {
-    let missing = |(old, current): (&T, &T)| {
-        let (flag, already) = (cell(old).live & Live::READ, cell(current).live & Live::READ);
-        !flag.is_empty() && already != Live::READ64 && already != flag
-    };
-    old.iter().zip(current).enumerate().fold(0, |mask, (bit, pair)| mask | u64::from(missing(pair)) << bit)
 }

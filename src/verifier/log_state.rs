@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::env::Verifier;
 use super::log_value::{MapText, Names, write_value};
 use super::rule::Rule;
-use super::state::{ByteKind, Frame, FrameKind, Live, SLOT_BYTES, StackSlot, State};
+use super::state::{ByteKind, Frame, FrameKind, Live, Place, SLOT_BYTES, StackSlot, State};
 use super::value::{MapRef, TypeRef, Value};
 use crate::isa::{CallName, RawInsn, disassemble};
 use crate::kernel::Permission;
@@ -189,7 +189,7 @@ impl Verifier<'_> {
             if cell.value == Value::Uninitialised || !(all || self.log.touched_register(index)) {
                 continue;
             }
-            write!(text, " R{index}{}=", liveness_text(cell.live))?;
+            write!(text, " R{index}{}=", liveness_text(frame.marks.of(Place::Register(index as u8))))?;
             write_value(text, &cell.value, number, self)?;
         }
         Ok(())
@@ -205,20 +205,21 @@ impl Verifier<'_> {
                     index += 1;
                 }
                 let slot = frame.stack.get(index).unwrap_or(slot);
-                self.write_slot(text, slot, index, number)?;
+                let live = frame.marks.of(Place::Slot(index as u8));
+                self.write_slot(text, slot, index, live, number)?;
             }
             index += 1;
         }
         Ok(())
     }
 
-    fn write_slot(&self, text: &mut String, slot: &StackSlot, index: usize, frame: usize) -> fmt::Result {
+    fn write_slot(&self, text: &mut String, slot: &StackSlot, index: usize, live: Live, frame: usize) -> fmt::Result {
         let value = &slot.spilled.value;
         let last = slot.bytes[SLOT_BYTES - 1];
         if last == ByteKind::Iterator && value.reference() == 0 {
             return Ok(());
         }
-        write!(text, " fp-{}{}=", (index + 1) * SLOT_BYTES, liveness_text(slot.spilled.live))?;
+        write!(text, " fp-{}{}=", (index + 1) * SLOT_BYTES, liveness_text(live))?;
         let kinds = slot.bytes.iter().map(|&kind| kind_character(kind));
         match last {
             ByteKind::Spill => text.extend(kinds.take_while(|&kind| kind != 'r')),

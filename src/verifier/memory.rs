@@ -53,7 +53,7 @@ pub enum Source {
 impl Verifier<'_> {
     /// `dst = *(size *)(src + offset)`.
     pub fn check_load(&mut self, size: Size, signed: bool, dst: Register, src: Register, offset: i16) -> Check {
-        self.read(src, Live::READ64)?;
+        self.check_read(src, Live::READ64)?;
         self.write(dst)?;
         let kind = self.pointer_kind(src);
         let access = Access {
@@ -75,13 +75,13 @@ impl Verifier<'_> {
     pub fn check_store(&mut self, size: Size, dst: Register, offset: i16, src: Operand) -> Check {
         let register = match src {
             Operand::Register(register) => {
-                let whole = size == Size::B8 || !self.value(register).is_scalar();
-                self.read(register, if whole { Live::READ64 } else { Live::READ32 })?;
+                let whole = size == Size::B8 || !self.state.value(register).is_scalar();
+                self.check_read(register, if whole { Live::READ64 } else { Live::READ32 })?;
                 Some(register)
             }
             Operand::Immediate(_) => None,
         };
-        self.read(dst, Live::READ64)?;
+        self.check_read(dst, Live::READ64)?;
         let kind = self.pointer_kind(dst);
         let access = Access {
             base: dst,

@@ -45,6 +45,7 @@ pub mod log_value;
 pub mod map_fields;
 pub mod map_pointer;
 pub mod maps;
+pub mod marks;
 pub mod memory;
 pub mod object_access;
 pub mod obligations;

@@ -10,12 +10,16 @@ use smallvec::SmallVec;
 use super::env::{Check, Verifier, unsupported};
 use super::state::{Place, StateId, bits_of};
 use super::value::Value;
-use crate::isa::{AluOp, CallTarget, Insn, Operand, Register};
+use crate::isa::{AluOp, CallTarget, DecodeError, Insn, Operand, Register};
 use crate::kernel::Permission;
 use crate::kernel::limits::CALL_FRAMES;
 
 /// Registers `r1` to `r5` as a mask.
 const ARGUMENTS: u16 = 0b11_1110;
+/// Walking back over the instruction may change something whatever is asked for.
+const ANYTHING: u16 = 1 << 15;
+/// The same, if the history has an entry for it.
+const WITH_HISTORY: u16 = 1 << 14;
 /// Scalars that one comparison may link, at most (`LINKED_REGS_MAX`).
 pub const MAX_LINKED: usize = 6;
 
@@ -135,6 +139,36 @@ impl Backtrack {
     }
 }
 
+/// For each slot of the program, what must be asked for if walking back over it is to change anything: registers as a
+/// mask, [`ANYTHING`] or [`WITH_HISTORY`]. Most instructions on a path define a register that nobody asks for.
+#[must_use]
+pub fn concerned(insns: &[Result<Insn, DecodeError>]) -> Vec<u16> {
+    let bit = |register: Register| 1 << register.index();
+    let concerned = |insn: &Result<Insn, DecodeError>| match *insn {
+        Ok(Insn::ByteSwap { .. } | Insn::Jump { .. } | Insn::MayGoto { .. }) | Err(_) => 0,
+        Ok(Insn::Alu { op: AluOp::Neg, .. }) => 0,
+        Ok(
+            Insn::Alu { dst, .. }
+            | Insn::MoveSignExtended { dst, .. }
+            | Insn::AddressSpaceCast { dst, .. }
+            | Insn::Load { dst, .. }
+            | Insn::LoadImmediate { dst, .. },
+        ) => bit(dst),
+        Ok(Insn::Store { dst, .. }) => bit(dst) | WITH_HISTORY,
+        Ok(Insn::JumpIf { dst, src: Operand::Register(src), .. }) => bit(dst) | bit(src),
+        Ok(Insn::JumpIf { .. }) => 0,
+        Ok(Insn::Atomic { .. } | Insn::LoadPacket { .. } | Insn::Call(_) | Insn::Exit) => ANYTHING,
+    };
+    let mut masks: Vec<u16> = insns.iter().map(concerned).collect();
+    // The second slot of a wide load is no instruction of its own.
+    for (index, insn) in insns.iter().enumerate() {
+        if let (Ok(Insn::LoadImmediate { .. }), Some(second)) = (insn, masks.get_mut(index + 1)) {
+            *second = 0;
+        }
+    }
+    masks
+}
+
 impl Verifier<'_> {
     /// Notes the current instruction in the history of the path (`push_insn_history`).
     pub fn note_history(&mut self, fill: impl FnOnce(&mut HistoryEntry)) {
@@ -200,15 +234,16 @@ impl Verifier<'_> {
             let mut insn = start;
             loop {
                 let entry = self.history_entry_at(history_start, history_end, insn);
-                let step = if skip_first { Step::Continue } else { self.step_back(insn, later, entry)? };
+                if !skip_first && self.concerns(insn, entry) {
+                    if matches!(self.step_back(insn, later, entry)?, Step::GiveUp) {
+                        self.all_scalars_precise();
+                        return Ok(());
+                    }
+                    if self.backtrack.is_empty() {
+                        return Ok(());
+                    }
+                }
                 skip_first = false;
-                if matches!(step, Step::GiveUp) {
-                    self.all_scalars_precise();
-                    return Ok(());
-                }
-                if self.backtrack.is_empty() {
-                    return Ok(());
-                }
                 later = Some(insn);
                 let count = history_end - history_start;
                 if insn == first && (count == 0 || (count == 1 && entry.is_some())) {
@@ -243,6 +278,15 @@ impl Verifier<'_> {
             self.all_scalars_precise();
         }
         Ok(())
+    }
+
+    /// Could walking back over the instruction change what is asked for, or print something?
+    fn concerns(&self, insn: usize, entry: Option<usize>) -> bool {
+        let entry = entry.and_then(|index| self.history.get(index));
+        let asked = self.backtrack.mask() | ANYTHING | if entry.is_some() { WITH_HISTORY } else { 0 };
+        self.concerned.get(insn).is_none_or(|mask| mask & asked != 0)
+            || entry.is_some_and(|entry| !entry.linked.is_empty())
+            || self.log.detailed()
     }
 
     fn history_range(&self, at: Option<StateId>) -> (usize, usize) {

@@ -7,8 +7,9 @@
 use super::env::{Check, Verifier, reject};
 use super::explored::Listed;
 use super::inclusion::{self, IdMap, Regard, Strictness};
+use super::marks::{Marks, Places};
 use super::rule::Rule;
-use super::state::{ByteKind, Live, Parent, Place, SLOT_BYTES, State, StateId, slot_of};
+use super::state::{ByteKind, Parent, Place, SLOT_BYTES, State, StateId, slot_of};
 use super::value::{IteratorState, Target, Value};
 use crate::isa::{Insn, Register};
 use crate::kernel::Permission;
@@ -174,7 +175,7 @@ impl Verifier<'_> {
         if misses <= hits * patience + patience {
             return false;
         }
-        let finished = kept.frames[0].registers[0].live.contains(Live::DONE);
+        let finished = kept.is_finished();
         let forgettable = finished && !kept.used_as_loop_entry;
         self.explored.bucket_mut(bucket).remove(index);
         if forgettable {
@@ -216,7 +217,7 @@ impl Verifier<'_> {
                 continue;
             }
             let state = self.explored.state(id);
-            if state.insn == self.insn && state.same_callsites(&self.state) {
+            if state.insn == self.insn && !state.is_finished() && state.same_callsites(&self.state) {
                 clean(self.explored.state_mut(id));
             }
         }
@@ -286,20 +287,15 @@ impl Verifier<'_> {
 fn precise_places(state: &State, every_number: bool) -> Vec<(u8, Place)> {
     let mut places = Vec::new();
     for (number, frame) in state.frames.iter().enumerate().rev() {
-        let number = number as u8;
-        let counts = |value: &Value, live: Live| {
-            matches!(value, Value::Scalar(scalar) if scalar.precise || every_number) && live.intersects(Live::READ)
+        let is_precise = |value: &Value| matches!(value, Value::Scalar(scalar) if scalar.precise || every_number);
+        let counts = |&place: &Place| match place {
+            Place::Register(register) => is_precise(&frame.registers[usize::from(register)].value),
+            Place::Slot(slot) => {
+                let slot = frame.stack.get(usize::from(slot));
+                slot.is_some_and(|slot| slot.is_spilled() && is_precise(&slot.spilled.value))
+            }
         };
-        for (register, cell) in frame.registers.iter().enumerate().take(Register::R10.index()) {
-            if counts(&cell.value, cell.live) {
-                places.push((number, Place::Register(register as u8)));
-            }
-        }
-        for (index, slot) in frame.stack.iter().enumerate() {
-            if slot.is_spilled() && counts(&slot.spilled.value, slot.spilled.live) {
-                places.push((number, Place::Slot(index as u8)));
-            }
-        }
+        places.extend(frame.marks.all_read().iter().filter(counts).map(|place| (number as u8, place)));
     }
     places
 }
@@ -342,35 +338,31 @@ fn link_to_checkpoint(current: &mut State, id: StateId) {
             if number == innermost || register >= Register::R6.index() {
                 cell.parent = parent(Place::Register(register as u8));
             }
-            cell.live = Live::empty();
         }
         for (index, slot) in frame.stack.iter_mut().enumerate() {
-            slot.spilled.live = Live::empty();
             slot.spilled.parent = parent(Place::Slot(index as u8));
         }
+        frame.marks = Marks::default();
     }
 }
 
 /// Forgets what no path below has read (`clean_verifier_state`).
 fn clean(state: &mut State) {
-    if state.frames[0].registers[0].live.contains(Live::DONE) {
-        return;
-    }
     for frame in &mut state.frames {
-        for cell in frame.registers.iter_mut().take(Register::R10.index()) {
-            if !cell.live.intersects(Live::READ) {
+        let read = frame.marks.all_read();
+        for (register, cell) in frame.registers.iter_mut().enumerate().take(Register::R10.index()) {
+            if !read.has(Place::Register(register as u8)) {
                 cell.value = Value::Uninitialised;
             }
-            cell.live |= Live::DONE;
         }
-        for slot in &mut frame.stack {
-            if !slot.spilled.live.intersects(Live::READ) {
+        for (index, slot) in frame.stack.iter_mut().enumerate() {
+            if !read.has(Place::Slot(index as u8)) {
                 slot.spilled.value = Value::Uninitialised;
                 slot.bytes = [ByteKind::Invalid; SLOT_BYTES];
                 slot.scrubbed_reference = 0;
             }
-            slot.spilled.live |= Live::DONE;
         }
+        frame.marks.finish(Places::within(0, frame.stack.len()));
     }
 }
 

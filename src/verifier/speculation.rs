@@ -8,7 +8,7 @@
 use super::env::{Check, Stop, Verifier, reject};
 use super::memory::{Access, Mode, Source};
 use super::rule::Rule;
-use super::state::Cell;
+use super::state::{Cell, Place};
 use super::value::{Number, Pointer, Target, Value};
 use crate::isa::{AluOp, Operand, Register};
 use crate::kernel::Permission;
@@ -130,16 +130,18 @@ impl Verifier<'_> {
             let moved = if first { dst } else { offset_register };
             let unmoved = self.state.frame().registers[moved.index()];
             let unmoved = Cell { value: Value::Pointer(*pointer), ..unmoved };
-            self.explore_masked(dst, unmoved)?;
+            self.explore_masked(dst, unmoved, moved)?;
         }
         Ok(window)
     }
 
     /// The way on with the pointer where it was, as masking an offset out of range leaves it.
-    fn explore_masked(&mut self, dst: Register, pointer: Cell) -> Check {
+    fn explore_masked(&mut self, dst: Register, pointer: Cell, from: Register) -> Check {
         match self.push_speculative(self.insn + 1) {
             Ok(pushed) => {
-                self.pushed(pushed).frame_mut().registers[dst.index()] = pointer;
+                let frame = self.pushed(pushed).frame_mut();
+                frame.registers[dst.index()] = pointer;
+                frame.marks.set(Place::of(dst), frame.marks.of(Place::of(from)));
                 Ok(())
             }
             Err(Stop::Reject(rule)) => {

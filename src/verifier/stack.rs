@@ -6,7 +6,7 @@
 use super::env::{Check, Verifier, reject, unsupported};
 use super::memory::{Access, Mode, Source};
 use super::rule::{Errno, Rule};
-use super::state::{ByteKind, Cell, Frame, Live, SLOT_BYTES, slot_of};
+use super::state::{ByteKind, Cell, Frame, Live, Place, SLOT_BYTES, slot_of};
 use super::value::{Number, Pointer, Target, Value};
 use crate::isa::{Insn, Operand, Register};
 use crate::kernel::Permission;
@@ -177,13 +177,14 @@ impl Verifier<'_> {
 
     /// Keeps a value in a slot (`save_register_state`).
     fn spill(&mut self, frame: u8, slot: usize, value: Value, size: u32) -> Check {
-        let slot = slot_mut(self.frame_of(frame)?, slot)?;
-        slot.spilled.value = value;
-        slot.scrubbed_reference = 0;
+        let frame = self.frame_of(frame)?;
         let size = size as usize;
         if size == SLOT_BYTES {
-            slot.spilled.live |= Live::WRITTEN;
+            frame.marks.write(Place::Slot(slot as u8));
         }
+        let slot = slot_mut(frame, slot)?;
+        slot.spilled.value = value;
+        slot.scrubbed_reference = 0;
         for (index, kind) in slot.bytes.iter_mut().enumerate() {
             if index >= SLOT_BYTES - size {
                 *kind = ByteKind::Spill;
@@ -203,7 +204,7 @@ impl Verifier<'_> {
         let slot = slot_mut(self.frame_of(frame)?, index)?;
         scrub(slot);
         if access.size as usize == SLOT_BYTES {
-            slot.spilled.live |= Live::WRITTEN;
+            self.frame_of(frame)?.marks.write(Place::Slot(index as u8));
         }
         if let (true, Some(register)) = (zero, access.register) {
             self.mark_precise(register)?;
@@ -296,7 +297,8 @@ impl Verifier<'_> {
             }
             tracked = false;
         }
-        self.explored.mark_read(slot.spilled.live, slot.spilled.parent, Live::READ64);
+        let live = self.frame_of(frame)?.marks.of(Place::Slot(index as u8));
+        self.explored.mark_read(live, slot.spilled.parent, Live::READ64);
         if tracked {
             self.note_history(|entry| entry.stack_access = Some((frame, index as u8)));
         }
@@ -459,7 +461,8 @@ impl Verifier<'_> {
                 });
             }
         }
-        let (live, parent) = (slot.spilled.live, slot.spilled.parent);
+        let parent = slot.spilled.parent;
+        let live = self.frame_of(frame)?.marks.of(Place::Slot(index as u8));
         self.explored.mark_read(live, parent, Live::READ64);
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 use bitflags::bitflags;
 
+use super::marks::Marks;
 use super::obligations::Obligations;
 use super::value::{Iterator, Value};
 use crate::isa::{REGISTER_COUNT, Register};
@@ -40,6 +41,14 @@ pub enum Place {
     Slot(u8),
 }
 
+impl Place {
+    /// A register.
+    #[must_use]
+    pub fn of(register: Register) -> Place {
+        Place::Register(register.index() as u8)
+    }
+}
+
 /// The place in an ancestor checkpoint that a register's or slot's value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parent {
@@ -56,15 +65,13 @@ pub struct Parent {
 pub struct Cell {
     /// What is known of it.
     pub value: Value,
-    /// Its liveness.
-    pub live: Live,
     /// Where its value came from, one checkpoint up.
     pub parent: Option<Parent>,
 }
 
 impl Cell {
     /// A cell that holds nothing.
-    pub const EMPTY: Cell = Cell { value: Value::Uninitialised, live: Live::empty(), parent: None };
+    pub const EMPTY: Cell = Cell { value: Value::Uninitialised, parent: None };
 }
 
 /// What a byte of the stack holds (`enum bpf_stack_slot_type`).
@@ -182,6 +189,8 @@ pub struct Frame {
     pub registers: [Cell; REGISTER_COUNT],
     /// The stack as far down as it is used; slot 0 is next to the frame pointer.
     pub stack: Vec<StackSlot>,
+    /// Their liveness.
+    pub marks: Marks,
     /// Slot of the call that made it; `None` for the first frame.
     pub callsite: Option<u32>,
     /// Index of the function.
@@ -206,6 +215,7 @@ impl Frame {
         Frame {
             registers,
             stack: Vec::new(),
+            marks: Marks::default(),
             callsite,
             subprogram,
             kind: FrameKind::Plain,
@@ -213,6 +223,22 @@ impl Frame {
             async_entry: 0,
             references_at_call: Vec::new(),
         }
+    }
+
+    /// Takes over a register as another frame has it: value, origin and liveness.
+    pub fn take_register(&mut self, register: Register, from: &Frame, theirs: Register) {
+        self.registers[register.index()] = from.registers[theirs.index()];
+        self.marks.set(Place::of(register), from.marks.of(Place::of(theirs)));
+    }
+
+    /// Where the value of a place came from, one checkpoint up; `None` if the frame has no such place.
+    #[must_use]
+    pub fn origin(&self, place: Place) -> Option<Option<Parent>> {
+        let cell = match place {
+            Place::Register(register) => self.registers.get(usize::from(register)),
+            Place::Slot(slot) => self.stack.get(usize::from(slot)).map(|slot| &slot.spilled),
+        };
+        cell.map(|cell| cell.parent)
     }
 
     /// Bytes of stack in use, a multiple of eight.
@@ -240,6 +266,21 @@ impl Frame {
     #[must_use]
     pub fn in_async_callback(&self) -> bool {
         matches!(self.kind, FrameKind::AsyncCallback(_))
+    }
+}
+
+/// [`State::for_each_value`] on the frames alone.
+pub fn for_each_value(frames: &mut [Frame], iterators: bool, mut change: impl FnMut(&mut Value)) {
+    for frame in frames {
+        for cell in &mut frame.registers {
+            change(&mut cell.value);
+        }
+        for slot in &mut frame.stack {
+            let kind = slot.bytes[SLOT_BYTES - 1];
+            if kind == ByteKind::Spill || (iterators && kind == ByteKind::Iterator) {
+                change(&mut slot.spilled.value);
+            }
+        }
     }
 }
 
@@ -395,18 +436,14 @@ impl State {
 
     /// Calls `change` for every register and every spilled register of all frames (`bpf_for_each_reg_in_vstate`);
     /// with `iterators`, for the slots of iterators too.
-    pub fn for_each_value(&mut self, iterators: bool, mut change: impl FnMut(&mut Value)) {
-        for frame in &mut self.frames {
-            for cell in &mut frame.registers {
-                change(&mut cell.value);
-            }
-            for slot in &mut frame.stack {
-                let kind = slot.bytes[SLOT_BYTES - 1];
-                if kind == ByteKind::Spill || (iterators && kind == ByteKind::Iterator) {
-                    change(&mut slot.spilled.value);
-                }
-            }
-        }
+    pub fn for_each_value(&mut self, iterators: bool, change: impl FnMut(&mut Value)) {
+        for_each_value(&mut self.frames, iterators, change);
+    }
+
+    /// Is it a checkpoint below which nothing will change any more?
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.frames.first().is_some_and(|frame| frame.marks.is_finished())
     }
 
     /// Were both reached by the same chain of calls (`same_callsites`)?

@@ -9,7 +9,7 @@ use super::memory::Mode;
 use super::prune::widen;
 use super::rule::{Errno, ReturnBounds, Rule};
 use super::stack::Fill;
-use super::state::{Frame, FrameKind, Live};
+use super::state::{Frame, FrameKind, Live, Place};
 use super::value::{Number, Target, Value};
 use crate::btf::Type;
 use crate::isa::Register;
@@ -32,7 +32,7 @@ impl Verifier<'_> {
         }
         let mut callee = Frame::new(frames as u8, index as u32, Some(self.insn as u32));
         for register in Register::caller_saved() {
-            callee.registers[register.index()] = self.frame().registers[register.index()];
+            callee.take_register(register, self.frame(), register);
         }
         self.forget_caller_saved();
         self.state.push_frame(callee);
@@ -100,7 +100,8 @@ impl Verifier<'_> {
         let is_callback = self.frame().in_callback();
         if let FrameKind::Callback(range) = self.frame().kind {
             let Value::Scalar(number) = result.value else { return reject(Rule::CallbackResultNotScalar) };
-            self.explored.mark_read(result.live, result.parent, Live::READ64);
+            let live = self.frame().marks.of(Place::of(Register::R0));
+            self.explored.mark_read(live, result.parent, Live::READ64);
             self.mark_precise(Register::R0)?;
             let Number { bounds, .. } = number;
             if !(i64::from(range.min) <= bounds.smin && bounds.smax <= i64::from(range.max)) {
@@ -114,8 +115,11 @@ impl Verifier<'_> {
         }
         let next = if is_callback { callsite } else { callsite + 1 };
         if !is_callback {
-            let caller = self.state.current() - 1;
-            self.state.frames[caller].registers[Register::R0.index()] = result;
+            let current = self.state.current();
+            let (callers, callee) = self.state.frames.split_at_mut(current);
+            if let (Some(caller), Some(callee)) = (callers.last_mut(), callee.first()) {
+                caller.take_register(Register::R0, callee, Register::R0);
+            }
         }
         self.log_return(next);
         self.state.frames.pop();

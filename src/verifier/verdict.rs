@@ -139,6 +139,7 @@ impl<'a> ObjectVerifier<'a> {
             local_fields: &self.kernel_side.structs,
             btf: self.kernel_side.btf.clone(),
             facts: vec![InsnFacts::default(); slots],
+            concerned: super::precision::concerned(&insns),
             insns,
             subprograms: Vec::new(),
             state: State::new(Frame::new(0, 0, None), 0),

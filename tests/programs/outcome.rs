@@ -74,7 +74,7 @@ fn global(maps: &[MapDump], name: &str, btf: &Btf) -> Result<i128, Failed> {
     let section = value(map, None, 0)?;
     let start = variable.offset as usize;
     let bytes = section.get(start..start + variable.size as usize).ok_or("the section is too short")?;
-    let type_id = btf.ids_named(name).iter().find_map(|&id| match btf.ty(id) {
+    let type_id = btf.ids_named(name).find_map(|id| match btf.ty(id) {
         Type::Variable { type_id, .. } => Some(*type_id),
         _ => None,
     });

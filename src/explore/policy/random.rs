@@ -27,6 +27,12 @@ impl RandomWalk {
 
 /// An actor at random, then one of its branches at random.
 pub(super) fn pick(random: &mut Random, choices: &[Choice]) -> Choice {
+    // Each is an actor's only one.
+    if choices.array_windows().all(|[one, other]| one.actor != other.actor) {
+        let choice = choices[random.below(choices.len())];
+        random.below(1);
+        return choice;
+    }
     let actors = choices.chunk_by(|one, other| one.actor == other.actor);
     let number = random.below(actors.clone().count());
     let branches = actors.clone().nth(number).unwrap_or(choices);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::callbacks::CallbackActor;
-use super::{Job, Progress, Script, Simulation, Start};
+use super::{Ahead, Job, Progress, Script, Simulation, Start};
 use crate::explore::finding::Finding;
 use crate::explore::system::Stability;
 use crate::machine::{End, Input, Machine, MachineOptions, SetupError};
@@ -130,6 +130,7 @@ impl Simulation {
             last_cpus: scenario.last.iter().map(|placed| placed.cpu).collect(),
             end_maps: judgement.end_maps(),
             always_maps: judgement.always_maps(),
+            has_always: judgement.has_always(),
             judgement,
             allowed: scenario.allow.iter().cloned().collect(),
             leaks: scenario.leaks,
@@ -138,8 +139,9 @@ impl Simulation {
             tasks,
             scripts,
         };
-        Ok(Simulation {
+        let mut simulation = Simulation {
             progress: vec![Progress::default(); start.scripts.len()],
+            ahead: vec![Ahead::Nothing; start.scripts.len()],
             returns: vec![0; scenario.return_count()],
             start: Arc::new(start),
             machine: worker,
@@ -153,7 +155,10 @@ impl Simulation {
             stability: Stability::Varies,
             seen: HashMap::default(),
             kept: HashMap::default(),
-        })
+            checkpoint: None,
+        };
+        simulation.look_ahead_of_all();
+        Ok(simulation)
     }
 }
 

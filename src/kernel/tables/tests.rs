@@ -21,14 +21,15 @@ fn facts(program: ProgramType) -> ProgramFacts<'static> {
 
 fn symbol(name: &str, facts: &ProgramFacts<'_>) -> Option<&'static str> {
     let tables = Tables::embedded();
-    let helper = tables.helpers().iter().find(|helper| helper.name == name)?;
+    let helper = tables.helpers().find(|helper| helper.name == name)?;
     tables.helper_for(helper.id, facts).map(|proto| proto.symbol.as_str())
 }
 
 #[test]
 fn helper_numbers_are_dense_and_names_agree() {
-    let helpers = Tables::embedded().helpers();
+    let helpers: Vec<_> = Tables::embedded().helpers().collect();
     assert_eq!(helpers.len(), 211, "Linux 6.12 has 211 helpers");
+    assert_eq!(Tables::embedded().last_helper(), 211);
     for (id, helper) in (1..).zip(helpers) {
         assert_eq!(helper.id, id);
         assert_eq!(helper.name, helper.prototype.name);
@@ -43,9 +44,9 @@ fn helper_numbers_are_dense_and_names_agree() {
 fn every_reference_between_tables_resolves() {
     let tables = Tables::embedded();
     let availability = tables.availability();
-    let names: HashSet<&str> = tables.helpers().iter().map(|helper| helper.name.as_str()).collect();
+    let names: HashSet<&str> = tables.helpers().map(|helper| helper.name.as_str()).collect();
     let known: HashSet<&str> = availability.tables.iter().map(|table| table.name.as_str()).collect();
-    for table in &availability.tables {
+    for table in availability.tables.iter() {
         for (helper, rows) in &table.helpers {
             assert!(names.contains(helper.as_str()), "{}: {helper}", table.name);
             for row in rows.iter().chain(&table.first).chain(&table.otherwise) {
@@ -71,6 +72,25 @@ fn every_reference_between_tables_resolves() {
     }
 }
 
+/// Entries are read one by one, under headings that the code names: none may be missed.
+#[test]
+fn every_entry_is_under_a_known_heading_and_can_be_read() {
+    let headings = |text: &str, known: &[&str]| {
+        let found = text.lines().filter_map(|line| line.strip_prefix("[[")?.strip_suffix("]]"));
+        found.inspect(|heading| assert!(known.contains(heading), "{heading}")).count()
+    };
+    let tables = Tables::embedded();
+    let read = tables.helpers().count() + tables.protos().count();
+    let read = read + MapType::ALL.iter().filter(|map| tables.map_helpers(**map).is_some()).count();
+    assert_eq!(read, headings(include_str!("../../../kfuncs/helpers.toml"), &["helper", "map", "proto"]));
+    let Availability { programs, struct_ops, iterators, tables: rows } = tables.availability();
+    let read = programs.iter().count() + struct_ops.iter().count() + iterators.iter().count() + rows.iter().count();
+    let known = ["program", "struct_ops", "iterator", "table"];
+    assert_eq!(read, headings(include_str!("../../../kfuncs/availability.toml"), &known));
+    let kfuncs: usize = FAMILIES.iter().map(|text| headings(text, &["kfunc"])).sum();
+    assert_eq!(tables.kfuncs().count(), kfuncs);
+}
+
 #[test]
 fn every_program_type_but_unspec_has_an_entry() {
     let listed: BTreeSet<ProgramType> = Tables::embedded().availability().programs.iter().map(|e| e.program).collect();
@@ -85,7 +105,7 @@ fn every_helper_has_a_prototype_somewhere() {
         Tables::embedded().availability().tables.iter().any(offered)
     };
     let missing: Vec<&str> =
-        Tables::embedded().helpers().iter().filter(|helper| !reachable(helper)).map(|h| h.name.as_str()).collect();
+        Tables::embedded().helpers().filter(|helper| !reachable(helper)).map(|h| h.name.as_str()).collect();
     assert_eq!(missing, Vec::<&str>::new());
 }
 

@@ -40,7 +40,7 @@ impl Machine {
                 Some(value)
             }
             Code::Store(size) => {
-                let value = if op.immediate { op.imm } else { execution.registers[usize::from(op.src & 15)] };
+                let value = if op.immediate { op.imm } else { execution.registers[op.src.get()] };
                 if !self.write_context(task, region, offset, size, value) {
                     return Err(trap);
                 }
@@ -51,7 +51,7 @@ impl Machine {
         };
         if let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) {
             if let Some(value) = loaded {
-                execution.registers[usize::from(op.dst & 15)] = value;
+                execution.registers[op.dst.get()] = value;
                 execution.known |= op.writes;
             }
             execution.pc += 1;

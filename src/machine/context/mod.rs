@@ -23,6 +23,8 @@ use super::memory::{Contents, Memory};
 use super::region::RegionKind;
 use super::story::RegionId;
 use super::{MachineOptions, SetupError};
+use smallvec::{SmallVec, smallvec};
+
 use crate::btf::Btf;
 use crate::kernel::ProgramType;
 use crate::object::Section;
@@ -116,7 +118,7 @@ pub(super) struct Context {
     program_type: u32,
     region: Option<RegionId>,
     /// Everything that was made for it, but the packet's window.
-    made: Vec<RegionId>,
+    made: SmallVec<[RegionId; 2]>,
     given: Option<Vec<u8>>,
 }
 
@@ -218,7 +220,7 @@ impl Making<'_> {
             skb: None,
             program_type: self.section.program_type,
             region: Some(region),
-            made: vec![region],
+            made: smallvec![region],
             given: None,
         })
     }
@@ -242,7 +244,7 @@ impl Making<'_> {
             skb: None,
             program_type: self.section.program_type,
             region: Some(region),
-            made: vec![region],
+            made: smallvec![region],
             given: Some(given),
         })
     }

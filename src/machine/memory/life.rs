@@ -1,4 +1,4 @@
-//! What becomes of regions: frozen, freed, used again; frames of the stack; and back to an earlier state.
+//! What becomes of regions: frozen, freed, used again; and back to an earlier state.
 
 use super::{Memory, flag};
 use crate::machine::rcu::Waiting;
@@ -47,30 +47,11 @@ impl Memory {
         region.reclaimed = Some(step);
     }
 
-    /// Closes a stack frame: later accesses are faults until it is opened again.
-    #[inline]
-    pub(in crate::machine) fn close_frame(&mut self, id: RegionId) {
-        self.changes.region(id);
-        self.hot[id.index()].flags |= flag::DEAD;
-    }
-
-    /// Is that stack frame open?
-    pub(in crate::machine) fn is_open(&self, id: RegionId) -> bool {
-        self.hot[id.index()].flags & flag::DEAD == 0
-    }
-
-    /// Opens a stack frame, with nothing written.
-    #[inline]
-    pub(in crate::machine) fn open_frame(&mut self, id: RegionId) {
-        self.changes.region(id);
-        self.hot[id.index()].flags &= !flag::DEAD;
-        self.forget_written(id);
-    }
-
     /// Starts to note what changes, so that [`Memory::restore`] can go back to a clone made now.
     pub(in crate::machine) fn track(&mut self) {
-        self.changes = Changes::tracking();
+        self.changes = Changes::tracking(self.bytes.len(), self.hot.len() as u32);
         self.spans.forget_changes();
+        self.arena.forget_changes();
     }
 
     /// Goes back to how memory was when it was a clone of `base` and [`Memory::track`] was called.

@@ -5,12 +5,12 @@
 
 use std::fmt::Write;
 
+use rustc_hash::FxHashMap;
+
 use super::types::MAP_BYTES;
 use super::{Batch, function_name};
 use crate::btf::{StringTable, TypeId};
-use crate::isa::{
-    AluOp, AtomicOp, CallTarget, Endian, ImmediateSource, Insn, JumpOp, Operand, Register, Size, Width, decode,
-};
+use crate::isa::{AluOp, AtomicOp, CallTarget, Endian, ImmediateSource, Insn, Operand, Register, Size, Width, decode};
 use crate::soundness::program::universe::MapName;
 use crate::soundness::program::{Code, Function, Line, Reference};
 
@@ -21,26 +21,31 @@ impl Batch<'_> {
     /// The object as text. The same programs give the same text.
     #[must_use]
     pub fn assembly(&self) -> String {
-        let mut text = HEAD.to_owned();
+        let mut text = Text { text: HEAD.to_owned(), statements: Vec::new() };
         for (program, (name, code)) in self.programs.iter().enumerate() {
             for (index, function) in code.functions.iter().enumerate() {
                 self.function_text(&mut text, code, (program, name), index, function);
             }
         }
+        let Text { mut text, statements } = text;
         data_text(&mut text);
-        self.types_text(&mut text);
+        let mut strings = StringTable::default();
+        let ext = self.ext_text(&statements, line_numbers(&text, &statements), &mut strings);
+        self.types_text(&mut text, &mut strings);
+        text.push_str(&ext);
         text
     }
 
     fn function_text(
         &self,
-        text: &mut String,
+        out: &mut Text,
         code: &Code,
         (program, name): (usize, &str),
         index: usize,
         function: &Function,
     ) {
         let symbol = function_name(name, index);
+        let text = &mut out.text;
         let section = if index == 0 { code.kind.section() } else { ".text" };
         let _ = writeln!(text, "\n\t.section\t\"{section}\",\"ax\",@progbits");
         if index == 0 {
@@ -55,7 +60,9 @@ impl Batch<'_> {
             }
             if statement != Some(line.statement) {
                 statement = Some(line.statement);
-                let _ = writeln!(text, "\t# {}", function.statements.get(line.statement).map_or("", String::as_str));
+                let statement = function.statements.get(line.statement).map_or("", String::as_str);
+                out.statements.push(Mark { symbol: symbol.clone(), slot, at: text.len(), text: statement.to_owned() });
+                let _ = writeln!(text, ".L{symbol}_{slot}:\t# {statement}");
             }
             let body = self.line_text(program, name, &symbol, slot, line);
             let _ = writeln!(text, "\t{body}");
@@ -90,20 +97,15 @@ impl Batch<'_> {
         })
     }
 
-    fn types_text(&self, text: &mut String) {
-        let mut strings = StringTable::default();
-        for (name, _) in &self.programs {
-            strings.offset(name);
-        }
-        let functions = self.function_info_text(&mut strings);
+    fn types_text(&self, text: &mut String, strings: &mut StringTable) {
         let btf = self.types.btf();
-        let length = btf.to_bytes_with(&mut strings).len();
+        let length = btf.to_bytes_with(strings).len();
         let strings_length = strings.as_bytes().len();
         let types_length = length - 24 - strings_length;
         let _ = writeln!(text, "\n\t.section\t.BTF,\"\",@progbits\n\t.long\t0x1eb9f, 24");
         let _ = writeln!(text, "\t.long\t0, {types_length}, {types_length}, {strings_length}");
         for (id, ty) in btf.iter().skip(1) {
-            let words = btf.type_words(id, &mut strings);
+            let words = btf.type_words(id, strings);
             let words: Vec<String> = words.iter().map(|word| format!("{word:#x}")).collect();
             let kind = format!("{ty:?}");
             let kind = kind.split([' ', '(', '{']).next().unwrap_or("");
@@ -113,15 +115,16 @@ impl Batch<'_> {
             let piece = String::from_utf8_lossy(piece.strip_suffix(&[0]).unwrap_or(piece)).into_owned();
             let _ = writeln!(text, "\t.string\t\"{}\"", piece.replace('\\', "\\\\").replace('"', "\\\""));
         }
-        text.push_str(&functions);
     }
 
-    /// `.BTF.ext` with the functions' types: without them the kernel takes no callback.
-    fn function_info_text(&self, strings: &mut StringTable) -> String {
+    /// `.BTF.ext`: the functions' types, without which the kernel takes no callback, and each statement's line here.
+    fn ext_text(&self, statements: &[Mark], numbers: Vec<usize>, strings: &mut StringTable) -> String {
         let sections = self.sections();
-        let length: usize = 4 + sections.iter().map(|section| 8 + 8 * section.functions.len()).sum::<usize>();
+        let heads = 8 * sections.len();
+        let functions: usize = sections.iter().map(|section| section.functions.len()).sum();
+        let (functions, lines) = (4 + heads + 8 * functions, 4 + heads + 16 * statements.len());
         let mut text = String::from("\n\t.section\t.BTF.ext,\"\",@progbits\n\t.long\t0x1eb9f, 32\n");
-        let _ = writeln!(text, "\t.long\t0, {length}, {length}, 4, {}, 0", length + 4);
+        let _ = writeln!(text, "\t.long\t0, {functions}, {functions}, {lines}, {}, 0", functions + lines);
         let _ = writeln!(text, "\t.long\t8");
         for section in &sections {
             let count = section.functions.len();
@@ -132,10 +135,54 @@ impl Batch<'_> {
                 let _ = writeln!(text, "\t.long\t{function}-{first}, {id}");
             }
         }
-        // No lines: what is shown of a program is this text.
-        text.push_str("\t.long\t16\n");
+        let mut by_function: FxHashMap<&str, Vec<(&Mark, usize)>> = FxHashMap::default();
+        for (mark, number) in statements.iter().zip(numbers) {
+            by_function.entry(&mark.symbol).or_default().push((mark, number));
+        }
+        let file = strings.offset(super::ext::FILE);
+        let _ = writeln!(text, "\t.long\t16");
+        for section in &sections {
+            let of = |name: &str| by_function.get(name).map_or(&[][..], Vec::as_slice);
+            let count: usize = section.functions.iter().map(|(_, function, _)| of(function).len()).sum();
+            let _ = writeln!(text, "\t.long\t{:#x}, {count}\t# {}", strings.offset(section.name), section.name);
+            let Some((_, first, _)) = section.functions.first() else { continue };
+            for (mark, number) in section.functions.iter().flat_map(|(_, function, _)| of(function)) {
+                let (line, place) = (strings.offset(&mark.text), (*number as u32) << 10 | 1);
+                let _ = writeln!(
+                    text,
+                    "\t.long\t.L{}_{}-{first}, {file:#x}, {line:#x}, {place:#x}",
+                    mark.symbol, mark.slot
+                );
+            }
+        }
         text
     }
+}
+
+/// The text, and where statements begin in it.
+struct Text {
+    text: String,
+    statements: Vec<Mark>,
+}
+
+/// Where a statement begins.
+struct Mark {
+    symbol: String,
+    slot: i64,
+    /// Byte offset in the text.
+    at: usize,
+    text: String,
+}
+
+/// The line, from 1, in which each statement stands.
+fn line_numbers(text: &str, statements: &[Mark]) -> Vec<usize> {
+    let (mut line, mut at) = (1, 0);
+    let number = |mark: &Mark| {
+        line += text.as_bytes().get(at..mark.at).map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count());
+        at = mark.at;
+        line
+    };
+    statements.iter().map(number).collect()
 }
 
 /// Maps and licence.
@@ -173,7 +220,7 @@ fn words(insn: Insn, target: &impl Fn(i64) -> String) -> Option<String> {
             format!("{dst} = -{dst}")
         }
         Insn::Alu { width, op, dst, src } => {
-            format!("{} {} {}", register(width, dst), alu(op)?, operand(width, src))
+            format!("{} {} {}", register(width, dst), op.sign(), operand(width, src))
         }
         Insn::MoveSignExtended { width, from, dst, src } => {
             format!("{} = (s{}){}", register(width, dst), from.bits(), register(width, src))
@@ -202,7 +249,7 @@ fn words(insn: Insn, target: &impl Fn(i64) -> String) -> Option<String> {
         Insn::Jump { offset } => format!("goto {}", target(i64::from(offset))),
         Insn::JumpIf { width, op, dst, src, offset } => {
             let (left, right) = (register(width, dst), operand(width, src));
-            format!("if {left} {} {right} goto {}", jump(op), target(i64::from(offset)))
+            format!("if {left} {} {right} goto {}", op.sign(), target(i64::from(offset)))
         }
         Insn::MayGoto { offset } => format!("may_goto {}", target(i64::from(offset))),
         Insn::Call(CallTarget::Helper(number)) => format!("call {number}"),
@@ -231,42 +278,6 @@ fn operand(width: Width, operand: Operand) -> String {
 fn place(base: Register, offset: i16) -> String {
     let sign = if offset < 0 { '-' } else { '+' };
     format!("{base} {sign} {}", offset.unsigned_abs())
-}
-
-fn alu(op: AluOp) -> Option<&'static str> {
-    Some(match op {
-        AluOp::Add => "+=",
-        AluOp::Sub => "-=",
-        AluOp::Mul => "*=",
-        AluOp::Div => "/=",
-        AluOp::SignedDiv => "s/=",
-        AluOp::Or => "|=",
-        AluOp::And => "&=",
-        AluOp::LeftShift => "<<=",
-        AluOp::RightShift => ">>=",
-        AluOp::Mod => "%=",
-        AluOp::SignedMod => "s%=",
-        AluOp::Xor => "^=",
-        AluOp::Mov => "=",
-        AluOp::ArithmeticRightShift => "s>>=",
-        AluOp::Neg => return None,
-    })
-}
-
-fn jump(op: JumpOp) -> &'static str {
-    match op {
-        JumpOp::Equal => "==",
-        JumpOp::NotEqual => "!=",
-        JumpOp::Greater => ">",
-        JumpOp::GreaterEqual => ">=",
-        JumpOp::Less => "<",
-        JumpOp::LessEqual => "<=",
-        JumpOp::SignedGreater => "s>",
-        JumpOp::SignedGreaterEqual => "s>=",
-        JumpOp::SignedLess => "s<",
-        JumpOp::SignedLessEqual => "s<=",
-        JumpOp::Set => "&",
-    }
 }
 
 fn atomic(size: Size, op: AtomicOp, place: &str, src: Register) -> String {

@@ -7,7 +7,7 @@ use crate::soundness::program::Function;
 
 const HEADER: u32 = 32;
 /// The file that lines are said to be of.
-const FILE: &str = "generated.s";
+pub(super) const FILE: &str = "generated.s";
 
 /// Functions of one section, with the place of each.
 pub(super) struct Section<'a> {

@@ -7,11 +7,13 @@
 //! one such care away. Start at [`Program`] and [`lower`].
 
 mod assembler;
+mod kfunc;
 mod lowering;
 mod model;
 pub mod universe;
 
 pub use assembler::{Code, Function, Line, Reference};
+pub use kfunc::{Outcome, Parameter, UserKfunc};
 pub use lowering::lower;
 pub use model::{
     Access, Condition, Cpu, End, Loop, Mutation, MutationKind, NodeEnd, Pick, Program, ProgramKind, Source, Statement,

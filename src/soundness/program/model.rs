@@ -1,8 +1,12 @@
 //! The tree of statements.
 
+use std::sync::Arc;
+
 use crate::isa::{AluOp, AtomicOp, Endian, JumpOp, Size, Width};
 
+use super::kfunc::UserKfunc;
 use super::universe::MapName;
+use crate::kernel::ProgramType;
 
 /// A choice among what there is where a statement is lowered: the number modulo how many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -371,6 +375,19 @@ pub enum Statement {
         /// In it.
         body: Vec<Statement>,
     },
+    /// A call of a kernel function of the user's own, if all that it wants is at hand, and what becomes of its result.
+    Kfunc {
+        /// Which.
+        kfunc: Arc<UserKfunc>,
+        /// Numbers for its parameters, by their place.
+        numbers: [Source; 5],
+        /// Objects for its parameters.
+        objects: Pick,
+        /// Where a returned object is kept.
+        home: Pick,
+        /// With the object.
+        body: Vec<Statement>,
+    },
     /// The program ends here, where it owes nothing; elsewhere nothing happens.
     Return {
         /// The result.
@@ -407,6 +424,18 @@ impl ProgramKind {
             ProgramKind::Syscall => "syscall",
             ProgramKind::Socket => "socket",
             ProgramKind::RawTracepoint => "raw_tp/sys_enter",
+        }
+    }
+
+    /// The kernel's program type.
+    #[must_use]
+    pub fn program_type(self) -> ProgramType {
+        match self {
+            ProgramKind::Tc => ProgramType::SchedCls,
+            ProgramKind::Xdp => ProgramType::Xdp,
+            ProgramKind::Syscall => ProgramType::Syscall,
+            ProgramKind::Socket => ProgramType::SocketFilter,
+            ProgramKind::RawTracepoint => ProgramType::RawTracepoint,
         }
     }
 
@@ -566,7 +595,8 @@ impl Statement {
             | Statement::Acquire { body, .. }
             | Statement::Pop { body, .. }
             | Statement::Remove { body, .. }
-            | Statement::Locked { body, .. } => vec![body],
+            | Statement::Locked { body, .. }
+            | Statement::Kfunc { body, .. } => vec![body],
             _ => Vec::new(),
         }
     }

@@ -125,13 +125,13 @@ impl Structure {
     pub const ALL: [Structure; 5] =
         [Structure::Value, Structure::Counter, Structure::Node, Structure::Slot, Structure::Graph];
 
-    /// Its tag in C.
+    /// Its tag in C. The kernel has no structures of the names that kptrs point to, or it would take its own.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Structure::Value => "value",
             Structure::Counter => "counter",
-            Structure::Node => "node",
+            Structure::Node => "shared_node",
             Structure::Slot => "slot",
             Structure::Graph => "graph",
         }

@@ -3,12 +3,14 @@
 //! What is at hand (a map value, an object, a packet) is followed loosely, only to draw statements that will find what they
 //! need; lowering decides what they mean.
 
+use std::sync::Arc;
+
 use super::Config;
 use super::draw::Draw;
 use crate::isa::{AluOp, AtomicOp, Endian, JumpOp, Size, Width};
 use crate::soundness::program::universe::MapName;
 use crate::soundness::program::{
-    Access, Condition, Cpu, End, Loop, Mutation, NodeEnd, Program, ProgramKind, Source, Statement, Whole,
+    Access, Condition, Cpu, End, Loop, Mutation, NodeEnd, Outcome, Program, ProgramKind, Source, Statement, Whole,
 };
 
 /// How often statements of each family are drawn, relative to each other.
@@ -32,6 +34,8 @@ pub struct Families {
     pub objects: u32,
     /// Lists, trees and locks.
     pub graphs: u32,
+    /// Kernel functions of the user's own, where the config has some.
+    pub kfuncs: u32,
     /// Early ends.
     pub returns: u32,
 }
@@ -48,6 +52,7 @@ impl Default for Families {
             percpu: 12,
             objects: 8,
             graphs: 8,
+            kfuncs: 20,
             returns: 1,
         }
     }
@@ -65,6 +70,7 @@ impl Families {
         percpu: 0,
         objects: 0,
         graphs: 0,
+        kfuncs: 0,
         returns: 0,
     };
 
@@ -83,11 +89,12 @@ impl Families {
         percpu: 30,
         objects: 20,
         graphs: 20,
+        kfuncs: 20,
         returns: 1,
     };
 
     /// With their family.
-    fn weights(self) -> [(Family, u32); 10] {
+    fn weights(self) -> [(Family, u32); 11] {
         [
             (Family::Arithmetic, self.arithmetic),
             (Family::Branches, self.branches),
@@ -98,6 +105,7 @@ impl Families {
             (Family::Percpu, self.percpu),
             (Family::Objects, self.objects),
             (Family::Graphs, self.graphs),
+            (Family::Kfuncs, self.kfuncs),
             (Family::Returns, self.returns),
         ]
     }
@@ -114,6 +122,7 @@ enum Family {
     Percpu,
     Objects,
     Graphs,
+    Kfuncs,
     Returns,
 }
 
@@ -224,6 +233,7 @@ impl<'a> Generator<'a> {
             let possible = match family {
                 Family::Branches | Family::Loops => !leaf,
                 Family::Packets => !leaf && self.kind.packet().is_some(),
+                Family::Kfuncs => !leaf && !self.config.kfuncs.is_empty(),
                 Family::Percpu | Family::Objects | Family::Graphs => ownership,
                 _ => true,
             };
@@ -253,6 +263,7 @@ impl<'a> Generator<'a> {
             Family::Percpu => self.percpu(depth),
             Family::Objects => self.object(depth),
             Family::Graphs => self.graph(depth),
+            Family::Kfuncs => self.kfunc(depth),
             Family::Returns => Statement::Return { value: self.source() },
         }
     }
@@ -343,7 +354,8 @@ impl<'a> Generator<'a> {
                 let start = self.draw.below(8) as i16 - 4;
                 Loop::Iterator(start, start + times as i16)
             }
-            _ => Loop::Callback(times as u16),
+            // Kernels lose a callback that never runs as dead code, and then fail to find it (`jit_subprogs`).
+            _ => Loop::Callback(1 + times as u16),
         };
         let callback = matches!(kind, Loop::Callback(_));
         let body = self.body(depth, |at_hand| {
@@ -497,6 +509,15 @@ impl<'a> Generator<'a> {
             at_hand.memory += 1;
             at_hand.nodes += 1;
         })
+    }
+
+    fn kfunc(&mut self, depth: u32) -> Statement {
+        let kfunc = Arc::clone(&self.config.kfuncs[self.draw.below(self.config.kfuncs.len() as u32) as usize]);
+        let numbers = [(); 5].map(|()| self.source());
+        let (objects, home) = (self.draw.pick(), self.draw.pick());
+        let returns_object = matches!(kfunc.outcome, Outcome::Object { .. });
+        let body = if returns_object { self.body(depth, |_| {}) } else { Vec::new() };
+        Statement::Kfunc { kfunc, numbers, objects, home, body }
     }
 
     fn graph(&mut self, depth: u32) -> Statement {

@@ -2,16 +2,21 @@
 //!
 //! [`programs`] is where to start: what a [`Config`] asks for, well formed or so many steps off. What fails shrinks by
 //! taking statements out, putting bodies in the place of what is around them, and making numbers small; every step of that
-//! is a program again. [`generate`] is the same without `proptest`'s runner, by seed.
+//! is a program again. [`changed_bytes`] changes an existing object's bytes instead. [`generate`] is the same without `proptest`'s runner, by seed.
 
+mod bytes;
 mod draw;
 mod generator;
 mod shrink;
 
+use std::sync::Arc;
+
 use proptest::strategy::{NewTree, Strategy};
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use crate::soundness::program::{MutationKind, Program, ProgramKind};
+use crate::kernel::Tables;
+use crate::soundness::program::{MutationKind, Program, ProgramKind, UserKfunc};
+pub use bytes::{change_bytes, changed_bytes};
 use draw::Draw;
 pub use generator::Families;
 use generator::Generator;
@@ -24,6 +29,8 @@ pub struct Config {
     pub kinds: Vec<ProgramKind>,
     /// Statements of each family, relative to each other; 0 for none.
     pub families: Families,
+    /// Kernel functions of the user's own, for the family of that name: [`UserKfunc::of_tables`].
+    pub kfuncs: Vec<Arc<UserKfunc>>,
     /// Most statements of one program, those inside others included; at least 1.
     pub statements: usize,
     /// Most statements inside each other.
@@ -40,6 +47,7 @@ impl Default for Config {
         Config {
             kinds: ProgramKind::ALL.to_vec(),
             families: Families::default(),
+            kfuncs: Vec::new(),
             statements: 30,
             depth: 6,
             mutations: (0, 0),
@@ -49,6 +57,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The same with calls of the kernel functions that a user described (`--kfuncs`, [`Tables::with_files`]).
+    #[must_use]
+    pub fn with_kfuncs(self, tables: &Tables) -> Self {
+        Config { kfuncs: UserKfunc::of_tables(tables).into_iter().map(Arc::new).collect(), ..self }
+    }
+
     /// The same with one or two steps off in each program.
     #[must_use]
     pub fn mutated(self) -> Self {

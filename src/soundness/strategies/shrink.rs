@@ -143,7 +143,8 @@ fn blocks_mut(statement: &mut Statement) -> Vec<&mut Vec<Statement>> {
         | Statement::Acquire { body, .. }
         | Statement::Pop { body, .. }
         | Statement::Remove { body, .. }
-        | Statement::Locked { body, .. } => vec![body],
+        | Statement::Locked { body, .. }
+        | Statement::Kfunc { body, .. } => vec![body],
         _ => Vec::new(),
     }
 }
@@ -280,6 +281,10 @@ fn picks_mut(statement: &mut Statement) -> Vec<&mut Pick> {
             node_end_mut(end, &mut picks);
         }
         Statement::Locked { graph, .. } => picks.push(graph),
+        Statement::Kfunc { numbers, objects, home, .. } => {
+            picks.extend([objects, home]);
+            numbers.iter_mut().for_each(|number| source_mut(number, &mut picks));
+        }
         Statement::Return { value } => source_mut(value, &mut picks),
         Statement::Loop { .. } | Statement::Rcu { .. } => {}
     }
@@ -332,6 +337,7 @@ fn plainer(statement: &mut Statement) {
             *access = Access::Load { dst: Pick(0), signed: false };
         }
         Statement::Copy { cpu, .. } => *cpu = Cpu::This,
+        Statement::Kfunc { numbers, .. } => *numbers = [Source::Constant(0); 5],
         Statement::Random { dst } => *statement = Statement::Constant { dst: *dst, value: 0 },
         _ => {}
     }

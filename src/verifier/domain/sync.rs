@@ -4,7 +4,7 @@
 //! point: syncing twice may tell more than syncing once. Nor does it always narrow: the last step of a round
 //! replaces the ranges of a sign-extended number by those of its low half, even where these are wider.
 
-use super::bounds::Bounds32;
+use super::bounds::{Bounds32, Bounds64};
 use super::scalar::Scalar;
 use super::tnum::Tnum;
 
@@ -15,10 +15,14 @@ impl Scalar {
     /// Makes the views agree as far as the kernel does (`reg_bounds_sync`): bits into ranges, ranges among
     /// each other, ranges into bits, and the better bits into the ranges once more.
     pub fn sync(&mut self) {
-        // The two commonest cases, in which no step changes anything.
-        if self.is_exactly_known() || *self == Scalar::UNKNOWN {
+        // The commonest cases, in which no step changes anything.
+        if self.is_exactly_known() || self.is_any_number_of_its_width() {
             return;
         }
+        self.sync_step_by_step();
+    }
+
+    fn sync_step_by_step(&mut self) {
         self.bounds_from_bits();
         for _ in 0..ROUNDS {
             let before = *self;
@@ -38,6 +42,29 @@ impl Scalar {
     fn is_exactly_known(&self) -> bool {
         let value = self.var_off.value;
         self.is_const() && self.w64().is_exactly(value) && self.w32().is_exactly(value as u32)
+    }
+
+    /// Are its low bits, however many, unknown, all others zero, and do all views say just that? So is what a load or a
+    /// 32-bit operation gives of which nothing is known.
+    fn is_any_number_of_its_width(&self) -> bool {
+        let mask = self.var_off.mask;
+        mask & mask.wrapping_add(1) == 0 && *self == Scalar::any_of_low_bits(mask)
+    }
+
+    /// The numbers from 0 to `mask`, whose low bits are all set.
+    const fn any_of_low_bits(mask: u64) -> Scalar {
+        let bits = Tnum { value: 0, mask };
+        let whole = if mask == u64::MAX {
+            Bounds64::FULL
+        } else {
+            Bounds64 { smin: 0, smax: mask as i64, umin: 0, umax: mask }
+        };
+        let low = if mask >= u32::MAX as u64 {
+            Bounds32::FULL
+        } else {
+            Bounds32 { smin: 0, smax: mask as i32, umin: 0, umax: mask as u32 }
+        };
+        Scalar::from_parts(bits, whole, low)
     }
 
     /// [`Scalar::sync`] on a copy.
@@ -138,4 +165,20 @@ fn meet_if_signed_range(low: &mut Bounds32, min: u64, max: u64) {
 fn steps_over_signed_zero(min: u64, max: u64) -> bool {
     let upper = |number: u64| (number >> 32) as u32;
     upper(min).wrapping_add(1) == upper(max) && (min as i32) < 0 && max as i32 >= 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sync_leaves_alone_no_step_would_change() {
+        for bits in 0..=64 {
+            let any = Scalar::any_of_low_bits(u64::MAX.checked_shr(64 - bits).unwrap_or(0));
+            let mut synced = any;
+            synced.sync_step_by_step();
+            assert_eq!(synced, any, "{bits}");
+        }
+        assert_eq!(Scalar::any_of_low_bits(u64::MAX), Scalar::UNKNOWN);
+    }
 }

@@ -14,7 +14,7 @@ impl Lowering {
         let left = self.number(condition.left);
         let right = self.operand(condition.right);
         let name = if condition.width == Width::W64 { "r" } else { "w" };
-        self.current.statement(format!("if {name}{left} {:?} {right:?}", condition.op));
+        self.current.statement(format!("if {name}{left} {} {right}", condition.op.sign()));
         let join = self.current.label();
         let jump = |op| Insn::JumpIf { width: condition.width, op, dst: r(left), src: right, offset: 0 };
         if let Some(negated) = negated(condition.op).filter(|_| otherwise.is_empty()) {
@@ -45,7 +45,7 @@ impl Lowering {
             return;
         }
         let value = self.operand(value);
-        self.current.statement(format!("return {value:?}"));
+        self.current.statement(format!("return {value}"));
         self.alu(AluOp::Mov, Width::W64, 0, value);
         if self.in_callback {
             self.alu(AluOp::And, Width::W64, 0, Operand::Immediate(1));

@@ -38,6 +38,8 @@ pub(super) enum What {
     BorrowedNode,
     /// One CPU's copy of a per-CPU object.
     Copy,
+    /// An object that a user's kernel function returned, by the structure's place among those seen.
+    Foreign(usize),
 }
 
 impl What {
@@ -47,7 +49,7 @@ impl What {
             What::Value(map) => Some(map.value()),
             What::OwnedNode | What::BorrowedNode => Some(Structure::Node),
             What::Copy => Some(Structure::Counter),
-            What::Packet(_) | What::OwnedPercpu | What::BorrowedPercpu => None,
+            What::Packet(_) | What::OwnedPercpu | What::BorrowedPercpu | What::Foreign(_) => None,
         }
     }
 

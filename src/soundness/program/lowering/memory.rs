@@ -22,7 +22,7 @@ impl Lowering {
                 let bytes = size.bytes() as i16;
                 let below = (i16::from(at.0) % (DATA / bytes) + 1) * bytes;
                 let src = self.operand(src);
-                self.current.statement(format!("stack[-{below}] = {src:?}"));
+                self.current.statement(format!("stack[-{below}] = {src}"));
                 self.push(Insn::Store { size, dst: Register::R10, offset: -below, src });
                 self.env.write(below, size.bytes());
             }
@@ -43,12 +43,7 @@ impl Lowering {
         let index = self.number(index);
         self.current.statement(format!("stack buffer at r{index}"));
         let (lowest, length) = BUFFER;
-        if !self.env.buffer {
-            for slot in (lowest..lowest + length).step_by(8) {
-                self.push(Insn::Store { size: Size::B8, dst: Register::R10, offset: slot, src: Operand::Immediate(0) });
-            }
-            self.env.buffer = true;
-        }
+        self.clear_buffer();
         let stored = self.stored(access);
         let mut avoid = vec![index];
         avoid.extend(register_of(stored));
@@ -59,6 +54,16 @@ impl Lowering {
         self.alu(AluOp::And, Width::W64, spare, Operand::Immediate(i32::from(mask)));
         self.alu(AluOp::Add, Width::W64, spare, Operand::Register(Register::R10));
         self.plain_access(spare, (lowest, Size::B1, ""), access, stored);
+    }
+
+    /// Writes zeros to the buffer, once.
+    pub(super) fn clear_buffer(&mut self) {
+        let (lowest, length) = BUFFER;
+        if !std::mem::replace(&mut self.env.buffer, true) {
+            for slot in (lowest..lowest + length).step_by(8) {
+                self.push(Insn::Store { size: Size::B8, dst: Register::R10, offset: slot, src: Operand::Immediate(0) });
+            }
+        }
     }
 
     pub(super) fn memory_statement(&mut self, statement: &Statement) {
@@ -75,8 +80,7 @@ impl Lowering {
     }
 
     /// Puts the key on the stack, and its address and the map's into `r1` and `r2`.
-    fn map_and_key(&mut self, map: MapName, key: Source) {
-        let key = self.operand(key);
+    fn map_and_key(&mut self, map: MapName, key: Operand) {
         self.push(Insn::Store { size: Size::B4, dst: Register::R10, offset: KEY, src: key });
         self.stack_address(2, KEY);
         let insn = Insn::LoadImmediate { dst: r(1), source: ImmediateSource::Map(0) };
@@ -89,7 +93,8 @@ impl Lowering {
         if self.locked || self.env.homes().is_empty() || (!known && !self.kind.owns_objects()) {
             return;
         }
-        self.current.statement(format!("look up {}[{key:?}]", map.name()));
+        let key = self.operand(key);
+        self.current.statement(format!("look up {}[{key}]", map.name()));
         self.map_and_key(map, key);
         self.helper(MAP_LOOKUP_ELEM);
         self.if_not_null(What::Value(map), home, body, |_, _| {});
@@ -99,7 +104,8 @@ impl Lowering {
         if self.locked {
             return;
         }
-        self.current.statement(format!("update hash[{key:?}]"));
+        let key = self.operand(key);
+        self.current.statement(format!("update hash[{key}]"));
         for offset in (0..Structure::Value.size() as i16).step_by(8) {
             let store = Insn::Store {
                 size: Size::B8,
@@ -120,7 +126,8 @@ impl Lowering {
         if self.locked {
             return;
         }
-        self.current.statement(format!("delete hash[{key:?}]"));
+        let key = self.operand(key);
+        self.current.statement(format!("delete hash[{key}]"));
         self.map_and_key(MapName::Hash, key);
         self.helper(MAP_DELETE_ELEM);
         self.env.set_number(0);
@@ -280,6 +287,7 @@ fn describe(pointer: Pointer) -> String {
         What::OwnedPercpu | What::BorrowedPercpu => "per-CPU counter",
         What::OwnedNode | What::BorrowedNode => "node",
         What::Copy => "counter",
+        What::Foreign(_) => "object",
     };
     match pointer.home {
         Home::Register(register) => format!("{what} (r{register})"),

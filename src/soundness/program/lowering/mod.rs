@@ -6,6 +6,7 @@
 
 mod control;
 mod env;
+mod kfuncs;
 mod memory;
 mod mutate;
 mod numbers;
@@ -63,6 +64,8 @@ struct Lowering {
     context: Option<i16>,
     sites: FxHashMap<MutationKind, u32>,
     spoiled: Vec<(MutationKind, u32)>,
+    /// Structures of users' objects.
+    foreign: Vec<String>,
 }
 
 fn r(number: u8) -> Register {
@@ -85,6 +88,7 @@ impl Lowering {
             context: None,
             sites: FxHashMap::default(),
             spoiled: Vec::new(),
+            foreign: Vec::new(),
         }
     }
 
@@ -161,6 +165,9 @@ impl Lowering {
             | Statement::Index { .. }
             | Statement::Packet { .. }
             | Statement::PacketAt { .. } => self.memory_statement(statement),
+            Statement::Kfunc { kfunc, numbers, objects, home, body } => {
+                self.user_kfunc(kfunc, numbers, *objects, *home, body);
+            }
             _ => self.object_statement(statement),
         }
     }

@@ -65,7 +65,7 @@ impl Lowering {
         };
         let src = valid_operand(op, width, src);
         let name = if width == Width::W64 { "r" } else { "w" };
-        self.current.statement(format!("{name}{dst} {op:?} {src:?}"));
+        self.current.statement(format!("{name}{dst} {} {src}", op.sign()));
         self.alu(op, width, dst, src);
         self.env.set_number(dst);
     }

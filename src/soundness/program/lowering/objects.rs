@@ -97,7 +97,11 @@ impl Lowering {
         self.find(pick, |what| what == What::Value(MapName::Slots))
     }
 
+    /// A graph that can be locked: an unlock takes away every node that the program only borrows.
     fn graph_at_hand(&self, pick: Pick) -> Option<Pointer> {
+        if self.env.pointers.iter().any(|pointer| pointer.what == What::BorrowedNode) {
+            return None;
+        }
         self.find(pick, |what| what == What::Value(MapName::Graphs))
     }
 
@@ -201,7 +205,7 @@ impl Lowering {
         };
         self.current.statement(match source {
             None => "this CPU's counter".to_owned(),
-            Some(source) => format!("counter of CPU {source:?}"),
+            Some(source) => format!("counter of CPU {source}"),
         });
         if let Some(source) = source {
             self.alu(AluOp::Mov, Width::W64, 2, source);
