@@ -91,7 +91,16 @@ impl Cases for Verdicts {
 
 /// Asks a kernel, and writes the record of what it and we agree in. Says how often that is not so.
 pub fn record() -> Result<String, Box<dyn std::error::Error>> {
-    let sets = [Set::OwnershipOff, Set::Off, Set::Ownership, Set::NumbersOff, Set::OwnershipOff, Set::Formed, Set::Off, Set::Numbers];
+    let sets = [
+        Set::OwnershipOff,
+        Set::Off,
+        Set::Ownership,
+        Set::NumbersOff,
+        Set::OwnershipOff,
+        Set::Formed,
+        Set::Off,
+        Set::Numbers,
+    ];
     let drawn: Vec<_> = (0..COUNT).map(|seed| (sets[seed as usize % sets.len()], seed)).collect();
     let codes: Vec<_> = drawn.iter().map(|(set, seed)| set.code(*seed)).collect();
     let objects = Objects::of(&codes);
@@ -99,7 +108,8 @@ pub fn record() -> Result<String, Box<dyn std::error::Error>> {
     let guest = guest::locate(&cache, None, &mut |line| eprintln!("{line}"))?;
     let mut judge = Judge::new(cache.default_kernel()?, BootOptions::new(guest));
     let jobs = objects.files.iter().enumerate();
-    let jobs = jobs.map(|(number, bytes)| LoadJob { name: number.to_string(), bytes: bytes.clone(), programs: Vec::new() });
+    let jobs =
+        jobs.map(|(number, bytes)| LoadJob { name: number.to_string(), bytes: bytes.clone(), programs: Vec::new() });
     let mut outcomes = Vec::new();
     judge.load(jobs, &LoadOptions::default(), |outcome| outcomes.push(outcome))?;
     let profile = Profile::embedded();
