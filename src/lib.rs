@@ -2,7 +2,7 @@
 //!
 //! The rooms, ground floor first; a room imports only from those above it in this list:
 //!
-//! * [`isa`] and [`btf`]: instructions and types, no knowledge of files or kernels.
+//! * [`isa`] and [`btf`]: instructions and types, no knowledge of files or kernels. `seeded`: deliberate mistakes, for tests of the tests.
 //! * [`object`]: the ELF objects that clang emits.
 //! * [`kernel`]: what a kernel build offers, as data.
 //! * [`verifier`]: the abstract half. [`machine`]: the concrete half. They never import each other.
@@ -30,6 +30,10 @@ pub mod machine;
 pub mod object;
 pub mod report;
 pub mod scenario;
+#[cfg(not(feature = "seeded-faults"))]
+mod seeded;
+#[cfg(feature = "seeded-faults")]
+pub mod seeded;
 pub mod soundness;
 pub mod verifier;
 

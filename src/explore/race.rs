@@ -7,6 +7,7 @@
 use super::clock::{Clocks, join};
 use super::places::{NONE, Places};
 use super::system::{Actor, Touch, TouchKind};
+use crate::seeded::{self, Fault};
 
 /// Races reported in one run; more are of no use to anybody.
 const MAX_RACES: usize = 16;
@@ -134,7 +135,8 @@ impl RaceDetector {
             if !record.touch.overlaps(touch) {
                 continue;
             }
-            if matches!(record.touch.kind, Release | Atomic | Lock | Unlock) {
+            let lock = matches!(record.touch.kind, Lock | Unlock) && !seeded::active(Fault::DropLockEdge);
+            if lock || matches!(record.touch.kind, Release | Atomic) {
                 join(&mut self.clock, self.clocks.row(record.event as usize));
             }
             let knows_all = match record.touch.kind {

@@ -4,6 +4,7 @@
 //! races, tokens and shrinking know nothing but this. Start at [`System`].
 
 use std::fmt;
+use crate::seeded::{self, Fault};
 
 /// One that takes steps of its own: a program on a CPU, a CPU's store buffer, the end of grace periods, a timer.
 ///
@@ -50,6 +51,9 @@ impl TouchKind {
     #[must_use]
     pub fn conflicts(self, other: TouchKind) -> bool {
         use TouchKind::{Acquire, Change, Dereference, Observe, Read, Release};
+        if seeded::active(Fault::ReadsNeverConflict) && self == Read {
+            return false;
+        }
         !matches!(
             (self, other),
             (Read | Dereference | Observe, Read | Dereference | Observe)

@@ -5,6 +5,7 @@
 //! (its low half in 32-bit operations), and a signed division that overflows wraps. Shift amounts are masked.
 
 use crate::isa::{AluOp, AtomicOp, Endian, JumpOp, Size};
+use crate::seeded::{self, Fault};
 
 /// `dst op src` in 64 bits; for [`AluOp::Mov`] the result is `src`.
 #[must_use]
@@ -14,6 +15,7 @@ pub fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
         AluOp::Add => dst.wrapping_add(src),
         AluOp::Sub => dst.wrapping_sub(src),
         AluOp::Mul => dst.wrapping_mul(src),
+        AluOp::Div if src == 0 && seeded::active(Fault::DivisionByZeroIsDividend) => dst,
         AluOp::Div => dst.checked_div(src).unwrap_or(0),
         AluOp::SignedDiv if src == 0 => 0,
         AluOp::SignedDiv => (dst as i64).wrapping_div(src as i64) as u64,
@@ -22,6 +24,7 @@ pub fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
         AluOp::LeftShift => dst.wrapping_shl(src as u32),
         AluOp::RightShift => dst.wrapping_shr(src as u32),
         AluOp::Neg => dst.wrapping_neg(),
+        AluOp::Mod if src == 0 && seeded::active(Fault::RemainderByZeroIsZero) => 0,
         AluOp::Mod => dst.checked_rem(src).unwrap_or(dst),
         AluOp::SignedMod if src == 0 => dst,
         AluOp::SignedMod => (dst as i64).wrapping_rem(src as i64) as u64,
@@ -35,8 +38,9 @@ pub fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
 #[must_use]
 #[inline(always)]
 pub fn alu32(op: AluOp, dst: u64, src: u64) -> u64 {
+    let upper = if seeded::active(Fault::UpperHalfKept) { dst >> 32 << 32 } else { 0 };
     let (dst, src) = (dst as u32, src as u32);
-    u64::from(match op {
+    upper | u64::from(match op {
         AluOp::Add => dst.wrapping_add(src),
         AluOp::Sub => dst.wrapping_sub(src),
         AluOp::Mul => dst.wrapping_mul(src),
@@ -82,6 +86,9 @@ pub fn holds64(op: JumpOp, dst: u64, src: u64) -> bool {
 #[inline(always)]
 pub fn holds32(op: JumpOp, dst: u64, src: u64) -> bool {
     // Sign extension keeps the order of both readings, signed and unsigned, and what bits two numbers share.
+    if seeded::active(Fault::CompareLowUnsigned) {
+        return holds64(op, dst & 0xffff_ffff, src & 0xffff_ffff);
+    }
     holds64(op, sign_extend(Size::B4, dst), sign_extend(Size::B4, src))
 }
 
@@ -100,7 +107,7 @@ pub fn sign_extend(from: Size, value: u64) -> u64 {
 /// Byte-order conversion on a little-endian machine.
 #[must_use]
 pub fn byte_swap(endian: Endian, size: Size, value: u64) -> u64 {
-    let swap = endian != Endian::ToLittle;
+    let swap = endian != Endian::ToLittle && !(seeded::active(Fault::SwapNothing) && size == Size::B4);
     match (size, swap) {
         (Size::B1, _) => value & 0xff,
         (Size::B2, true) => u64::from((value as u16).swap_bytes()),

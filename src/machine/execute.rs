@@ -14,6 +14,7 @@ use super::inner;
 use super::memory::{Allocator, Memory, Recent, Spot};
 use super::rcu::ReadSide;
 use super::task::{Execution, Frame, Task, Then};
+use crate::seeded::{self, Fault};
 
 /// Why execution stopped.
 #[derive(Clone, Copy, Debug)]
@@ -242,7 +243,8 @@ fn access<M: Mode>(
             if let Some(register) = Register::new(op.src.get() as u8).and_then(|src| operation.fetched_into(src)) {
                 registers[register.index()] = old;
             }
-            (spot, size, AccessKind::Atomic)
+            let reads_only = seeded::active(Fault::AtomicReadsOnly);
+            (spot, size, if reads_only { AccessKind::Read } else { AccessKind::Atomic })
         }
         Code::Store(size) => (memory.store_afar(recent, size, address, src, reader)?, size, AccessKind::Write),
         _ => return Err(broken(&execution.program, op)),

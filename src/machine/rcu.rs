@@ -13,6 +13,7 @@
 use serde::Serialize;
 
 use super::story::{Moment, RegionId};
+use crate::seeded::{self, Fault};
 
 /// Which readers a deferred free waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -63,7 +64,7 @@ impl ReadSide {
     /// Does this task's section keep memory alive that waits so?
     #[must_use]
     pub fn protects(&self, waiting: Waiting) -> bool {
-        let plain = self.depth > 0 && self.entered < waiting.since;
+        let plain = self.depth > 0 && self.entered < waiting.since && !seeded::active(Fault::ReadersProtectNothing);
         let trace = self.trace && self.trace_entered < waiting.since;
         plain || (waiting.kind == GracePeriod::RcuTasksTrace && trace)
     }
@@ -129,7 +130,7 @@ impl Rcu {
     pub fn unlock(&mut self, task: u32) -> bool {
         match self.readers.get_mut(task as usize) {
             Some(reader) if reader.depth > 0 => {
-                reader.depth -= 1;
+                reader.depth -= if seeded::active(Fault::InnerUnlockLeavesAll) { reader.depth } else { 1 };
                 true
             }
             _ => false,
@@ -170,7 +171,7 @@ impl Rcu {
     /// Could this free's grace period end now: has each reader that was there left?
     #[must_use]
     pub fn is_ripe(&self, deferred: &Deferred) -> bool {
-        !self.readers.iter().any(|reader| reader.protects(deferred.waiting))
+        seeded::active(Fault::GraceEndsEarly) || !self.readers.iter().any(|reader| reader.protects(deferred.waiting))
     }
 
     /// The frees that were asked for on that CPU and whose grace period could end now, oldest first.

@@ -15,6 +15,7 @@ use super::memory::Spot;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
 use crate::isa::Size;
+use crate::seeded::{self, Fault};
 
 /// A store that others do not see yet.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,9 @@ impl Buffer {
     }
 
     fn find(&self, spot: Spot, size: u32) -> Forwarded {
+        if seeded::active(Fault::OwnStoresUnseen) {
+            return Forwarded::Nothing;
+        }
         let Some(store) = self.stores.iter().rev().find(|store| overlap(store, spot, size)) else {
             return Forwarded::Nothing;
         };
@@ -136,7 +140,9 @@ impl Machine {
     pub fn flush_one(&mut self, cpu: u32) {
         self.report.clear();
         let Some(buffer) = self.store_buffers.buffers.get_mut(cpu as usize) else { return };
-        let Some(store) = buffer.stores.pop_front() else { return };
+        let latest_first = seeded::active(Fault::LatestStoreFirst);
+        let store = if latest_first { buffer.stores.pop_back() } else { buffer.stores.pop_front() };
+        let Some(store) = store else { return };
         self.report.at = store.at;
         // Memory that is gone meanwhile takes nothing.
         self.memory.poke(store.spot.region, store.spot.offset, &store.value.to_le_bytes()[..store.size as usize]);

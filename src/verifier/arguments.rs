@@ -17,6 +17,7 @@ use super::value::{Attributes, DynptrKind, MapRef, Pointer, Target, Trust, TypeR
 use crate::isa::Register;
 use crate::kernel::limits::VARIABLE_SIZE;
 use crate::kernel::{Arg, ArgKind, BtfReference, HelperProto, MapType, ProgramType, TypeFlags};
+use crate::seeded::{self, Fault};
 
 /// Helpers that the rules name.
 pub mod helper_id {
@@ -528,7 +529,8 @@ impl Verifier<'_> {
         let Some(memory) = Register::new(register.index() as u8 - 1) else {
             return unsupported("a size in r0");
         };
-        self.check_helper_memory(memory, bounds.umax as u32, mode, zero_allowed, fill, call)?;
+        let size = if seeded::active(Fault::HelperSizeIgnored) { bounds.umin } else { bounds.umax };
+        self.check_helper_memory(memory, size as u32, mode, zero_allowed, fill, call)?;
         self.mark_precise(register)
     }
 

@@ -14,6 +14,7 @@ use super::state::{Place, State, for_each_value};
 use super::value::{Number, Pointer, SocketKind, Target, Value};
 use crate::isa::{JumpOp, Operand, Register, Width};
 use crate::kernel::limits::VARIABLE_OFFSET;
+use crate::seeded::{self, Fault};
 
 /// Linked scalars of both operands.
 type Linked = SmallVec<[FramePlace; MAX_LINKED]>;
@@ -273,7 +274,7 @@ impl Verifier<'_> {
             Value::Pointer(settled)
         };
         let state = self.state_on(pushed);
-        if is_null && checked.reference != 0 && checked.reference == checked.id {
+        if is_null && checked.reference != 0 && checked.reference == checked.id && !seeded::active(Fault::NullKeepsReference) {
             state.obligations.release(checked.reference, callback);
         }
         // What a pointer becomes depends on it and on its map or type, not on the state: that is lent out meanwhile.
@@ -347,7 +348,7 @@ fn sync_linked(state: &mut State, register: Register, linked: &Linked) {
             continue;
         }
         let (mine, theirs) = (other.delta.unwrap_or(0), known.delta.unwrap_or(0));
-        if (other.delta.is_none() && known.delta.is_none()) || mine == theirs {
+        if (other.delta.is_none() && known.delta.is_none()) || mine == theirs || seeded::active(Fault::LinkedForgetsDifference) {
             *other = known;
         } else {
             let bounds = alu::shifted_by(&known.bounds, mine.wrapping_sub(theirs));

@@ -13,6 +13,7 @@ use crate::btf::fields::FieldKind;
 use crate::isa::{CallTarget, Register};
 use crate::kernel::limits::REGISTER_ARGUMENTS;
 use crate::kernel::{AllowedCheck, AttachType, BtfReference, HelperProto, MapType, ProgramType, RetKind, TypeFlags};
+use crate::seeded::{self, Fault};
 
 /// Largest error number that a helper gives back, negative (`MAX_ERRNO`).
 const MAX_ERRNO: i64 = 4095;
@@ -257,7 +258,10 @@ impl Verifier<'_> {
     pub fn release_reference(&mut self, reference: u32) -> bool {
         let callback = self.callback_frame();
         if !self.state.obligations.release(reference, callback) {
-            return false;
+            return seeded::active(Fault::ReleaseTwice);
+        }
+        if seeded::active(Fault::KeepAliasAfterRelease) || seeded::active(Fault::ReleaseTwice) {
+            return true;
         }
         let stale = self.stale();
         self.state.for_each_value(false, |value| {
@@ -322,7 +326,7 @@ impl Verifier<'_> {
             self.mark_precise(Register::R1)?;
         }
         let rounds = self.number(Register::R1)?.bounds.umax;
-        if u64::from(self.frame().callback_depth) < rounds {
+        if u64::from(self.frame().callback_depth) < rounds && !seeded::active(Fault::SkipCallback) {
             return self.push_callback(call, Callback::Loop);
         }
         self.state.frame_mut().callback_depth = 0;
@@ -383,10 +387,12 @@ impl Verifier<'_> {
         }
         match *held {
             None => reject(Rule::UnlockWithoutLock),
-            Some(other) if other != this => reject(Rule::UnlockOfAnother),
+            Some(other) if other != this && !seeded::active(Fault::UnlockAnother) => reject(Rule::UnlockOfAnother),
             Some(_) => {
                 *held = None;
-                self.invalidate_non_owning();
+                if !seeded::active(Fault::KeepNodeAfterUnlock) {
+                    self.invalidate_non_owning();
+                }
                 Ok(())
             }
         }
@@ -410,6 +416,8 @@ impl Verifier<'_> {
             trust: if flags.contains(TypeFlags::PTR_TRUSTED) { Trust::Trusted } else { Trust::Plain },
             ..Attributes::default()
         };
+        attributes.nullable &= !(seeded::active(Fault::ForgetNullOfExchange) && call.id == id::KPTR_XCHG);
+        attributes.nullable &= !(seeded::active(Fault::ForgetNullOfLookup) && call.id == id::MAP_LOOKUP_ELEM);
         let mut identity = false;
         let target = match proto.ret.kind {
             RetKind::Integer => {

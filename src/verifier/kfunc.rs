@@ -16,6 +16,7 @@ use crate::btf::{Parameter, Type, TypeId, essential_name};
 use crate::isa::Register;
 use crate::kernel::KfuncFlags;
 use crate::kernel::limits::{PERCPU_OBJECT_BYTES, REGISTER_ARGUMENTS};
+use crate::seeded::{self, Fault};
 
 /// Kfuncs that the verifier knows by name (`special_kfunc_list`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +289,9 @@ impl Verifier<'_> {
     /// The kernel forgets `r0` to `r5` but marks only the result and the arguments as written or read.
     fn forget_after_kfunc(&mut self) {
         self.state.set(Register::R0, Value::Uninitialised);
+        if seeded::active(Fault::KfuncKeepsArguments) {
+            return;
+        }
         for register in Register::caller_saved() {
             self.state.set(register, Value::Uninitialised);
         }
@@ -328,6 +332,8 @@ impl Verifier<'_> {
     fn define_kfunc_pointer(&mut self, function: &Function, told: &Told, target: TypeId) -> Check {
         let may_be_null =
             function.is(KfuncFlags::RET_NULL) && !(function.special == Some(Special::RefcountAcquire) && told.owning);
+        let allocates = matches!(function.special, Some(Special::ObjNew | Special::PercpuObjNew));
+        let may_be_null = may_be_null && !(allocates && seeded::active(Fault::ForgetNullOfNew));
         let Some(mut pointer) = self.kfunc_pointer(function, told, target)? else {
             self.define(Register::R0, Value::unknown());
             return Ok(());

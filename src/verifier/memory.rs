@@ -12,6 +12,7 @@ use super::type_name::Class;
 use super::value::{Attributes, Number, Pointer, Target, Trust, Value};
 use crate::isa::{AtomicOp, ImmediateSource, Operand, Register, Size};
 use crate::kernel::limits::VARIABLE_OFFSET;
+use crate::seeded::{self, Fault};
 
 /// Reading or writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +198,7 @@ impl Verifier<'_> {
         self.check_access_by_target(&pointer, access)?;
         if access.mode == Mode::Read
             && access.size < 8
+            && !seeded::active(Fault::NarrowLoadIsWide)
             && let Some(register) = access.register
             && let Value::Scalar(mut number) = self.value(register)
         {
@@ -365,7 +367,7 @@ impl Verifier<'_> {
             self.say(&rule);
             return reject(Rule::MinimumOutside { register });
         }
-        let max = pointer.variable.umax;
+        let max = if seeded::active(Fault::VariableOffsetIgnored) { 0 } else { pointer.variable.umax };
         if max >= VARIABLE_OFFSET as u64 {
             return reject(Rule::UnboundedAccess { register });
         }
@@ -387,8 +389,9 @@ impl Verifier<'_> {
     /// x86 allows unaligned accesses, except to the stack (`check_ptr_alignment`).
     fn check_alignment(&self, pointer: &Pointer, access: &Access) -> Check {
         let name = match pointer.target {
-            Target::Stack { .. } => "stack ",
+            Target::Stack { .. } if !seeded::active(Fault::SkipAlignment) => "stack ",
             Target::Arena => return Ok(()),
+            _ if seeded::active(Fault::SkipAlignment) => return Ok(()),
             _ if access.atomic => class_for_alignment(pointer),
             _ => return Ok(()),
         };
@@ -470,6 +473,9 @@ fn class_for_alignment(pointer: &Pointer) -> &'static str {
 }
 
 fn check_field_overlap(pointer: &Pointer, field: &super::maps::Field, access: Access, source: Source) -> Check {
+    if seeded::active(Fault::SpecialFieldsAreBytes) {
+        return Ok(());
+    }
     if !field.is_kptr() {
         return reject(Rule::SpecialFieldAccess { field: field.name() });
     }
@@ -501,7 +507,8 @@ fn check_span(
     // The kernel takes the sum as a 32-bit number; the offsets that reach here are small enough to be one.
     let offset = offset as i32;
     let size_is_fine = size > 0 || zero_allowed;
-    if offset >= 0 && size_is_fine && i64::from(offset) + i64::from(size) <= i64::from(limit) {
+    let allowed = i64::from(limit) + i64::from(seeded::active(Fault::RegionEndOffByOne));
+    if offset >= 0 && size_is_fine && i64::from(offset) + i64::from(size) <= allowed {
         return Ok(());
     }
     Err(match pointer.target {

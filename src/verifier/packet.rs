@@ -13,6 +13,7 @@ use super::value::{DynptrKind, PacketArea, Pointer, Target, Value};
 use crate::isa::{JumpOp, Register};
 use crate::kernel::ProgramType;
 use crate::kernel::limits::PACKET_OFFSET;
+use crate::seeded::{self, Fault};
 
 /// Range of a pointer that is at the end or beyond it (`AT_PKT_END`).
 const AT_END: i32 = -1;
@@ -184,7 +185,7 @@ fn widen_ranges(state: &mut State, pointer: &Pointer, before_end: bool) {
         return;
     }
     let Target::Packet { area, .. } = pointer.target else { return };
-    let known = offset + i32::from(before_end);
+    let known = offset + i32::from(before_end) + i32::from(seeded::active(Fault::PacketRangeOffByOne));
     state.for_each_value(false, |value| {
         if let Value::Pointer(other) = value
             && other.id == pointer.id

@@ -24,6 +24,7 @@ use super::rule::{OrUntrusted, Rule};
 use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value};
 use crate::btf::fields::FieldKind;
 use crate::isa::{Insn, Operand, Register};
+use crate::seeded::{self, Fault};
 
 /// Where in its life a per-CPU object is, seen through one pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,7 +154,7 @@ impl Verifier<'_> {
             _ => false,
         };
         let mut attributes = Attributes { nullable: true, trust: Trust::Untrusted, ..Attributes::default() };
-        if rcu_safe && self.in_rcu_section() {
+        if rcu_safe && (self.in_rcu_section() || seeded::active(Fault::BorrowOutsideRcu)) {
             attributes.trust = Trust::Rcu;
             if field.kind == FieldKind::KptrPercpu {
                 attributes.percpu = true;
@@ -218,7 +219,7 @@ impl Verifier<'_> {
     /// `bpf_kptr_xchg` has given the object with that reference to a field: what becomes of its aliases.
     pub fn publish(&mut self, reference: u32) -> bool {
         let callback = self.callback_frame();
-        if !self.state.obligations.release(reference, callback) {
+        if !seeded::active(Fault::KeepReferenceAtExchange) && !self.state.obligations.release(reference, callback) {
             return false;
         }
         let after = PercpuLife::after_publishing(self.in_rcu_section());
@@ -230,7 +231,7 @@ impl Verifier<'_> {
             match (value.as_pointer().and_then(PercpuLife::of), after, &mut *value) {
                 (Some(PercpuLife::Owned), Some(PercpuLife::Borrowed), Value::Pointer(pointer)) => {
                     pointer.reference = 0;
-                    pointer.attributes.allocated = false;
+                    pointer.attributes.allocated = seeded::active(Fault::AliasStaysOwned);
                     pointer.attributes.trust = Trust::Rcu;
                 }
                 _ => *value = stale,
@@ -242,7 +243,7 @@ impl Verifier<'_> {
     /// The RCU section ends: what was borrowed in it is untrusted from now on.
     pub fn end_rcu_section(&mut self) {
         self.state.for_each_value(true, |value| match value {
-            Value::Pointer(pointer) if pointer.is_rcu() => {
+            Value::Pointer(pointer) if pointer.is_rcu() && !seeded::active(Fault::KeepAliasAfterRcu) => {
                 pointer.attributes.nullable = false;
                 pointer.attributes.trust = Trust::Untrusted;
             }

@@ -13,6 +13,7 @@ use super::value::Value;
 use crate::isa::{AluOp, CallTarget, DecodeError, Insn, Operand, Register};
 use crate::kernel::Permission;
 use crate::kernel::limits::CALL_FRAMES;
+use crate::seeded::{self, Fault};
 
 /// Registers `r1` to `r5` as a mask.
 const ARGUMENTS: u16 = 0b11_1110;
@@ -196,7 +197,7 @@ impl Verifier<'_> {
     /// The scalar in a register decided something: it and all that it was computed from must be exact
     /// (`mark_chain_precision`).
     pub fn mark_precise(&mut self, register: Register) -> Check {
-        if !self.may(Permission::ImpreciseNumbers) {
+        if !self.may(Permission::ImpreciseNumbers) || seeded::active(Fault::PruneWithoutPrecision) {
             return Ok(());
         }
         self.backtrack.reset(self.state.current());

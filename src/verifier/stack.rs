@@ -11,6 +11,7 @@ use super::value::{Number, Pointer, Target, Value};
 use crate::isa::{Insn, Operand, Register};
 use crate::kernel::Permission;
 use crate::kernel::limits::{STACK_BYTES, VARIABLE_OFFSET};
+use crate::seeded::{self, Fault};
 
 /// What a helper is told about the memory that it will write to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,6 +188,9 @@ impl Verifier<'_> {
         }
         let slot = slot_mut(frame, slot)?;
         slot.spilled.value = value;
+        if let (true, Value::Pointer(pointer)) = (seeded::active(Fault::SpillLosesReference), &mut slot.spilled.value) {
+            pointer.reference = 0;
+        }
         slot.scrubbed_reference = 0;
         for (index, kind) in slot.bytes.iter_mut().enumerate() {
             if index >= SLOT_BYTES - size {
@@ -205,7 +209,9 @@ impl Verifier<'_> {
             None => self.stored_immediate() == Some(0),
         };
         let slot = slot_mut(self.frame_of(frame)?, index)?;
-        scrub(slot);
+        if !seeded::active(Fault::PartialStoreKeepsSpill) {
+            scrub(slot);
+        }
         if access.size as usize == SLOT_BYTES {
             self.frame_of(frame)?.marks.write(Place::Slot(index as u8));
         }

@@ -1,8 +1,7 @@
-//! The machine from outside: instructions, memory faults, RCU, ownership, maps and globals.
+//! The machine from outside: memory faults, RCU, ownership, maps and globals.
 
 mod both_ways;
 mod build;
-mod instructions;
 mod memory;
 mod ownership;
 mod programs;

@@ -21,6 +21,7 @@ use super::{Abandon, Next, Parts, Point, Policy, RunEnd, Step};
 use crate::explore::causality::{Causality, Effect, Mixer, hands_over};
 use crate::explore::clock::join;
 use crate::explore::system::{Actor, Choice, Stability, Touch, Waiting};
+use crate::seeded::{self, Fault};
 
 /// A step that need not be taken: the runs that begin with it are explored.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +134,8 @@ impl<P: Parts> Dpor<P> {
             let effect = self.run.effect(number - 1);
             for entry in before.0..before.1 {
                 let asleep = self.sleep[entry as usize];
-                let woken = asleep.choice.actor == event.choice.actor || self.effect_asleep(&asleep).conflicts(&effect);
+                let conflicts = self.effect_asleep(&asleep).conflicts(&effect) && !seeded::active(Fault::SleepSetWakesNothing);
+                let woken = asleep.choice.actor == event.choice.actor || conflicts;
                 if !woken {
                     self.sleep.push(asleep);
                 }
@@ -338,7 +340,8 @@ impl<P: Parts> Dpor<P> {
     /// Plans the reversal of the run's races.
     fn reverse_races(&mut self) {
         let races = std::mem::take(&mut self.races);
-        for &(first, second) in &races {
+        let most = if seeded::active(Fault::OneRaceReversed) { 1 } else { races.len() };
+        for &(first, second) in races.iter().take(most) {
             let event = *self.run.event(second as usize);
             let touches: SmallVec<[Touch; 4]> = SmallVec::from_slice(self.run.touches(second as usize));
             let known = match event.stability {

@@ -6,6 +6,7 @@ use crate::machine::ownership::Field;
 use crate::machine::stepper::Machine;
 
 use super::{Answer, Call, Model, Modelled, helper};
+use crate::seeded::{self, Fault};
 
 pub(super) static MODELS: &[Model] =
     &[helper("bpf_spin_lock", 1, lock).waiting(is_taken).fixed(), helper("bpf_spin_unlock", 1, unlock).fixed()];
@@ -13,7 +14,7 @@ pub(super) static MODELS: &[Model] =
 /// The lock, if another task holds it.
 fn is_taken(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
     let place = machine.memory.at(args[0]).map(|spot| (spot.region, spot.offset))?;
-    machine.world.locks.get(&place).filter(|&&holder| holder != task).map(|_| place)
+    machine.world.locks.get(&place).filter(|&&holder| holder != task && !seeded::active(Fault::LockTakenTwice)).map(|_| place)
 }
 
 fn lock(call: &mut Call<'_>) -> Modelled {
@@ -21,7 +22,8 @@ fn lock(call: &mut Call<'_>) -> Modelled {
     let place = (spot.region, spot.offset);
     match call.machine.world.locks.get(&place) {
         Some(&holder) if holder == call.task => return Err(Trap::about(FaultKind::Deadlock, spot.region)),
-        Some(_) => return Ok(Answer::Blocked),
+        Some(_) if !seeded::active(Fault::LockTakenTwice) => return Ok(Answer::Blocked),
+        Some(_) => {}
         None => {}
     }
     let task = call.task;

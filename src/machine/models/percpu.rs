@@ -14,6 +14,7 @@ use crate::machine::story::RegionId;
 use crate::machine::types;
 
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
+use crate::seeded::{self, Fault};
 
 pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_percpu_obj_new_impl", 1, new).allocating(true).relaxed(),
@@ -47,7 +48,7 @@ fn new(call: &mut Call<'_>) -> Modelled {
 }
 
 fn drop_object(call: &mut Call<'_>) -> Modelled {
-    let region = call.region(call.args[0])?;
+    let region = call.start(call.args[0])?;
     if !matches!(call.machine.memory.region(region).kind, RegionKind::PerCpuObject { .. }) {
         return Err(Trap::about(
             FaultKind::BadArgument { callee: call.name, what: "this is no per-CPU object".to_owned() },
@@ -73,6 +74,7 @@ fn per_cpu_ptr(call: &mut Call<'_>) -> Modelled {
 /// The address of a CPU's copy. That the pointer itself is still good is checked here, since the kernel reads the
 /// box behind it.
 fn copy_of(call: &mut Call<'_>, cpu: u32) -> Modelled {
+    let cpu = if seeded::active(Fault::CopyOfNextCpu) { (cpu + 1) % call.machine.cpu_count() } else { cpu };
     let pointer = call.args[0];
     let Some(spot) = call.machine.memory.at(pointer) else { return call.bad("the pointer is no per-CPU pointer") };
     let described = call.machine.memory.region(spot.region);

@@ -5,7 +5,9 @@
 
 use super::bounds::{Bounds32, Bounds64};
 use super::scalar::Scalar;
+use super::tnum::Tnum;
 use crate::isa::{AluOp, Width};
+use crate::seeded::{self, Fault};
 
 /// `dst op src` at `width`, or nothing where the kernel gives up and marks the register unknown, all 64 bits of
 /// it at either width (`adjust_scalar_min_max_vals`, `is_safe_to_compute_dst_reg_range`; negation and byte
@@ -29,7 +31,7 @@ pub fn apply(op: AluOp, width: Width, dst: &Scalar, src: &Scalar) -> Option<Scal
         }
         AluOp::Div | AluOp::SignedDiv | AluOp::Mod | AluOp::SignedMod | AluOp::Neg | AluOp::Mov => return None,
     };
-    if width == Width::W32 {
+    if width == Width::W32 && !seeded::active(Fault::NoTruncationTo32) {
         result.zero_extend_low();
     }
     Some(result.synced())
@@ -104,22 +106,42 @@ fn is_known_shift(width: Width, src: &Scalar) -> bool {
 }
 
 fn add(dst: &Scalar, src: &Scalar) -> Scalar {
-    let bits = dst.var_off.wrapping_add(src.var_off);
+    let mut bits = dst.var_off.wrapping_add(src.var_off);
+    if seeded::active(Fault::TnumAddWithoutCarry) {
+        bits = dst.var_off ^ src.var_off;
+    }
     Scalar::from_parts(bits, dst.w64().add(src.w64()), dst.w32().add(src.w32()))
 }
 
 fn sub(dst: &Scalar, src: &Scalar) -> Scalar {
-    let bits = dst.var_off.wrapping_sub(src.var_off);
-    Scalar::from_parts(bits, dst.w64().sub(src.w64()), dst.w32().sub(src.w32()))
+    let mut bits = dst.var_off.wrapping_sub(src.var_off);
+    if seeded::active(Fault::TnumSubWithoutBorrow) {
+        bits = dst.var_off ^ src.var_off;
+    }
+    let mut whole = dst.w64().sub(src.w64());
+    if seeded::active(Fault::SubSwapsBounds) && dst.umin >= src.umax {
+        whole.umin = dst.umin - src.umin;
+    }
+    Scalar::from_parts(bits, whole, dst.w32().sub(src.w32()))
 }
 
 fn mul(dst: &Scalar, src: &Scalar) -> Scalar {
-    let bits = dst.var_off.wrapping_mul(src.var_off);
-    Scalar::from_parts(bits, dst.w64().mul(src.w64()), dst.w32().mul(src.w32()))
+    let mut bits = dst.var_off.wrapping_mul(src.var_off);
+    if seeded::active(Fault::TnumMulBitByBit) {
+        bits = Tnum::constant(dst.var_off.value.wrapping_mul(src.var_off.value)) ^ (dst.var_off & src.var_off);
+    }
+    let mut whole = dst.w64().mul(src.w64());
+    if seeded::active(Fault::MulIgnoresOverflow) {
+        whole.umax = dst.umax.wrapping_mul(src.umax);
+    }
+    Scalar::from_parts(bits, whole, dst.w32().mul(src.w32()))
 }
 
 fn and(dst: &Scalar, src: &Scalar) -> Scalar {
-    let bits = dst.var_off & src.var_off;
+    let mut bits = dst.var_off & src.var_off;
+    if seeded::active(Fault::TnumAndDropsUnknown) {
+        bits.mask = dst.var_off.mask & src.var_off.mask;
+    }
     let whole = dst.w64().and(src.w64(), bits.value);
     let low = dst.w32().and(src.w32(), bits.value as u32);
     bitwise(src, Scalar::from_parts(bits, whole, low))
@@ -183,6 +205,9 @@ fn shift_whole(op: AluOp, dst: &Scalar, src: &Scalar) -> Scalar {
     match op {
         AluOp::LeftShift => {
             result.var_off = dst.var_off.shift_left(count);
+            if seeded::active(Fault::ShiftLeavesMask) {
+                result.var_off.mask = dst.var_off.mask & !result.var_off.value;
+            }
             result.set_w64(dst.w64().shift_left(min, max));
             // Compilers sign-extend the low half by shifting it up and down again.
             if (min, max) == (32, 32) {
@@ -190,6 +215,10 @@ fn shift_whole(op: AluOp, dst: &Scalar, src: &Scalar) -> Scalar {
                 result.smax = i64::from(dst.smax32) << 32;
             }
             result.set_w32(dst.w32().shift_left(min, max));
+        }
+        AluOp::ArithmeticRightShift if seeded::active(Fault::ArithmeticShiftAsLogical) => {
+            result.var_off = dst.var_off.shift_right(count);
+            result.set_w64(dst.w64().shift_right(min, max));
         }
         AluOp::RightShift => {
             result.var_off = dst.var_off.shift_right(count);

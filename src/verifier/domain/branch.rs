@@ -7,6 +7,7 @@ use super::bounds::{Bounds32, Bounds64};
 use super::scalar::Scalar;
 use super::tnum::Tnum;
 use crate::isa::{JumpOp, Width};
+use crate::seeded::{self, Fault};
 
 /// Two operands after a jump, on each of its ways. Synced, but not checked: the kernel runs
 /// [`Scalar::check_invariants`] on `taken.0`, `taken.1`, `not_taken.0`, `not_taken.1` in this order.
@@ -79,6 +80,7 @@ impl Condition {
             JumpOp::NotEqual => JumpOp::Equal,
             JumpOp::Greater => JumpOp::LessEqual,
             JumpOp::GreaterEqual => JumpOp::Less,
+            JumpOp::Less if seeded::active(Fault::OppositeOfLessIsGreater) => JumpOp::Greater,
             JumpOp::Less => JumpOp::GreaterEqual,
             JumpOp::LessEqual => JumpOp::Greater,
             JumpOp::SignedGreater => JumpOp::SignedLessEqual,
@@ -114,7 +116,9 @@ fn refine(condition: Condition, width: Width, mut left: Scalar, mut right: Scala
             JumpOp::LessEqual => (&mut left, &mut right, Order { signed: false, strict: false }),
             JumpOp::Greater => (&mut right, &mut left, Order { signed: false, strict: true }),
             JumpOp::GreaterEqual => (&mut right, &mut left, Order { signed: false, strict: false }),
-            JumpOp::SignedLess => (&mut left, &mut right, Order { signed: true, strict: true }),
+            JumpOp::SignedLess => {
+                (&mut left, &mut right, Order { signed: !seeded::active(Fault::SignedTeachesUnsigned), strict: true })
+            }
             JumpOp::SignedLessEqual => (&mut left, &mut right, Order { signed: true, strict: false }),
             JumpOp::SignedGreater => (&mut right, &mut left, Order { signed: true, strict: true }),
             JumpOp::SignedGreaterEqual => (&mut right, &mut left, Order { signed: true, strict: false }),
@@ -153,6 +157,7 @@ fn put_in_order(order: Order, width: Width, low: &mut Scalar, high: &mut Scalar)
 
 /// Gives both operands what is known of either at `width`.
 fn equate(width: Width, left: &mut Scalar, right: &mut Scalar) {
+    let width = if seeded::active(Fault::EqualLowHalvesAreEqual) { Width::W64 } else { width };
     match width {
         Width::W32 => {
             let mut common = left.w32();
@@ -195,6 +200,7 @@ fn exclude(width: Width, other: &mut Scalar, value: u64) {
         }
         Width::W64 => {
             let mut whole = other.w64();
+            let value = if seeded::active(Fault::UnequalShrinksAlways) { whole.umax } else { value };
             whole.exclude(value);
             other.set_w64(whole);
         }
@@ -203,7 +209,7 @@ fn exclude(width: Width, other: &mut Scalar, value: u64) {
 
 /// One of `bits` is set: that tells which only if it is a single one.
 fn set_bit(width: Width, other: &mut Scalar, bits: u64) {
-    if bits.is_power_of_two() {
+    if bits.is_power_of_two() || seeded::active(Fault::CommonBitSetsAll) {
         let with_bit = other.var_off.at_width(width) | Tnum::constant(bits);
         replace_bits(width, other, with_bit);
     }
@@ -242,7 +248,7 @@ fn signed_range(width: Width) -> fn(&Scalar) -> (i64, i64) {
 
 /// Whether all of one range is below all of the other, or none of it is.
 fn surely_less<T: Ord>(left: (T, T), right: (T, T)) -> Option<bool> {
-    if left.1 < right.0 {
+    if left.1 < right.0 || (left.1 == right.0 && seeded::active(Fault::LessThoughEqual)) {
         Some(true)
     } else if left.0 >= right.1 {
         Some(false)

@@ -6,6 +6,7 @@ use super::bounds::{Bounds32, Bounds64};
 use super::scalar::Scalar;
 use super::tnum::Tnum;
 use crate::isa::{Size, Width};
+use crate::seeded::{self, Fault};
 
 impl Scalar {
     /// Zeroes the upper half and takes the whole register's ranges from the low half's, without a sync
@@ -44,6 +45,9 @@ impl Scalar {
     pub fn sign_extended(self, size: Size) -> Scalar {
         if size == Size::B8 {
             return self;
+        }
+        if seeded::active(Fault::SignExtensionByZeroes) {
+            return self.truncated(size);
         }
         if self.is_const() {
             return Scalar::constant(sign_extend(size, self.var_off.value) as u64);

@@ -7,6 +7,7 @@
 use super::bounds::{Bounds32, Bounds64};
 use super::scalar::Scalar;
 use super::tnum::Tnum;
+use crate::seeded::{self, Fault};
 
 /// Rounds of deduction among the ranges.
 const ROUNDS: usize = 3;
@@ -94,7 +95,7 @@ impl Scalar {
     fn low_bounds_from_whole(&mut self) {
         let mut low = self.w32();
         let (smin, smax) = (self.smin as u64, self.smax as u64);
-        if self.umin >> 32 == self.umax >> 32 {
+        if self.umin >> 32 == self.umax >> 32 || seeded::active(Fault::LowBoundsFromAnyWhole) {
             low.meet_unsigned(self.umin as u32, self.umax as u32);
             meet_if_signed_range(&mut low, self.umin, self.umax);
         }
@@ -129,7 +130,7 @@ impl Scalar {
         }
         // A sign-extended number whose low half is not negative has an upper half of zeroes.
         let is_sign_extended = self.smin >= i32::MIN.into() && self.smax <= i32::MAX.into();
-        if self.smin32 >= 0 && is_sign_extended {
+        if self.smin32 >= 0 && (is_sign_extended || seeded::active(Fault::WholeBoundsFromAnyLow)) {
             (self.smin, self.smax) = (self.smin32.into(), self.smax32.into());
             (self.umin, self.umax) = (self.smin as u64, self.smax as u64);
             self.var_off = self.var_off.intersect(Tnum::range(self.umin, self.umax));

@@ -1,0 +1,131 @@
+//! Generated programs of which a kernel's verdicts are recorded in `recorded.jsonl`: ours must be the same, word for word.
+//!
+//! A line has the program's set and seed, a digest of its instructions, and for a rejection the error number and the reason. Where the
+//! generator has changed since, the digest differs, and all has to be recorded again.
+
+use std::fs;
+use std::path::PathBuf;
+
+use kptrsim::crosscheck::protocol::Verdict as Said;
+use kptrsim::crosscheck::{BootOptions, Cache, Judge, LoadJob, LoadOptions, guest};
+use kptrsim::kernel::Profile;
+use kptrsim::object::{Object, Program};
+use kptrsim::verifier::{ObjectVerifier, Options, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::Cases;
+use crate::programs::{Objects, Set, digest};
+
+/// Programs that are recorded.
+const COUNT: u64 = 1_500;
+/// Instructions that a program may take; each that is recorded takes less.
+const MOST: u32 = 100_000;
+
+/// A program and what a kernel says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Line {
+    set: Set,
+    seed: u64,
+    code: u32,
+    /// Absent for an accepted program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rejected: Option<(i32, String)>,
+}
+
+fn file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/seeded/recorded.jsonl")
+}
+
+/// Programs with their verdicts.
+pub struct Verdicts {
+    profile: Profile,
+    lines: Vec<Line>,
+    objects: Objects,
+}
+
+impl Verdicts {
+    /// Reads the record and draws the programs again.
+    pub fn prepare() -> Verdicts {
+        let text = fs::read_to_string(file()).expect("the record is there");
+        let lines: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).expect("a line of ours")).collect();
+        let codes: Vec<_> = lines.iter().map(|line| line.set.code(line.seed)).collect();
+        let objects = Objects::of(&codes);
+        Verdicts { profile: Profile::embedded(), lines, objects }
+    }
+}
+
+/// What our verifier says: nothing, or error number and reason.
+fn ours(object: &Object, profile: &Profile, program: &Program) -> Result<Option<(i32, String)>, String> {
+    let options = Options { max_processed: Some(MOST), ..Options::default() };
+    match ObjectVerifier::new(object, profile, options).verify(program).verdict {
+        Verdict::Accept => Ok(None),
+        Verdict::Reject(rejection) => {
+            Ok(Some((rejection.rule.errno().number(), rejection.rule.to_string().trim().to_owned())))
+        }
+        Verdict::Unsupported(what) => Err(format!("unsupported: {what}")),
+    }
+}
+
+impl Cases for Verdicts {
+    fn count(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn check(&self, case: usize) -> Result<(), String> {
+        let line = &self.lines[case];
+        if digest(&line.set.code(line.seed)) != line.code {
+            return Err("the generator makes another program of this seed: record again".to_owned());
+        }
+        let (object, index) = self.objects.get(case);
+        let ours = ours(object, &self.profile, &object.programs[index])?;
+        if ours == line.rejected {
+            return Ok(());
+        }
+        let words = |verdict: &Option<(i32, String)>| match verdict {
+            None => "accepts".to_owned(),
+            Some((errno, reason)) => format!("rejects ({errno}: {reason})"),
+        };
+        Err(format!("the kernel {}, ours {}", words(&line.rejected), words(&ours)))
+    }
+}
+
+/// Asks a kernel, and writes the record of what it and we agree in. Says how often that is not so.
+pub fn record() -> Result<String, Box<dyn std::error::Error>> {
+    let sets = [Set::OwnershipOff, Set::Off, Set::Ownership, Set::NumbersOff, Set::OwnershipOff, Set::Formed, Set::Off, Set::Numbers];
+    let drawn: Vec<_> = (0..COUNT).map(|seed| (sets[seed as usize % sets.len()], seed)).collect();
+    let codes: Vec<_> = drawn.iter().map(|(set, seed)| set.code(*seed)).collect();
+    let objects = Objects::of(&codes);
+    let cache = Cache::of_user()?;
+    let guest = guest::locate(&cache, None, &mut |line| eprintln!("{line}"))?;
+    let mut judge = Judge::new(cache.default_kernel()?, BootOptions::new(guest));
+    let jobs = objects.files.iter().enumerate();
+    let jobs = jobs.map(|(number, bytes)| LoadJob { name: number.to_string(), bytes: bytes.clone(), programs: Vec::new() });
+    let mut outcomes = Vec::new();
+    judge.load(jobs, &LoadOptions::default(), |outcome| outcomes.push(outcome))?;
+    let profile = Profile::embedded();
+    let (mut text, mut differ, mut kept) = (String::new(), 0, 0);
+    for (number, ((set, seed), code)) in drawn.iter().zip(&codes).enumerate() {
+        let (object, index) = objects.get(number);
+        let program = &object.programs[index];
+        let name = (number / 50).to_string();
+        let said = outcomes.iter().find(|outcome| outcome.name == name);
+        let said = said.and_then(|outcome| outcome.verdicts.iter().find(|one| one.program.program == program.name));
+        let said = said.ok_or_else(|| format!("the kernel says nothing of program {number}"))?;
+        let rejected = match said.program.verdict {
+            Said::Accept => None,
+            Said::Reject => Some((said.program.errno, said.program.reason.trim().to_owned())),
+            Said::NotReached => return Err(format!("the kernel did not come to program {number}").into()),
+        };
+        let ours = ours(object, &profile, program);
+        if ours.as_ref() != Ok(&rejected) {
+            differ += 1;
+            eprintln!("{set:?} {seed}: the kernel {rejected:?}, ours {ours:?}");
+            continue;
+        }
+        kept += 1;
+        text.push_str(&serde_json::to_string(&Line { set: *set, seed: *seed, code: digest(code), rejected })?);
+        text.push('\n');
+    }
+    fs::write(file(), text)?;
+    Ok(format!("{kept} verdicts recorded, {differ} left out where ours differs"))
+}
