@@ -134,10 +134,10 @@ impl Bench {
         let mut ours = Ours { verdict: Some(verdict), rule, ..Ours::default() };
         if let Some(seed) = seed.filter(|_| accepted && self.plan.runs > 0) {
             let mut traces = Accepted::default();
-            if processed <= MAX_PROCESSED {
-                if let Err(error) = traces.add_log(&program.name, &verifiers.log(program)) {
-                    ours.outside.push(format!("our log cannot be read: {}", normalised(&error.to_string())));
-                }
+            if processed <= MAX_PROCESSED
+                && let Err(error) = traces.add_log(&program.name, &verifiers.log(program))
+            {
+                ours.outside.push(format!("our log cannot be read: {}", normalised(&error.to_string())));
             }
             self.run(unit, program, traces, seed, &mut ours);
         }

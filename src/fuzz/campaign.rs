@@ -162,7 +162,7 @@ impl Campaign {
                 let (queue, jobs) = sync_channel(limits.threads + 1);
                 let messages = messages.clone();
                 let judge = &mut kernel.judge;
-                scope.spawn(move || ask(judge, &jobs, &messages));
+                scope.spawn(move || ask(judge, jobs, &messages, control.stop));
                 queue
             });
             for _ in 0..limits.threads.max(1) {
@@ -300,10 +300,11 @@ impl Work<'_> {
     }
 }
 
-/// Keeps a kernel busy until no other job can come.
-fn ask(judge: &mut Judge, jobs: &Receiver<LoadJob>, messages: &Sender<Message>) {
+/// Keeps a kernel busy until no other job can come, or somebody wants to stop; what it was not asked about by then is not judged.
+fn ask(judge: &mut Judge, jobs: Receiver<LoadJob>, messages: &Sender<Message>, stop: &AtomicBool) {
     let tell = |message| drop(messages.send(message));
-    if let Err(error) = judge.load(jobs.iter(), &LoadOptions::default(), |outcome| tell(Message::Kernel(outcome))) {
+    let jobs = jobs.into_iter().take_while(|_| !stop.load(Ordering::Relaxed));
+    if let Err(error) = judge.load(jobs, &LoadOptions::default(), |outcome| tell(Message::Kernel(outcome))) {
         tell(Message::Failed(error));
     }
 }
