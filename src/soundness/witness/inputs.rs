@@ -180,11 +180,8 @@ fn taken(program: &Program) -> Taken {
 fn constants(program: &Program) -> Vec<u64> {
     let mut all = BTreeSet::new();
     for (slot, raw) in program.insns.iter().enumerate() {
-        match decode(*raw, program.insns.get(slot + 1).copied()) {
-            Ok(Insn::Alu { .. } | Insn::Jump { .. }) => {
-                all.insert(i64::from(raw.imm) as u64);
-            }
-            _ => {}
+        if let Ok(Insn::Alu { .. } | Insn::Jump { .. }) = decode(*raw, program.insns.get(slot + 1).copied()) {
+            all.insert(i64::from(raw.imm) as u64);
         }
         if all.len() >= MAX_CONSTANTS {
             break;
