@@ -3,8 +3,8 @@
 //! The simulated machine under a scenario is one such system; the small systems of the explorer's own tests are others. Policies, reduction,
 //! races, tokens and shrinking know nothing but this. Start at [`System`].
 
-use std::fmt;
 use crate::seeded::{self, Fault};
+use std::fmt;
 
 /// One that takes steps of its own: a program on a CPU, a CPU's store buffer, the end of grace periods, a timer.
 ///

@@ -40,25 +40,26 @@ pub fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
 pub fn alu32(op: AluOp, dst: u64, src: u64) -> u64 {
     let upper = if seeded::active(Fault::UpperHalfKept) { dst >> 32 << 32 } else { 0 };
     let (dst, src) = (dst as u32, src as u32);
-    upper | u64::from(match op {
-        AluOp::Add => dst.wrapping_add(src),
-        AluOp::Sub => dst.wrapping_sub(src),
-        AluOp::Mul => dst.wrapping_mul(src),
-        AluOp::Div => dst.checked_div(src).unwrap_or(0),
-        AluOp::SignedDiv if src == 0 => 0,
-        AluOp::SignedDiv => (dst as i32).wrapping_div(src as i32) as u32,
-        AluOp::Or => dst | src,
-        AluOp::And => dst & src,
-        AluOp::LeftShift => dst.wrapping_shl(src),
-        AluOp::RightShift => dst.wrapping_shr(src),
-        AluOp::Neg => dst.wrapping_neg(),
-        AluOp::Mod => dst.checked_rem(src).unwrap_or(dst),
-        AluOp::SignedMod if src == 0 => dst,
-        AluOp::SignedMod => (dst as i32).wrapping_rem(src as i32) as u32,
-        AluOp::Xor => dst ^ src,
-        AluOp::Mov => src,
-        AluOp::ArithmeticRightShift => (dst as i32).wrapping_shr(src) as u32,
-    })
+    upper
+        | u64::from(match op {
+            AluOp::Add => dst.wrapping_add(src),
+            AluOp::Sub => dst.wrapping_sub(src),
+            AluOp::Mul => dst.wrapping_mul(src),
+            AluOp::Div => dst.checked_div(src).unwrap_or(0),
+            AluOp::SignedDiv if src == 0 => 0,
+            AluOp::SignedDiv => (dst as i32).wrapping_div(src as i32) as u32,
+            AluOp::Or => dst | src,
+            AluOp::And => dst & src,
+            AluOp::LeftShift => dst.wrapping_shl(src),
+            AluOp::RightShift => dst.wrapping_shr(src),
+            AluOp::Neg => dst.wrapping_neg(),
+            AluOp::Mod => dst.checked_rem(src).unwrap_or(dst),
+            AluOp::SignedMod if src == 0 => dst,
+            AluOp::SignedMod => (dst as i32).wrapping_rem(src as i32) as u32,
+            AluOp::Xor => dst ^ src,
+            AluOp::Mov => src,
+            AluOp::ArithmeticRightShift => (dst as i32).wrapping_shr(src) as u32,
+        })
 }
 
 /// Does the condition hold for 64-bit operands?

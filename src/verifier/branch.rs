@@ -274,7 +274,11 @@ impl Verifier<'_> {
             Value::Pointer(settled)
         };
         let state = self.state_on(pushed);
-        if is_null && checked.reference != 0 && checked.reference == checked.id && !seeded::active(Fault::NullKeepsReference) {
+        if is_null
+            && checked.reference != 0
+            && checked.reference == checked.id
+            && !seeded::active(Fault::NullKeepsReference)
+        {
             state.obligations.release(checked.reference, callback);
         }
         // What a pointer becomes depends on it and on its map or type, not on the state: that is lent out meanwhile.
@@ -348,7 +352,10 @@ fn sync_linked(state: &mut State, register: Register, linked: &Linked) {
             continue;
         }
         let (mine, theirs) = (other.delta.unwrap_or(0), known.delta.unwrap_or(0));
-        if (other.delta.is_none() && known.delta.is_none()) || mine == theirs || seeded::active(Fault::LinkedForgetsDifference) {
+        if (other.delta.is_none() && known.delta.is_none())
+            || mine == theirs
+            || seeded::active(Fault::LinkedForgetsDifference)
+        {
             *other = known;
         } else {
             let bounds = alu::shifted_by(&known.bounds, mine.wrapping_sub(theirs));

@@ -18,8 +18,8 @@ use super::value::{Attributes, Pointer, Target, Trust, TypeRef, TypeSpace, Value
 use crate::btf::TypeId;
 use crate::btf::fields::{FieldKind, GraphRoot};
 use crate::isa::{CallTarget, Insn, Register};
-use rustc_hash::FxHashMap;
 use crate::seeded::{self, Fault};
+use rustc_hash::FxHashMap;
 
 /// The two kinds of graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

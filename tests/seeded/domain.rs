@@ -11,8 +11,7 @@ use crate::Cases;
 const COUNT: usize = 20_000;
 
 /// Around which numbers operands lie: zero, both ends of the low half, the signed end, and high up.
-const CENTRES: [u64; 7] =
-    [0, 1 << 31, 1 << 32, 1 << 63, u64::MAX << 31, 3 << 32, u64::MAX - 3];
+const CENTRES: [u64; 7] = [0, 1 << 31, 1 << 32, 1 << 63, u64::MAX << 31, 3 << 32, u64::MAX - 3];
 
 const OPERATIONS: [AluOp; 9] = [
     AluOp::Add,

@@ -60,7 +60,9 @@ impl Objects {
         let profile = Profile::embedded();
         let files: Vec<Vec<u8>> = codes
             .chunks(TOGETHER)
-            .map(|codes| Batch::numbered(codes, profile.tables()).and_then(|batch| batch.object()).expect("it is written"))
+            .map(|codes| {
+                Batch::numbered(codes, profile.tables()).and_then(|batch| batch.object()).expect("it is written")
+            })
             .collect();
         let parse = |bytes: &Vec<u8>| {
             Arc::new(Object::parse("generated", bytes, &profile.load_options()).expect("what we write loads"))
@@ -77,8 +79,7 @@ impl Objects {
 /// A digest of a program's slots (FNV-1a).
 pub fn digest(code: &Code) -> u32 {
     let bytes = code.functions.iter().flat_map(|function| function.slots()).flat_map(|slot| slot.to_bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (hash ^ hash >> 32) as u32
 }

@@ -134,7 +134,8 @@ impl<P: Parts> Dpor<P> {
             let effect = self.run.effect(number - 1);
             for entry in before.0..before.1 {
                 let asleep = self.sleep[entry as usize];
-                let conflicts = self.effect_asleep(&asleep).conflicts(&effect) && !seeded::active(Fault::SleepSetWakesNothing);
+                let conflicts =
+                    self.effect_asleep(&asleep).conflicts(&effect) && !seeded::active(Fault::SleepSetWakesNothing);
                 let woken = asleep.choice.actor == event.choice.actor || conflicts;
                 if !woken {
                     self.sleep.push(asleep);

@@ -14,7 +14,12 @@ pub(super) static MODELS: &[Model] =
 /// The lock, if another task holds it.
 fn is_taken(machine: &Machine, task: u32, args: &[u64; 5]) -> Option<Field> {
     let place = machine.memory.at(args[0]).map(|spot| (spot.region, spot.offset))?;
-    machine.world.locks.get(&place).filter(|&&holder| holder != task && !seeded::active(Fault::LockTakenTwice)).map(|_| place)
+    machine
+        .world
+        .locks
+        .get(&place)
+        .filter(|&&holder| holder != task && !seeded::active(Fault::LockTakenTwice))
+        .map(|_| place)
 }
 
 fn lock(call: &mut Call<'_>) -> Modelled {
