@@ -2,11 +2,16 @@
 //!
 //! The one with a real kernel boots QEMU, so it runs only when `KPTRSIM_TEST_KERNEL` is 1 (see `crosscheck.rs`).
 
+use std::collections::HashSet;
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use kptrsim::fuzz::bench::Bench;
+use kptrsim::fuzz::plan::Plan;
+use kptrsim::kernel::Profile;
+use kptrsim::soundness::program::Program;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
@@ -19,7 +24,8 @@ type Test = fn() -> Result<(), Failed>;
 
 fn main() -> ExitCode {
     let wanted = env::var("KPTRSIM_TEST_KERNEL").is_ok_and(|value| value == "1");
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 5] = [
+        ("a_program_is_judged_as_if_it_were_alone", a_program_is_judged_as_if_it_were_alone),
         ("accepted_programs_are_contained_and_do_not_fault", accepted_programs_are_contained),
         ("a_campaign_goes_on_where_it_was", a_campaign_goes_on_where_it_was),
         ("shares_make_the_whole", shares_make_the_whole),
@@ -68,6 +74,27 @@ fn accepted_programs_are_contained() -> Result<(), Failed> {
         assert!(number(&summary, name) > 0, "{name}: {summary}");
     }
     assert_eq!(summary["causes"], Value::Array(Vec::new()), "{summary:#}");
+    Ok(())
+}
+
+/// Programs of different types stand in another order in an object than that in which they were given.
+fn a_program_is_judged_as_if_it_were_alone() -> Result<(), Failed> {
+    let plan = Plan { seed: 9, runs: 2, ..Plan::default() };
+    let bench = Bench { profile: Profile::embedded(), config: None, plan };
+    let programs: Vec<Program> = (0..20).map(|index| bench.plan.program(index)).collect();
+    let seeds: Vec<u64> = (0..20).map(|index| bench.plan.run_seed(index)).collect();
+    let kinds: HashSet<_> = programs.iter().map(|program| program.kind).collect();
+    assert!(kinds.len() > 1);
+    let together = bench.judge(&bench.write(&programs)?, Some(&seeds));
+    assert_eq!(together.len(), programs.len());
+    for ((program, seed), judged) in programs.into_iter().zip(seeds).zip(together) {
+        let alone = bench.judge(&bench.write(&[program])?, Some(&[seed])).remove(0);
+        assert_eq!((alone.rule, alone.executed, alone.contained), (judged.rule, judged.executed, judged.contained));
+        assert_eq!(
+            alone.verdict.and_then(|own| own.insns_processed),
+            judged.verdict.and_then(|own| own.insns_processed)
+        );
+    }
     Ok(())
 }
 

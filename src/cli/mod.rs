@@ -18,6 +18,7 @@ pub mod run;
 pub mod scenario;
 pub mod target;
 pub mod verify;
+pub mod witness;
 
 #[derive(Debug, Parser)]
 #[command(name = "kptrsim", version, about)]
@@ -33,6 +34,7 @@ enum Command {
     Explore(explore::Args),
     Replay(replay::Args),
     Merge(merge::Args),
+    Witness(witness::Args),
     Contain(contain::Args),
     #[cfg(feature = "proptest")]
     Fuzz(fuzz::Args),
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "proptest")]
         Command::Fuzz(args) => fuzz::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
+        Command::Witness(args) => witness::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
     };

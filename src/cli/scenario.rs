@@ -51,6 +51,9 @@ pub struct ScenarioArgs {
     /// Any allocation may fail
     #[arg(long, help_heading = "Scenario")]
     pub allocation_failures: bool,
+    /// Maps and the arguments of traced functions are not empty at the start, as if other objects' programs had filled them
+    #[arg(long, help_heading = "Scenario")]
+    pub stocked: bool,
     /// What memory CPUs see: sc (stores are seen at once) or tso (x86: stores may be seen late)
     #[arg(long, value_name = "MODEL", value_parser = memory_model, help_heading = "Scenario")]
     pub memory: Option<MemoryModel>,
@@ -159,6 +162,9 @@ impl ScenarioArgs {
         }
         if self.allocation_failures {
             builder = builder.allocation_failures(true);
+        }
+        if self.stocked {
+            builder = builder.stocked(true);
         }
         if let Some(memory) = self.memory {
             builder = builder.memory(memory);

@@ -1,6 +1,6 @@
 //! What a schedule can show to be wrong.
 
-use crate::machine::{AccessKind, End, FaultKind, Leak, Moment, Place, RegionId};
+use crate::machine::{AccessKind, End, FaultKind, Field, Leak, Moment, Place, RegionId};
 
 /// One of two accesses that race.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,15 @@ pub enum Finding {
     Ended(End),
     /// A program ended and still held a reference.
     Leak(Leak),
+    /// The pointer in a kptr field was overwritten by a plain store: what it led to is lost.
+    Overwritten {
+        /// What is lost.
+        region: RegionId,
+        /// The field.
+        field: Field,
+        /// Where its reference was acquired.
+        acquired: Moment,
+    },
     /// Two accesses to the same bytes, one of them a write, that nothing orders.
     Race {
         /// The one that came first in this schedule.
@@ -46,7 +55,7 @@ pub enum Finding {
 
 impl Finding {
     /// Kinds that are no faults of the machine's.
-    const KINDS: [&'static str; 3] = ["leak", "data-race", "broken-condition"];
+    const KINDS: [&'static str; 4] = ["leak", "overwritten-reference", "data-race", "broken-condition"];
 
     /// All kinds that a scenario can allow.
     pub fn kinds() -> impl Iterator<Item = &'static str> {
@@ -62,6 +71,7 @@ impl Finding {
             Finding::Ended(End::Limit(..)) => "limit",
             Finding::Ended(End::Returned(_)) => "returned",
             Finding::Leak(_) => "leak",
+            Finding::Overwritten { .. } => "overwritten-reference",
             Finding::Race { .. } => "data-race",
             Finding::Broken { .. } => "broken-condition",
             Finding::Deadlock(_) => "deadlock",
@@ -84,6 +94,7 @@ impl Finding {
             Finding::Ended(End::Limit(_, at)) => place(at.place),
             Finding::Ended(End::Returned(_)) => String::new(),
             Finding::Leak(leak) => place(leak.acquired.place),
+            Finding::Overwritten { acquired, .. } => place(acquired.place),
             Finding::Race { first, second, .. } => {
                 let mut both = [first.at.place, second.at.place];
                 both.sort_unstable();

@@ -17,7 +17,7 @@ use super::finding::{Finding, RacingAccess};
 use super::observe::{digest, observe};
 use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
 use super::watch::{Nobody, Watch};
-use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome};
+use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome, Place};
 use crate::scenario::{Broken, Judgement};
 
 mod callbacks;
@@ -66,6 +66,8 @@ struct Start {
     leaks: bool,
     /// The machine's task that runs each of the scenario's.
     tasks: Vec<u32>,
+    /// Do other objects' programs take what maps hold?
+    others: bool,
     /// Have two of them one CPU?
     shares_cpus: bool,
     /// Must something hold at each step?
@@ -113,6 +115,8 @@ pub struct Simulation {
     failed: Option<Finding>,
     /// What runs callbacks; empty if no program starts any.
     callbacks: Vec<CallbackActor>,
+    /// Have other objects' programs had their turn in this run?
+    others_done: bool,
     /// Callbacks begun in this run.
     begun: usize,
     /// How far the last step depended on what others had done.
@@ -301,9 +305,23 @@ impl Simulation {
         }
     }
 
+    /// The actor that other objects' programs are.
+    fn others(&self) -> Actor {
+        Actor((self.tasks() + self.buffers() + self.callbacks.len()) as u16)
+    }
+
     fn step<W: Watch>(&mut self, choice: Choice, watch: &mut W) -> Result<(), Finding> {
         self.touches.clear();
         self.stability = Stability::Fixed;
+        if self.start.others && choice.actor == self.others() {
+            let cpu = self.machine.cpu_count() - 1;
+            self.steps.push(Moment { place: Place::BEFORE, cpu, step: self.machine.steps() });
+            self.machine.others_take(cpu, choice.branch);
+            self.others_done = true;
+            self.stability = Stability::Varies;
+            self.take_touches();
+            return self.check_always();
+        }
         if usize::from(choice.actor.0) < self.tasks() {
             self.task_step(usize::from(choice.actor.0), choice.branch, watch)?;
             return self.check_always();
@@ -420,7 +438,7 @@ impl System for Simulation {
     type Finding = Finding;
 
     fn actor_count(&self) -> usize {
-        self.tasks() + self.buffers() + self.callbacks.len()
+        self.tasks() + self.buffers() + self.callbacks.len() + usize::from(self.start.others)
     }
 
     fn reset(&mut self) {
@@ -432,6 +450,7 @@ impl System for Simulation {
         self.starts.clear();
         self.failed = None;
         self.begun = 0;
+        self.others_done = false;
         for one in &mut self.callbacks {
             one.running = None;
         }
@@ -469,6 +488,10 @@ impl System for Simulation {
             into.extend(waiting.map(|cpu| Choice { actor: Actor(self.tasks() as u16 + cpu as u16), branch: 0 }));
         }
         self.callback_choices(into);
+        if self.start.others && !self.others_done {
+            let actor = self.others();
+            into.extend(self.machine.others_can_take().into_iter().map(|branch| Choice { actor, branch }));
+        }
     }
 
     fn waiting(&self, into: &mut Vec<Waiting>) {
@@ -511,6 +534,12 @@ impl System for Simulation {
         if findings.is_empty() {
             if self.start.leaks {
                 findings.extend(self.machine.leaks().iter().map(|&leak| Finding::Leak(leak)));
+                let overwritten = self.machine.overwritten().into_iter();
+                findings.extend(overwritten.map(|(region, field, acquired)| Finding::Overwritten {
+                    region,
+                    field,
+                    acquired,
+                }));
             }
             match self.judge() {
                 Ok(seen) => {
@@ -550,10 +579,13 @@ impl System for Simulation {
     fn fingerprint(&self) -> Option<u128> {
         let progress: Vec<_> = self.progress.iter().map(|one| (one.job, one.repeat)).collect();
         let callbacks: Vec<_> = self.callbacks.iter().map(|one| one.running).collect();
-        Some(self.machine.fingerprint(&(&self.returns, progress, callbacks, self.begun)))
+        Some(self.machine.fingerprint(&(&self.returns, progress, callbacks, self.begun, self.others_done)))
     }
 
     fn actor_name(&self, actor: Actor) -> String {
+        if self.start.others && actor == self.others() {
+            return "another object's program".to_owned();
+        }
         let callback = self.callback_index(actor).and_then(|index| self.callbacks.get(index));
         match (self.buffer(actor), callback) {
             (Some(cpu), _) => format!("the store buffer of CPU {cpu}"),

@@ -37,8 +37,17 @@ pub struct Bench {
 pub struct Unit {
     /// The ELF file.
     pub bytes: Vec<u8>,
-    /// What our loader makes of it. Its programs stand in the order in which they were given.
+    /// What our loader makes of it. Its programs stand by their sections.
     pub object: Arc<Object>,
+    /// Where each program stands, in the order in which they were given.
+    order: Vec<usize>,
+}
+
+impl Unit {
+    /// The programs in the order in which they were given.
+    pub fn programs(&self) -> impl Iterator<Item = &object::Program> {
+        self.order.iter().filter_map(|&place| self.object.programs.get(place))
+    }
 }
 
 /// What our two halves say about a program.
@@ -86,7 +95,9 @@ impl Bench {
                 codes.len()
             ));
         }
-        Ok(Unit { bytes, object: Arc::new(object) })
+        let mut order: Vec<usize> = (0..object.programs.len()).collect();
+        order.sort_by_key(|&place| number(&object.programs[place].name));
+        Ok(Unit { bytes, object: Arc::new(object), order })
     }
 
     /// The text that assembles to a program.
@@ -102,7 +113,7 @@ impl Bench {
     #[must_use]
     pub fn judge(&self, unit: &Unit, seeds: Option<&[u64]>) -> Vec<Ours> {
         let verifiers = self.verifiers(&unit.object);
-        let judged = unit.object.programs.iter().enumerate().map(|(place, program)| {
+        let judged = unit.programs().enumerate().map(|(place, program)| {
             let seed = seeds.and_then(|seeds| seeds.get(place)).copied();
             catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, &verifiers, program, seed)))
                 .unwrap_or_else(|panic| Ours { panics: vec![panic_text(&*panic)], ..Ours::default() })
@@ -123,10 +134,10 @@ impl Bench {
         let mut ours = Ours { verdict: Some(verdict), rule, ..Ours::default() };
         if let Some(seed) = seed.filter(|_| accepted && self.plan.runs > 0) {
             let mut traces = Accepted::default();
-            if processed <= MAX_PROCESSED {
-                if let Err(error) = traces.add_log(&program.name, &verifiers.log(program)) {
-                    ours.outside.push(format!("our log cannot be read: {}", normalised(&error.to_string())));
-                }
+            if processed <= MAX_PROCESSED
+                && let Err(error) = traces.add_log(&program.name, &verifiers.log(program))
+            {
+                ours.outside.push(format!("our log cannot be read: {}", normalised(&error.to_string())));
             }
             self.run(unit, program, traces, seed, &mut ours);
         }
@@ -145,7 +156,7 @@ impl Bench {
 
     /// Runs a program that we do not accept, and does not hold it against anything.
     pub fn run_anyway(&self, unit: &Unit, place: usize, seed: u64, ours: &mut Ours) {
-        let Some(program) = unit.object.programs.get(place) else { return };
+        let Some(program) = unit.programs().nth(place) else { return };
         let done = catch_unwind(AssertUnwindSafe(|| self.run(unit, program, Accepted::default(), seed, ours)));
         if let Err(panic) = done {
             ours.panics.push(panic_text(&*panic));
@@ -269,6 +280,12 @@ impl Ours {
             _ => self.causes(None).contains(cause),
         }
     }
+}
+
+/// The number in a program's name, by which it was given.
+#[must_use]
+pub fn number(name: &str) -> Option<usize> {
+    name.strip_prefix('p')?.parse().ok()
 }
 
 /// By what two violations are the same: what speaks against the first state, and the instruction.

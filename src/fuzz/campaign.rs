@@ -162,7 +162,7 @@ impl Campaign {
                 let (queue, jobs) = sync_channel(limits.threads + 1);
                 let messages = messages.clone();
                 let judge = &mut kernel.judge;
-                scope.spawn(move || ask(judge, &jobs, &messages));
+                scope.spawn(move || ask(judge, jobs, &messages, control.stop));
                 queue
             });
             for _ in 0..limits.threads.max(1) {
@@ -186,7 +186,7 @@ impl Campaign {
         let Some(kernel) = &mut self.kernel else { return Ok(()) };
         for done in units {
             let Some(unit) = &done.unit else { continue };
-            let jobs = unit.object.programs.iter().map(|program| LoadJob {
+            let jobs = unit.programs().map(|program| LoadJob {
                 name: program.name.clone(),
                 bytes: unit.bytes.clone(),
                 programs: vec![program.name.clone()],
@@ -198,7 +198,7 @@ impl Campaign {
                 verdicts.extend(outcome.verdicts.into_iter().map(|verdict| (outcome.name.clone(), verdict)));
             })?;
             let mut entries = entries(&self.bench, &done, |name| verdicts.remove(name));
-            for (entry, program) in entries.iter_mut().zip(&unit.object.programs) {
+            for (entry, program) in entries.iter_mut().skip(done.unwritten.len()).zip(unit.programs()) {
                 if let (Entry::Program(judged), Some(failure)) =
                     (entry, failures.get(&program.name).and_then(|all| all.first()))
                 {
@@ -300,10 +300,11 @@ impl Work<'_> {
     }
 }
 
-/// Keeps a kernel busy until no other job can come.
-fn ask(judge: &mut Judge, jobs: &Receiver<LoadJob>, messages: &Sender<Message>) {
+/// Keeps a kernel busy until no other job can come, or somebody wants to stop; what it was not asked about by then is not judged.
+fn ask(judge: &mut Judge, jobs: Receiver<LoadJob>, messages: &Sender<Message>, stop: &AtomicBool) {
     let tell = |message| drop(messages.send(message));
-    if let Err(error) = judge.load(jobs.iter(), &LoadOptions::default(), |outcome| tell(Message::Kernel(outcome))) {
+    let jobs = jobs.into_iter().take_while(|_| !stop.load(Ordering::Relaxed));
+    if let Err(error) = judge.load(jobs, &LoadOptions::default(), |outcome| tell(Message::Kernel(outcome))) {
         tell(Message::Failed(error));
     }
 }
@@ -355,7 +356,7 @@ fn entries(bench: &Bench, done: &Done, mut kernel: impl FnMut(&str) -> Option<Ke
     });
     let mut entries: Vec<Entry> = unwritten.collect();
     let Some(unit) = &done.unit else { return entries };
-    for (place, (program, &index)) in unit.object.programs.iter().zip(&done.indices).enumerate() {
+    for (place, (program, &index)) in unit.programs().zip(&done.indices).enumerate() {
         let Some(mut ours) = done.ours.get(place).cloned() else { continue };
         let verdict = kernel(&program.name);
         let accepted = verdict.as_ref().is_some_and(|verdict| verdict.program.verdict == Verdict::Accept);

@@ -51,13 +51,17 @@ pub enum FaultKind {
     Unbalanced(&'static str),
     /// A lock taken that the same CPU holds already.
     Deadlock,
+    /// A load or store of what the kernel keeps there, or what it keeps was changed; the text says what.
+    KernelBytes(&'static str),
+    /// A result that whoever called the program does not expect.
+    ResultOutOfRange(i64),
     /// A call that may sleep, inside an RCU section, under a lock or with preemption off; the text names the callee.
     Sleeping(&'static str),
 }
 
 impl FaultKind {
     /// All names of [`FaultKind::name`].
-    pub const NAMES: [&'static str; 20] = [
+    pub const NAMES: [&'static str; 22] = [
         "null-dereference",
         "wild-access",
         "out-of-bounds",
@@ -78,6 +82,8 @@ impl FaultKind {
         "unbalanced-section",
         "deadlock",
         "sleeping",
+        "kernel-bytes",
+        "result-out-of-range",
     ];
 
     /// A short fixed name, for machines to read.
@@ -104,6 +110,8 @@ impl FaultKind {
             FaultKind::Unbalanced(_) => "unbalanced-section",
             FaultKind::Deadlock => "deadlock",
             FaultKind::Sleeping(_) => "sleeping",
+            FaultKind::KernelBytes(_) => "kernel-bytes",
+            FaultKind::ResultOutOfRange(_) => "result-out-of-range",
         }
     }
 }
@@ -134,6 +142,10 @@ impl fmt::Display for FaultKind {
             FaultKind::BadArgument { callee, what } => write!(f, "{callee}: {what}"),
             FaultKind::Unbalanced(what) => write!(f, "{what}"),
             FaultKind::Sleeping(callee) => write!(f, "{callee} may sleep, and the program may not here"),
+            FaultKind::KernelBytes(what) => write!(f, "the bytes of a {what} are the kernel's own"),
+            FaultKind::ResultOutOfRange(result) => {
+                write!(f, "the hook returns {result}, which is neither 0 nor an error number")
+            }
             FaultKind::Deadlock => f.write_str("deadlock: this CPU holds the lock already"),
         }
     }

@@ -261,6 +261,18 @@ impl MapState {
         }
     }
 
+    /// Puts the object's first program into the free places of a program array.
+    pub(super) fn fill_programs(&mut self, most: u32) {
+        for index in 0..self.max_entries.min(most) {
+            self.programs.entry(index).or_insert(0);
+        }
+    }
+
+    /// Puts an element into a hash.
+    pub(super) fn insert(&mut self, key: Vec<u8>, value: RegionId) {
+        self.elements.hash.insert(key.into(), value);
+    }
+
     /// Size of a key in bytes.
     #[must_use]
     pub fn key_size(&self) -> u32 {

@@ -105,6 +105,12 @@ impl Ledger {
         self.note(Holder::Task(task), region);
     }
 
+    /// A new reference, held as `holder` says.
+    pub(super) fn put(&mut self, region: RegionId, holder: Holder, acquired: Moment) {
+        self.references.entry(region).or_default().push(Reference { holder, acquired });
+        self.note(holder, region);
+    }
+
     /// Where a holder's reference was acquired; `None` if it holds none.
     #[must_use]
     pub fn acquired_at(&self, region: RegionId, holder: Holder) -> Option<Moment> {

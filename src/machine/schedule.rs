@@ -13,6 +13,7 @@ use super::copy::Copy;
 use super::event::{AccessKind, Outcome, places};
 use super::execute::{Flow, Local};
 use super::fault::{End, Limit};
+use super::kept::KeptField;
 use super::maps::MapFamily;
 use super::memory::Contents;
 use super::models::{Model, Scheduling};
@@ -48,6 +49,7 @@ impl Machine {
             }
         }
         self.kptrs = Arc::new(self.kptr_offsets());
+        self.kept_fields = Arc::new(self.kept_fields_by_type());
         self.track_from_here();
     }
 
@@ -175,6 +177,14 @@ impl Machine {
                 (!kptrs.is_empty()).then_some((id, kptrs))
             })
             .collect()
+    }
+
+    fn kept_fields_by_type(&self) -> FxHashMap<TypeId, Vec<KeptField>> {
+        let Some(btf) = self.object.btf.as_deref() else { return FxHashMap::default() };
+        let structs = btf.iter().filter(|(_, ty)| ty.composite().is_some()).map(|(id, _)| id);
+        let kept =
+            |id| types::special_fields(Some(btf), id).fields.iter().map(|f| (f.offset, f.size, f.kind)).collect();
+        structs.map(|id| (id, kept(id))).filter(|(_, kept): &(_, Vec<_>)| !kept.is_empty()).collect()
     }
 
     /// Does a task's next step touch anything that other tasks can see or change? Its other steps commute with theirs.

@@ -34,6 +34,8 @@ pub struct MachineOptions {
     pub early_reuse: bool,
     /// May allocations fail, where a scheduler chooses so?
     pub allocation_failures: bool,
+    /// Are maps and arguments not empty at the start?
+    pub stocked: bool,
     /// Types of the kernel that the object was relocated against; without them the object's own.
     pub kernel_types: Option<Arc<Btf>>,
 }
@@ -51,6 +53,7 @@ impl Default for MachineOptions {
             arguments: Vec::new(),
             early_reuse: false,
             allocation_failures: false,
+            stocked: false,
             kernel_types: None,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::btf::fields::SpecialFields;
-use crate::btf::{Btf, TypeId};
+use crate::btf::{Btf, Type, TypeId};
 use crate::object::Object;
 
 use super::code::{self, LoadedProgram};
@@ -14,6 +14,7 @@ use super::context::{Context, Input, Output, TRACING_CONTEXT};
 use super::event::{AccessKind, Event, Outcome, StepReport, places};
 use super::execute::{Flow, Mode, Reported, Silent, Surroundings, execute};
 use super::fault::{End, Fault, FaultKind, Limit, Trap, Unsupported};
+use super::kept::KeptField;
 use super::maps::MapState;
 use super::memory::{Allocator, Contents, Memory, UnwrittenRead};
 use super::models::{Answer, Call};
@@ -72,6 +73,8 @@ pub struct Machine {
     pub(super) by_pieces: bool,
     /// Offsets of kptrs in the object's types, once an explorer asks.
     pub(super) kptrs: Arc<FxHashMap<TypeId, Vec<u32>>>,
+    /// Fields of the object's types that programs must leave alone, once an explorer asks.
+    pub(super) kept_fields: Arc<FxHashMap<TypeId, Vec<KeptField>>>,
 }
 
 /// `BPF_PROG_TYPE_STRUCT_OPS`.
@@ -106,6 +109,7 @@ impl Machine {
             store_buffers: StoreBuffers::default(),
             by_pieces: false,
             kptrs: Arc::default(),
+            kept_fields: Arc::default(),
             object: Arc::clone(&object),
             options: Arc::new(options),
         };
@@ -179,7 +183,8 @@ impl Machine {
     /// As [`Machine::start`], and if the kernel refuses such an input or it is not modelled.
     pub fn start_with(&mut self, program: u32, task: u32, input: &Input) -> Result<(), SetupError> {
         let cpus = self.cpu_count();
-        let too_big = |_| SetupError::Memory(self.object.name.clone());
+        let name = self.object.name.clone();
+        let too_big = |_| SetupError::Memory(name.clone());
         let Some(state) = self.tasks.get_mut(task as usize) else {
             return Err(SetupError::NoSuchCpu { cpu: task, cpus });
         };
@@ -187,7 +192,7 @@ impl Machine {
         if state.execution.is_some() {
             return Err(SetupError::Busy(cpu));
         }
-        let Some(loaded) = self.programs.get(program as usize) else {
+        let Some(loaded) = self.programs.get(program as usize).cloned() else {
             return Err(SetupError::NoSuchProgram {
                 object: self.object.name.clone(),
                 name: format!("number {program}"),
@@ -199,13 +204,21 @@ impl Machine {
         if let Some(old) = state.context.take() {
             old.release(&mut self.memory, self.steps);
         }
+        let mut input = Cow::Borrowed(input);
+        if self.options.stocked && input.context.is_none() {
+            let section = loaded.source.section.clone();
+            input.to_mut().context = self.stock_arguments(&section).map_err(too_big)?;
+        }
+        let Some(state) = self.tasks.get_mut(task as usize) else {
+            return Err(SetupError::NoSuchCpu { cpu: task, cpus });
+        };
         let types = self.options.kernel_types.as_deref().or(self.object.btf.as_deref());
         let section = &loaded.source.section;
-        let context = Context::prepare(&mut self.memory, &self.options, types, section, input)
+        let context = Context::prepare(&mut self.memory, &self.options, types, section, &input)
             .map_err(|refusal| refusal.into_setup_error(&self.object.name))?;
         let (address, sleepable) = (context.address, section.sleepable);
         state.context = Some(Box::new(context));
-        state.begin(Arc::clone(loaded));
+        state.begin(Arc::clone(&loaded));
         state.push(&mut self.memory, 0, 0, Then::Finish).map_err(too_big)?;
         if let Some(execution) = &mut state.execution {
             execution.registers[1] = address;
@@ -255,7 +268,11 @@ impl Machine {
     /// one that does not exist, has returned zero.
     #[inline]
     pub fn step(&mut self, task: u32) -> Result<Outcome, Box<End>> {
-        self.advance::<Reported>(task, 1)
+        let outcome = self.advance::<Reported>(task, 1)?;
+        match self.touched_kept(self.report.at.place) {
+            Some(trap) => Err(Box::new(self.fail(task, *trap))),
+            None => Ok(outcome),
+        }
     }
 
     /// Executes instructions of one task, at most so many, up to and with the first that needs more than registers and memory.
@@ -444,6 +461,9 @@ impl Machine {
                 self.answer(task, answer)
             }
             Then::Finish => {
+                if let Some(trap) = self.result_out_of_range(task, result) {
+                    return Err(trap);
+                }
                 self.stop(task, true);
                 Ok(Outcome::Returned(result))
             }
@@ -575,6 +595,34 @@ impl Machine {
             Some(size) => Ok((type_id, size)),
             None => Err(Trap::argument(callee, format!("{id} is no struct of the object"))),
         }
+    }
+}
+
+/// `BPF_PROG_TYPE_LSM` and the attachment that is not a cgroup's (`BPF_LSM_MAC`).
+const LSM: (u32, u32) = (29, 27);
+/// Hooks whose result is a truth (`bool_lsm_hooks`).
+const BOOL_HOOKS: [&str; 3] =
+    ["bpf_lsm_xfrm_state_pol_flow_match", "bpf_lsm_audit_rule_known", "bpf_lsm_inode_xattr_skipcap"];
+/// Largest error number.
+const MAX_ERRNO: i64 = 4095;
+
+impl Machine {
+    /// The fault if a security hook's result is none: who called the hook takes it for an error pointer or a size
+    /// (`bpf_lsm_get_retval_range`, Linux 6.12, says what a hook may return).
+    fn result_out_of_range(&self, task: u32, result: u64) -> Option<Box<Trap>> {
+        let section = &self.tasks.get(task as usize)?.execution_section()?;
+        if (section.program_type, section.attach_type) != LSM {
+            return None;
+        }
+        let types = self.kernel_types()?;
+        let name = format!("bpf_lsm_{}", section.target);
+        let hook = types.find_function(&name)?;
+        let Type::Function { prototype, .. } = types.ty(hook) else { return None };
+        let Type::FunctionPrototype { returns, .. } = types.ty(types.resolve(*prototype)) else { return None };
+        let result = i64::from(result as i32);
+        let most = i64::from(BOOL_HOOKS.contains(&name.as_str()));
+        let expected = (-MAX_ERRNO..=most).contains(&result);
+        (*returns != TypeId::VOID && !expected).then(|| Trap::fault(FaultKind::ResultOutOfRange(result)))
     }
 }
 

@@ -11,6 +11,11 @@ pub struct Place {
     pub insn: u32,
 }
 
+impl Place {
+    /// No instruction of this object's: what was there before any program ran, and what other objects' programs do.
+    pub const BEFORE: Place = Place { program: u32::MAX, insn: 0 };
+}
+
 /// A place, with the CPU and the step at which it was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Moment {

@@ -172,6 +172,11 @@ impl Execution {
 }
 
 impl Task {
+    /// The section of the program that it runs.
+    pub fn execution_section(&self) -> Option<&crate::object::Section> {
+        self.execution.as_ref().map(|execution| &execution.program.source.section)
+    }
+
     /// An idle task on that CPU.
     pub fn new(cpu: u32) -> Task {
         Task { cpu, execution: None, stacks: Vec::new(), spare: Vec::new(), context: None }

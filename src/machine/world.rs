@@ -33,6 +33,8 @@ pub struct World {
     ticks: u64,
     /// Who holds which spin lock: place of the lock and CPU.
     pub(super) locks: BTreeMap<(RegionId, u32), u32>,
+    /// What the kernel wrote into programs' memory for itself, by address.
+    pub(super) kept: BTreeMap<u64, Box<[u8]>>,
     /// Timers and work items.
     pub(super) callbacks: Callbacks,
 }
@@ -56,6 +58,7 @@ impl World {
             random: (0..cpus).map(state).collect(),
             ticks: 0,
             locks: BTreeMap::new(),
+            kept: BTreeMap::new(),
             callbacks: Callbacks::default(),
         }
     }
@@ -91,7 +94,7 @@ impl World {
         Ok(memory.base(region))
     }
 
-    /// The current task: `pid`, `tgid`, `comm`, `group_leader`, `real_parent` and `parent` (itself), `cgroups`.
+    /// The current task: `pid`, `tgid`, `comm`, `group_leader`, `real_parent` and `parent` (itself), `cgroups`, `cpus_mask`, `cpus_ptr`.
     pub(super) fn task(
         &mut self,
         memory: &mut Memory,
@@ -115,6 +118,12 @@ impl World {
         task.set("tgid", &options.pid.to_le_bytes(), memory);
         task.set("comm", &comm, memory);
         task.set("cgroups", &css_set.to_le_bytes(), memory);
+        if let Some(cpus) = task.offset("cpus_mask") {
+            // It may run on every CPU.
+            let mask = u64::MAX >> (64 - options.cpus.clamp(1, 64));
+            task.set("cpus_mask", &mask.to_le_bytes(), memory);
+            task.set("cpus_ptr", &(itself + u64::from(cpus)).to_le_bytes(), memory);
+        }
         for relative in ["group_leader", "real_parent", "parent"] {
             task.set(relative, &itself.to_le_bytes(), memory);
         }
@@ -122,7 +131,7 @@ impl World {
         Ok(task.region)
     }
 
-    /// The cgroup of the current task: `kn` with its `id`, and `level` 1.
+    /// The cgroup of the current task: `kn` with its `id`, `level` 1 and `self.id` 1.
     pub(super) fn cgroup(&mut self, memory: &mut Memory, btf: Option<&Btf>) -> Result<RegionId, Box<Trap>> {
         if let Some(cgroup) = self.cgroup {
             return Ok(cgroup);
@@ -133,6 +142,7 @@ impl World {
         let mut cgroup = KernelStruct::new(memory, btf, "cgroup")?;
         cgroup.set("kn", &node.to_le_bytes(), memory);
         cgroup.set("level", &1u32.to_le_bytes(), memory);
+        cgroup.set("self.id", &1u32.to_le_bytes(), memory);
         self.cgroup = Some(cgroup.region);
         Ok(cgroup.region)
     }
@@ -169,8 +179,19 @@ impl<'b> KernelStruct<'b> {
 
     /// Fills a field in, if the types have it.
     fn set(&mut self, field: &str, bytes: &[u8], memory: &mut Memory) {
-        if let Some((offset, _)) = self.btf.and_then(|btf| types::member(btf, self.type_id, field)) {
+        if let Some(offset) = self.offset(field) {
             memory.poke(self.region, offset, bytes);
         }
+    }
+
+    /// Where a field is, `self.id` for one inside another.
+    fn offset(&self, path: &str) -> Option<u32> {
+        let btf = self.btf?;
+        let mut at = (0, self.type_id);
+        for name in path.split('.') {
+            let (offset, inner) = types::member(btf, at.1, name)?;
+            at = (at.0 + offset, inner);
+        }
+        Some(at.0)
     }
 }

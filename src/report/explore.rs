@@ -162,6 +162,12 @@ pub fn describe(machine: &Machine, finding: &Finding) -> FindingText {
             format!("  acquired  {}\n  and the program on CPU {} ended with it", words.moment(leak.acquired), leak.cpu),
             json!({"what": words.region(leak.region), "acquired": words.moment_json(leak.acquired), "cpu": leak.cpu}),
         ),
+        Finding::Overwritten { region, field, acquired } => (
+            format!("{} is lost: a plain store overwrote {}", words.region(*region), words.field(*field)),
+            format!("  acquired  {}", words.moment(*acquired)),
+            json!({"what": words.region(*region), "field": words.field(*field),
+                   "acquired": words.moment_json(*acquired)}),
+        ),
         Finding::Race { first, second, region, offset } => (
             format!("nothing orders two accesses to {}", words.field((*region, *offset))),
             format!("  {}\n  {}", access(&words, first), access(&words, second)),
@@ -214,17 +220,10 @@ impl ExploreReport<'_> {
 
     /// The command that repeats a schedule: of a scenario file the token says all, else the words are needed again.
     fn command(&self, shown: &Shown) -> String {
-        let mut command = format!("kptrsim replay {}", shown.schedule);
         if is_scenario(self.path) {
-            return command;
+            return format!("kptrsim replay {}", shown.schedule);
         }
-        for (option, value) in words(self.scenario) {
-            let _ = write!(command, " {option}");
-            if let Some(value) = value {
-                let _ = write!(command, " {}", quoted(&value));
-            }
-        }
-        command
+        replay_command(self.scenario, shown)
     }
 
     /// The report for people.
@@ -304,6 +303,19 @@ impl ExploreReport<'_> {
         }
         records
     }
+}
+
+/// The command that repeats a schedule of a scenario that is written nowhere but in words.
+#[must_use]
+pub fn replay_command(scenario: &Scenario, shown: &Shown) -> String {
+    let mut command = format!("kptrsim replay {}", shown.schedule);
+    for (option, value) in words(scenario) {
+        let _ = write!(command, " {option}");
+        if let Some(value) = value {
+            let _ = write!(command, " {}", quoted(&value));
+        }
+    }
+    command
 }
 
 /// A word as a shell takes it.

@@ -1,6 +1,7 @@
 //! What people and tools read: text with source lines, and JSON.
 //!
-//! One file for each thing that is reported: [`verify`], [`run`], [`explore`] and [`contain`]. [`place`] and [`value`] put places and
+//! One file for each thing that is reported: [`verify`], [`run`], [`explore`], [`contain`] and [`witness`]. [`place`] and
+//! [`value`] put places and
 //! memory into words. Nothing here decides anything.
 
 pub mod contain;
@@ -9,3 +10,4 @@ pub mod place;
 pub mod run;
 pub mod value;
 pub mod verify;
+pub mod witness;

@@ -53,6 +53,9 @@ impl<'m> Words<'m> {
     /// `file.c:12: text of the line`, or the instruction's number where the source is not known.
     #[must_use]
     pub fn source(&self, place: Place) -> String {
+        if place == Place::BEFORE {
+            return "a program of another object takes what the maps hold, and drops it".to_owned();
+        }
         let program = self.machine.programs().get(place.program as usize);
         match program.and_then(|program| program.source().line_at(place.insn as usize)) {
             Some(line) => format!("{}:{}: {}", file_name(&line.file), line.line, line.text.trim()),
@@ -76,6 +79,9 @@ impl<'m> Words<'m> {
     /// A moment in one line.
     #[must_use]
     pub fn moment(&self, moment: Moment) -> String {
+        if moment.place == Place::BEFORE {
+            return "by a program of another object".to_owned();
+        }
         format!("{} ({}, CPU {})", self.source(moment.place), self.program(moment.place), moment.cpu)
     }
 

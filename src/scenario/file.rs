@@ -55,6 +55,8 @@ struct FileScenario {
     leaks: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     allocation_failures: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stocked: Option<bool>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     allow: Vec<Spanned<String>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -317,6 +319,7 @@ impl Reader<'_> {
             allow: file.allow.into_iter().map(Spanned::into_inner).collect(),
             leaks: file.leaks.unwrap_or(true),
             allocation_failures: file.allocation_failures.unwrap_or(false),
+            stocked: file.stocked.unwrap_or(false),
             memory,
         };
         scenario.check(|key| match key {
@@ -378,6 +381,7 @@ impl Scenario {
             memory: (self.memory != MemoryModel::default()).then(|| unplaced(self.memory.name().to_owned())),
             leaks: (!self.leaks).then_some(false),
             allocation_failures: self.allocation_failures.then_some(true),
+            stocked: self.stocked.then_some(true),
             allow: self.allow.iter().cloned().map(unplaced).collect(),
             globals: self.globals.iter().map(|(name, setting)| (name.clone(), unplaced(to_setting(setting)))).collect(),
             first: placed(&self.first),

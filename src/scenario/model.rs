@@ -46,6 +46,8 @@ pub struct Scenario {
     pub leaks: bool,
     /// May any allocation fail?
     pub allocation_failures: bool,
+    /// Are maps and arguments of traced functions not empty at the start, as if other objects' programs had filled them?
+    pub stocked: bool,
     /// Which memory the CPUs see.
     pub memory: MemoryModel,
 }
@@ -185,6 +187,7 @@ impl Scenario {
             allow: Vec::new(),
             leaks: true,
             allocation_failures: false,
+            stocked: false,
             memory: MemoryModel::Sc,
         }
     }

@@ -1,4 +1,5 @@
 //! Scenarios from words of the command line: `--on 0:publish,take*3 --set my_pid=@pid --hold 'globals.n == 2'`.
+//! A program's input stands behind its name: `--on '0:raw(1;2)'` for arguments, `--on '0:parse(packet:00ff)'` for bytes.
 //!
 //! Start at [`Builder`].
 
@@ -118,11 +119,54 @@ fn parse_run(word: &str, option: &str) -> Result<Run, String> {
         }
         None => (word, 1),
     };
+    let (program, input) = match program.split_once('(') {
+        Some((program, input)) => {
+            let input = input.strip_suffix(')').ok_or_else(|| format!("'{input}' has no closing parenthesis"))?;
+            (program, parse_input(input)?)
+        }
+        None => (program, Input::Nothing),
+    };
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
     if program.is_empty() || !program.chars().all(fits) {
         return Err(format!("'{program}' is no program's name"));
     }
-    Ok(Run { program: program.to_owned(), input: Input::Nothing, repeat, position: position(option) })
+    Ok(Run { program: program.to_owned(), input, repeat, position: position(option) })
+}
+
+/// `1;-2` (arguments), or `ctx:HEX`, `packet:HEX`, or both with a semicolon between them.
+fn parse_input(text: &str) -> Result<Input, String> {
+    let parts: Vec<&str> = text.split(';').collect();
+    if !parts.iter().any(|part| part.contains(':')) {
+        let number =
+            |part: &&str| part.parse::<i64>().map(|number| number as u64).map_err(|_| format!("'{part}' is no number"));
+        return Ok(Input::Arguments(parts.iter().map(number).collect::<Result<_, _>>()?));
+    }
+    let (mut context, mut packet) = (Vec::new(), Vec::new());
+    for part in parts {
+        match part.split_once(':') {
+            Some(("ctx", digits)) => context = bytes_from_hex(digits)?,
+            Some(("packet", digits)) => packet = bytes_from_hex(digits)?,
+            _ => return Err(format!("'{part}' is neither ctx:HEX nor packet:HEX")),
+        }
+    }
+    Ok(Input::Bytes { context, packet })
+}
+
+/// An input as [`parse_input`] reads it, in parentheses; nothing for nothing.
+fn input_word(input: &Input) -> String {
+    match input {
+        Input::Nothing => String::new(),
+        Input::Arguments(numbers) => {
+            let numbers: Vec<_> = numbers.iter().map(|number| number.cast_signed().to_string()).collect();
+            format!("({})", numbers.join(";"))
+        }
+        Input::Bytes { context, packet } => {
+            let parts = [("ctx", context), ("packet", packet)];
+            let parts = parts.iter().filter(|(_, bytes)| !bytes.is_empty());
+            let parts: Vec<_> = parts.map(|(name, bytes)| format!("{name}:{}", hex(bytes))).collect();
+            format!("({})", parts.join(";"))
+        }
+    }
 }
 
 fn position(option: &str) -> Position {
@@ -132,7 +176,10 @@ fn position(option: &str) -> Position {
 /// The words of the command line that make such a scenario about an object: each an option and its value.
 #[must_use]
 pub fn words(scenario: &Scenario) -> Vec<(&'static str, Option<String>)> {
-    let run = |run: &Run| if run.repeat == 1 { run.program.clone() } else { format!("{}*{}", run.program, run.repeat) };
+    let run = |run: &Run| {
+        let times = if run.repeat == 1 { String::new() } else { format!("*{}", run.repeat) };
+        format!("{}{}{times}", run.program, input_word(&run.input))
+    };
     let placed = |placed: &PlacedRun| Some(format!("{}:{}", placed.cpu, run(&placed.run)));
     let mut words = vec![("--cpus", Some(scenario.cpus.to_string()))];
     words.extend(scenario.first.iter().map(|one| ("--first", placed(one))));
@@ -153,6 +200,7 @@ pub fn words(scenario: &Scenario) -> Vec<(&'static str, Option<String>)> {
     words.extend(scenario.allow.iter().map(|kind| ("--allow", Some(kind.clone()))));
     words.extend((!scenario.leaks).then_some(("--no-leaks", None)));
     words.extend(scenario.allocation_failures.then_some(("--allocation-failures", None)));
+    words.extend(scenario.stocked.then_some(("--stocked", None)));
     words
         .extend((scenario.memory != MemoryModel::default()).then(|| ("--memory", Some(scenario.memory.name().into()))));
     words
@@ -252,6 +300,13 @@ impl Builder {
     #[must_use]
     pub fn leaks(mut self, leaks: bool) -> Builder {
         self.scenario.leaks = leaks;
+        self
+    }
+
+    /// Are maps and arguments not empty at the start?
+    #[must_use]
+    pub fn stocked(mut self, stocked: bool) -> Builder {
+        self.scenario.stocked = stocked;
         self
     }
 

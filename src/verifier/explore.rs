@@ -75,7 +75,7 @@ impl Verifier<'_> {
         self.facts[insn].seen |= !self.state.speculative;
         let decoded = match &self.insns[insn] {
             Ok(decoded) => *decoded,
-            Err(error) => return reject(Rule::Undecodable { error: error.clone() }),
+            Err(error) => return reject(Rule::Undecodable { error: *error }),
         };
         let next = self.execute(decoded)?;
         // What is pushed or noted during the instruction still refers to the one before it.

@@ -72,11 +72,8 @@ impl Explored {
 
     /// The topmost checkpoint of the loop that `start` is part of; shortens the chain on the way (`get_loop_entry`).
     pub fn loop_entry(&mut self, start: StateId) -> Option<StateId> {
-        let first = self.state(start).loop_entry;
-        if first.is_none() {
-            return None;
-        }
-        let topmost = self.topmost(first);
+        let first = self.state(start).loop_entry?;
+        let topmost = self.topmost(Some(first));
         let mut at = Some(start);
         while let Some(id) = at {
             let next = self.state(id).loop_entry;

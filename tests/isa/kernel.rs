@@ -27,11 +27,11 @@ fn source(programs: &[Program]) -> String {
     text.push_str("};\nchar _license[] SEC(\"license\") = \"GPL\";\n");
     for (index, program) in programs.iter().enumerate() {
         let _ = write!(text, "SEC(\"socket\") __attribute__((naked)) int p{index}(void)\n{{\n\tasm volatile(");
-        text.push_str("\"r9 = %[buffer] ll;\"\n");
+        let _ = writeln!(text, "\"r9 = %[buffer] ll; r9 += {};\"", index * size);
         for slot in bytes(&program.slots).as_chunks::<8>().0 {
             let _ = writeln!(text, "\t\t\".8byte {:#x};\"", u64::from_le_bytes(*slot));
         }
-        let _ = writeln!(text, "\t\t:: [buffer]\"i\"(buffer + {}));\n}}", index * size);
+        text.push_str("\t\t:: [buffer]\"i\"(buffer));\n}\n");
     }
     text
 }

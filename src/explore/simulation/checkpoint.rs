@@ -16,6 +16,7 @@ pub(super) struct Checkpoint {
     starts: usize,
     callbacks: Vec<CallbackActor>,
     begun: usize,
+    others_done: bool,
 }
 
 impl Simulation {
@@ -33,6 +34,7 @@ impl Simulation {
             starts: self.starts.len(),
             callbacks: self.callbacks.clone(),
             begun: self.begun,
+            others_done: self.others_done,
         }));
         true
     }
@@ -49,6 +51,7 @@ impl Simulation {
         self.failed = None;
         self.callbacks.clone_from(&kept.callbacks);
         self.begun = kept.begun;
+        self.others_done = kept.others_done;
         self.look_ahead_of_all();
     }
 

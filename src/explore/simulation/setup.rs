@@ -85,6 +85,7 @@ impl Simulation {
         let options = MachineOptions {
             cpus: scenario.cpus,
             allocation_failures: scenario.allocation_failures,
+            stocked: scenario.stocked,
             early_reuse: true,
             ..options
         };
@@ -93,6 +94,12 @@ impl Simulation {
             .map_err(|error| SimulationError::Setup { program: name, error })?;
         prepare(&mut machine);
         set_globals(&mut machine, scenario)?;
+        if scenario.stocked {
+            let name = machine.object().name.clone();
+            machine
+                .stock()
+                .map_err(|_| SimulationError::Setup { error: SetupError::Memory(name.clone()), program: name })?;
+        }
         let tasks = tasks(&mut machine, scenario)?;
         let scripts = scripts(&mut machine, scenario)?;
         for placed in &scenario.first {
@@ -127,6 +134,7 @@ impl Simulation {
             judgement,
             allowed: scenario.allow.iter().cloned().collect(),
             leaks: scenario.leaks,
+            others: scenario.stocked,
             shares_cpus: tasks.iter().any(|&task| task >= scenario.cpus),
             tasks,
             scripts,
@@ -143,6 +151,7 @@ impl Simulation {
             failed: None::<Finding>,
             callbacks,
             begun: 0,
+            others_done: false,
             stability: Stability::Varies,
             seen: HashMap::default(),
             kept: HashMap::default(),

@@ -8,7 +8,7 @@ use super::{Campaign, CampaignError, Control};
 use crate::crosscheck::compare::OurVerdict;
 use crate::crosscheck::protocol::{RunStep, TestRunRequest, Trigger};
 use crate::crosscheck::{Judge, KernelVerdict, LoadJob, LoadOptions};
-use crate::fuzz::bench::{Bench, Ours};
+use crate::fuzz::bench::{Bench, Ours, number};
 use crate::fuzz::cause::{Cause, Class};
 use crate::fuzz::finding::Finding;
 use crate::fuzz::journal::{Entry, Recorded};
@@ -187,8 +187,8 @@ fn holding(
     let job = LoadJob { name: "small".to_owned(), bytes: unit.bytes, programs: Vec::new() };
     judge.load([job], &LoadOptions::default(), |outcome| {
         for verdict in outcome.verdicts {
-            let number = verdict.program.program.trim_start_matches('p').parse::<usize>().ok();
-            let Some(&place) = number.and_then(|number| candidates.get(number)) else { continue };
+            let place = number(&verdict.program.program).and_then(|number| candidates.get(number));
+            let Some(&place) = place else { continue };
             holds[place] = ours[place].as_ref().is_some_and(|ours| ours.causes(Some(&verdict)).contains(cause));
         }
     })?;

@@ -158,7 +158,9 @@ impl Context {
             Some(P::Netfilter) => skb::prepare_netfilter(&mut making, input),
             Some(P::Syscall) if input.context.is_some() => making.syscall(input),
             Some(P::RawTracepoint) if input.context.is_some() => tracing::prepare_raw(&mut making, input),
-            Some(P::RawTracepoint | P::RawTracepointWritable | P::Tracing | P::Lsm) => tracing::prepare(&mut making),
+            Some(P::RawTracepoint | P::RawTracepointWritable | P::Tracing | P::Lsm) => {
+                tracing::prepare(&mut making, input)
+            }
             _ => making.unknown(),
         }
     }

@@ -17,7 +17,7 @@ const ARGUMENTS: usize = 12;
 /// Size of such a context in bytes.
 pub(in crate::machine) const TRACING_CONTEXT: u32 = ARGUMENTS as u32 * 8;
 
-pub(super) fn prepare(making: &mut Making) -> Result<Context, Refusal> {
+pub(super) fn prepare(making: &mut Making, input: &Input) -> Result<Context, Refusal> {
     let mut context = making.context(View::Plain, TRACING_CONTEXT)?;
     let Some(region) = context.region else { return Ok(context) };
     let mut words = Vec::new();
@@ -42,6 +42,8 @@ pub(super) fn prepare(making: &mut Making) -> Result<Context, Refusal> {
             MODIFY_RETURN => words.push(0),
             _ => {}
         }
+    } else if let Some(given) = &input.context {
+        words.extend(given.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).take(ARGUMENTS));
     } else {
         words.extend(making.options.arguments.iter().take(ARGUMENTS));
     }

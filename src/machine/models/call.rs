@@ -64,6 +64,19 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// Checks that an access through a helper leaves the kernel's own fields alone.
+    fn leaves_alone(&self, spot: Spot, size: u32, how: AccessKind) -> Result<(), Box<Trap>> {
+        // Whoever copies a whole value (an update, a push) leaves its special fields out.
+        let whole = how == AccessKind::Read && spot.offset == 0 && size == self.machine.memory.len(spot.region);
+        if self.machine.kept_fields.is_empty() || whole {
+            return Ok(());
+        }
+        match self.machine.kept_at(spot.region, spot.offset, size, how) {
+            Some(_) => Err(Trap::about(FaultKind::KernelBytes("special field"), spot.region)),
+            None => Ok(()),
+        }
+    }
+
     /// Reads bytes of the program's memory.
     pub fn read(&mut self, address: u64, size: u64) -> Result<Vec<u8>, Box<Trap>> {
         if size == 0 {
@@ -73,6 +86,7 @@ impl Call<'_> {
             return self.bad(format!("a size of {size} bytes"));
         }
         let spot = self.touch(address, size as u32, AccessKind::Read)?;
+        self.leaves_alone(spot, size as u32, AccessKind::Read)?;
         let at = spot.offset as usize;
         let bytes = self.machine.memory.peek(spot.region).get(at..at + size as usize).unwrap_or_default();
         let mut bytes = bytes.to_vec();
@@ -86,6 +100,7 @@ impl Call<'_> {
             return Ok(());
         }
         let spot = self.touch(address, bytes.len() as u32, AccessKind::Write)?;
+        self.leaves_alone(spot, bytes.len() as u32, AccessKind::Write)?;
         self.machine.memory.poke(spot.region, spot.offset, bytes);
         Ok(())
     }
@@ -102,7 +117,17 @@ impl Call<'_> {
         Ok(text)
     }
 
-    /// The region that an argument points to the start of.
+    /// The region that an argument points to the very start of.
+    pub fn start(&self, address: u64) -> Result<RegionId, Box<Trap>> {
+        let region = self.region(address)?;
+        if self.machine.memory.base(region) == address {
+            return Ok(region);
+        }
+        let what = "a pointer into the middle of it".to_owned();
+        Err(Trap::about(FaultKind::BadArgument { callee: self.name, what }, region))
+    }
+
+    /// The region that an argument points into.
     pub fn region(&self, address: u64) -> Result<RegionId, Box<Trap>> {
         match self.machine.memory.at(address) {
             Some(spot) => Ok(spot.region),

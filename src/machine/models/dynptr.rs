@@ -70,6 +70,7 @@ impl Dynptr {
 
     /// The dynptr at an address; `None` if it is null.
     pub fn load(call: &mut Call<'_>, address: u64) -> Result<Option<Dynptr>, Box<Trap>> {
+        call.kept(address, "dynptr")?;
         let bytes = call.read(address, BYTES)?;
         let number =
             |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
@@ -93,6 +94,7 @@ impl Dynptr {
             bytes.extend(dynptr.offset.to_le_bytes());
         }
         bytes.resize(BYTES as usize, 0);
+        call.keep(address, &bytes);
         call.write(address, &bytes)
     }
 

@@ -5,9 +5,11 @@
 
 use crate::btf::fields::FieldKind;
 use crate::machine::event::{AccessKind, Event};
-use crate::machine::fault::Trap;
+use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::errno;
+use crate::machine::memory::Spot;
 use crate::machine::ownership::{Field, Holder};
+use crate::machine::region::RegionKind;
 use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
@@ -34,17 +36,35 @@ fn is_counted_once(machine: &Machine, args: &[u64; 5]) -> bool {
 }
 
 /// The root that an address names.
-fn root(call: &mut Call<'_>, address: u64, kind: AccessKind) -> Result<Field, Box<Trap>> {
+fn root(call: &mut Call<'_>, address: u64, kind: AccessKind, wanted: FieldKind) -> Result<Field, Box<Trap>> {
     let spot = call.touch(address, ROOT_SIZE, kind)?;
+    let fields = call.machine.special_fields(spot.region).unwrap_or_default();
+    if fields.at(spot.offset).is_none_or(|field| field.kind != wanted) {
+        let what = format!("there is no {} at that place", wanted.struct_name().unwrap_or_default());
+        return Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, spot.region));
+    }
     Ok((spot.region, spot.offset))
+}
+
+/// Is it at the place where that root's nodes are, in an object of that root's type?
+fn fits(call: &Call<'_>, root: Field, object: Spot) -> bool {
+    let Some(btf) = call.machine.object.btf.as_deref() else { return true };
+    let fields = call.machine.special_fields(root.0).unwrap_or_default();
+    let Some(graph) = fields.at(root.1).and_then(|field| field.root) else { return true };
+    let RegionKind::Object { type_id } = call.machine.memory.region(object.region).kind else { return false };
+    btf.resolve(type_id) == btf.resolve(graph.value_type) && object.offset == graph.node_offset
 }
 
 /// The object that a node is in, which the program must own; `None` if the node is linked already, in which case the
 /// kernel drops the reference and refuses.
-fn node_to_link(call: &mut Call<'_>, node: u64) -> Result<Option<RegionId>, Box<Trap>> {
+fn node_to_link(call: &mut Call<'_>, root: Field, node: u64) -> Result<Option<RegionId>, Box<Trap>> {
     let spot = call.touch(node, ROOT_SIZE, AccessKind::Write)?;
     if !call.machine.ledger.holds(call.task, spot.region) {
         return Err(call.machine.not_owned(spot.region));
+    }
+    if !fits(call, root, spot) {
+        let what = "the list or tree is one of other nodes".to_owned();
+        return Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, spot.region));
     }
     if call.machine.ledger.linked.contains_key(&node) {
         call.machine.release(spot.region, call.holder(), call.at)?;
@@ -80,28 +100,28 @@ fn length(call: &Call<'_>, root: Field) -> usize {
 
 fn push(call: &mut Call<'_>, front: bool) -> Modelled {
     let (head, node) = (call.args[0], call.args[1]);
-    let head = root(call, head, AccessKind::Write)?;
-    let Some(object) = node_to_link(call, node)? else { return Ok(Answer::Value(errno::EINVAL as u64)) };
+    let head = root(call, head, AccessKind::Write, FieldKind::ListHead)?;
+    let Some(object) = node_to_link(call, head, node)? else { return Ok(Answer::Value(errno::EINVAL as u64)) };
     let index = if front { 0 } else { usize::MAX };
     link(call, head, node, object, index);
     Ok(Answer::Value(0))
 }
 
 fn pop(call: &mut Call<'_>, front: bool) -> Modelled {
-    let head = root(call, call.args[0], AccessKind::Write)?;
+    let head = root(call, call.args[0], AccessKind::Write, FieldKind::ListHead)?;
     let Some(last) = length(call, head).checked_sub(1) else { return Ok(Answer::Value(0)) };
     let node = unlink(call, head, if front { 0 } else { last });
     Ok(Answer::Value(node.unwrap_or(0)))
 }
 
 fn first(call: &mut Call<'_>) -> Modelled {
-    let tree = root(call, call.args[0], AccessKind::Read)?;
+    let tree = root(call, call.args[0], AccessKind::Read, FieldKind::RbRoot)?;
     let node = call.machine.ledger.graphs.get(&tree).and_then(|graph| graph.nodes.front());
     Ok(Answer::Value(node.copied().unwrap_or(0)))
 }
 
 fn remove(call: &mut Call<'_>) -> Modelled {
-    let tree = root(call, call.args[0], AccessKind::Write)?;
+    let tree = root(call, call.args[0], AccessKind::Write, FieldKind::RbRoot)?;
     let node = call.args[1];
     if call.machine.ledger.linked.get(&node) != Some(&tree) {
         // The node left the tree meanwhile.
@@ -125,8 +145,8 @@ pub(in crate::machine) struct TreeInsert {
 
 fn add(call: &mut Call<'_>) -> Modelled {
     let [tree, node, less, ..] = call.args;
-    let tree = root(call, tree, AccessKind::Write)?;
-    let Some(object) = node_to_link(call, node)? else { return Ok(Answer::Value(errno::EINVAL as u64)) };
+    let tree = root(call, tree, AccessKind::Write, FieldKind::RbRoot)?;
+    let Some(object) = node_to_link(call, tree, node)? else { return Ok(Answer::Value(errno::EINVAL as u64)) };
     let high = length(call, tree);
     Box::new(TreeInsert { tree, node, object, less, low: 0, high }).next(call)
 }

@@ -32,6 +32,7 @@ struct Bits {
 
 impl Bits {
     fn load(call: &mut Call<'_>) -> Result<Bits, Box<Trap>> {
+        call.kept(call.args[0], "iterator")?;
         let bytes = call.read(call.args[0], 16)?;
         let halves: Vec<u32> = bytes.as_chunks().0.iter().map(|half| u32::from_le_bytes(*half)).collect();
         let half = |index: usize| halves.get(index).copied().unwrap_or(0);
@@ -42,6 +43,7 @@ impl Bits {
         let mut bytes = self.word.to_le_bytes().to_vec();
         bytes.extend(self.count.to_le_bytes());
         bytes.extend(self.current.to_le_bytes());
+        call.keep(call.args[0], &bytes);
         call.write(call.args[0], &bytes)
     }
 }
@@ -98,6 +100,7 @@ fn next(call: &mut Call<'_>) -> Modelled {
 
 fn destroy(call: &mut Call<'_>) -> Modelled {
     let bits = Bits::load(call)?;
+    call.forget_kept(call.args[0]);
     if bits.count > 64 {
         let region = call.region(bits.word)?;
         let step = call.machine.steps;

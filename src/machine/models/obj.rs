@@ -4,7 +4,7 @@ use crate::btf::fields::FieldKind;
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::ownership::{Field, Holder};
-use crate::machine::region::RegionKind;
+use crate::machine::region::{Life, RegionKind};
 use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
@@ -46,7 +46,7 @@ fn holds_nothing(machine: &Machine, args: &[u64; 5]) -> bool {
 }
 
 fn drop_object(call: &mut Call<'_>) -> Modelled {
-    let region = call.region(call.args[0])?;
+    let region = call.start(call.args[0])?;
     if !matches!(call.machine.memory.region(region).kind, RegionKind::Object { .. }) {
         return Err(Trap::about(
             FaultKind::BadArgument { callee: call.name, what: "this is no object of bpf_obj_new".to_owned() },
@@ -60,6 +60,11 @@ fn drop_object(call: &mut Call<'_>) -> Modelled {
 fn refcount_acquire(call: &mut Call<'_>) -> Modelled {
     let pointer = call.args[0];
     let region = call.region(pointer)?;
+    let fields = call.machine.special_fields(region);
+    if !fields.is_some_and(|fields| fields.has(FieldKind::Refcount)) {
+        let what = "this object has no bpf_refcount".to_owned();
+        return Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region));
+    }
     if call.machine.ledger.count(region) == 0 {
         // The count is zero already: the object waits for a grace period.
         let reader = call.machine.rcu.reader(call.task);
@@ -80,11 +85,16 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
     let kind = if seeded::active(Fault::ExchangeReadsOnly) { AccessKind::Read } else { AccessKind::Atomic };
     let spot = call.touch(field, 8, kind)?;
     let place = (spot.region, spot.offset);
-    let given = if new == 0 { None } else { Some(call.region(new)?) };
+    let given = if new == 0 { None } else { Some(call.start(new)?) };
     if let Some(given) = given
         && !call.machine.ledger.holds(call.task, given)
     {
         return Err(call.machine.not_owned(given));
+    }
+    let container = call.machine.memory.region(spot.region);
+    if given.is_some() && matches!(container.kind, RegionKind::Object { .. }) && container.life != Life::Live {
+        let what = "the object that this field is in was dropped already: what goes into it is lost";
+        return Err(Trap::about(FaultKind::NotOwned(what), spot.region));
     }
     if let Some(wrong) = mismatch(call, place, given) {
         return Err(Trap::about(
@@ -112,9 +122,10 @@ pub(super) fn exchange(call: &mut Call<'_>) -> Modelled {
 /// Why a pointer may not go into a field: the field is no kptr, or one for something else.
 fn mismatch(call: &Call<'_>, (region, offset): Field, given: Option<RegionId>) -> Option<String> {
     let btf = call.machine.object.btf.as_deref()?;
-    let fields = call.machine.special_fields(region)?;
-    let Some(field) = fields.at(offset).filter(|field| field.kind.is_kptr()) else {
-        return Some("the first argument is no kptr field".to_owned());
+    let fields = call.machine.special_fields(region).unwrap_or_default();
+    let Some(field) = fields.at(offset).filter(|field| field.kind.is_kptr() && field.kind != FieldKind::KptrUntrusted)
+    else {
+        return Some("the first argument is no kptr field that owns what it points to".to_owned());
     };
     let (target, given) = (field.kptr?, given?);
     let wanted = btf.ty(btf.resolve(target)).name().to_owned();

@@ -48,7 +48,7 @@ fn new(call: &mut Call<'_>) -> Modelled {
 }
 
 fn drop_object(call: &mut Call<'_>) -> Modelled {
-    let region = call.region(call.args[0])?;
+    let region = call.start(call.args[0])?;
     if !matches!(call.machine.memory.region(region).kind, RegionKind::PerCpuObject { .. }) {
         return Err(Trap::about(
             FaultKind::BadArgument { callee: call.name, what: "this is no per-CPU object".to_owned() },

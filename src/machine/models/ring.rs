@@ -60,7 +60,7 @@ fn commit(call: &mut Call<'_>, discard: bool) -> Modelled {
 }
 
 fn give_back(call: &mut Call<'_>, address: u64, discard: bool) -> Result<(), Box<Trap>> {
-    let region = call.region(address)?;
+    let region = call.start(address)?;
     let RegionKind::Record { map } = call.machine.memory.region(region).kind else {
         let what = "this is no record of a ring buffer".to_owned();
         return Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region));

@@ -65,6 +65,18 @@ impl Range {
         outside.into_iter().find(|(_, is)| *is).map_or(Ok(()), |(name, _)| Err(name))
     }
 
+    /// What is known of the low `size` bytes (1 to 7) of such a number, which stand alone.
+    #[must_use]
+    pub fn low(&self, size: usize) -> Range {
+        let mask = (1 << (8 * size)) - 1;
+        if self.unsigned.1 <= mask {
+            return self.clone();
+        }
+        // What the bytes above were worth is gone, and with it all bounds but those of the known bits.
+        let (value, unknown) = (self.bits.0 & mask, self.bits.1 & mask);
+        Range { unsigned: (value, value | unknown), bits: (value, unknown), ..Range::default() }
+    }
+
     /// Takes one bound in; `false` if there is none of that name.
     fn set(&mut self, name: &str, value: u64) -> bool {
         match name {

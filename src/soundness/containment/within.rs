@@ -166,7 +166,11 @@ impl Concrete<'_> {
             }
             Some((value, size)) => {
                 let low = concrete & ((1 << (size * 8)) - 1);
-                self.value_is_in(value, Some(low), frame, tied)
+                match &value.kind {
+                    // A part of a number is linked to nothing; the log prints the whole of which it is the lowest bytes.
+                    Abstract::Number { range, .. } => Ok(range.low(*size).holds(low)?),
+                    _ => self.value_is_in(value, Some(low), frame, tied),
+                }
             }
             None => Ok(()),
         }

@@ -1,0 +1,93 @@
+//! What the kernel keeps in memory that programs can reach, and that they must leave alone: the special fields of map values
+//! and objects, and the dynptrs and iterators on their stacks.
+//!
+//! Fields are looked at when an instruction has touched them, and only where an explorer follows every access; dynptrs and
+//! iterators when they are used, by comparing what is there with what the kernel last wrote.
+
+use crate::btf::fields::FieldKind;
+
+use super::code::Code;
+use super::event::AccessKind;
+use super::fault::{FaultKind, Trap};
+use super::models::Call;
+use super::region::RegionKind;
+use super::stepper::Machine;
+use super::story::{Place, RegionId};
+
+/// A field that programs must not touch by loads and stores: offset, size, kind.
+pub(super) type KeptField = (u32, u32, FieldKind);
+
+impl Machine {
+    /// The fault if the last instruction, at that place, touched by a load or store what only the kernel may.
+    pub(super) fn touched_kept(&self, place: Place) -> Option<Box<Trap>> {
+        if self.report.accesses.is_empty() || self.kept_fields.is_empty() {
+            return None;
+        }
+        let op = self.programs.get(place.program as usize)?.ops.get(place.insn as usize)?;
+        if !matches!(op.code, Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..)) {
+            return None;
+        }
+        self.report.accesses.iter().find_map(|access| {
+            self.kept_at(access.region, access.offset, access.size, access.kind)
+                .map(|kind| Trap::about(FaultKind::KernelBytes(kind_name(kind)), access.region))
+        })
+    }
+
+    /// The field that an access may not touch.
+    pub(super) fn kept_at(&self, region: RegionId, offset: u32, size: u32, how: AccessKind) -> Option<FieldKind> {
+        let map_fields;
+        let fields = match &self.memory.region(region).kind {
+            RegionKind::MapValue { map, .. } => {
+                map_fields = self.maps.get(*map as usize)?.specials.fields.iter();
+                let mut fields = map_fields.map(|field| (field.offset, field.size, field.kind));
+                return fields.find(|&field| forbids(field, offset, size, how)).map(|field| field.2);
+            }
+            RegionKind::Object { type_id } => self.kept_fields.get(type_id)?,
+            _ => return None,
+        };
+        fields.iter().copied().find(|&field| forbids(field, offset, size, how)).map(|field| field.2)
+    }
+}
+
+fn forbids((start, length, kind): KeptField, offset: u32, size: u32, how: AccessKind) -> bool {
+    let overlaps = offset < start.saturating_add(length) && start < offset.saturating_add(size);
+    let whole = kind.is_kptr() && offset == start && size == length;
+    let allowed = match how {
+        AccessKind::Read | AccessKind::Dereference | AccessKind::Observe => whole,
+        AccessKind::Write => whole && kind == FieldKind::KptrUntrusted,
+        _ => false,
+    };
+    overlaps && !allowed
+}
+
+fn kind_name(kind: FieldKind) -> &'static str {
+    kind.struct_name().unwrap_or("kptr")
+}
+
+impl Call<'_> {
+    /// Notes what the kernel wrote to the program's memory for itself.
+    pub fn keep(&mut self, address: u64, bytes: &[u8]) {
+        self.machine.world.kept.insert(address, bytes.into());
+    }
+
+    /// The kernel no longer keeps anything there.
+    pub fn forget_kept(&mut self, address: u64) {
+        self.machine.world.kept.remove(&address);
+    }
+
+    /// What the kernel wrote there, as it is now.
+    ///
+    /// # Errors
+    /// A fault if it wrote nothing there, or if the program has changed it since.
+    pub fn kept(&mut self, address: u64, what: &'static str) -> Result<(), Box<Trap>> {
+        let Some(bytes) = self.machine.world.kept.get(&address).cloned() else {
+            return self.bad(format!("there is no {what} at that address"));
+        };
+        let now = self.read(address, bytes.len() as u64)?;
+        if *now == *bytes {
+            return Ok(());
+        }
+        let region = self.machine.memory.at(address).map(|spot| spot.region);
+        Err(Box::new(Trap::Fault { kind: FaultKind::KernelBytes(what), access: None, region }))
+    }
+}

@@ -1,0 +1,268 @@
+//! A machine that programs do not find empty: maps that others have filled, arguments that a traced function was called with.
+//!
+//! Some of a map's contents only programs can put there: objects in kptr fields, nodes of lists and trees. Where an object has
+//! no program that does, another object's may have. [`Machine::stock`] makes what they would have left.
+
+use std::sync::Arc;
+
+use crate::btf::fields::{FieldKind, SpecialField};
+use crate::btf::{Btf, Type, TypeId};
+use crate::object::{AttachKind, Section};
+
+use super::context::TRACING_CONTEXT;
+use super::event::{Access, AccessKind};
+use super::fault::Trap;
+use super::maps::MapFamily;
+use super::memory::Contents;
+use super::ownership::{Field, Holder};
+use super::region::RegionKind;
+use super::stepper::Machine;
+use super::story::{Moment, Place, RegionId};
+use super::types;
+
+/// Elements of an array that are filled.
+const MAX_ELEMENTS: u32 = 16;
+/// Nodes of a list or tree that was empty.
+const NODES: u64 = 2;
+/// Objects in objects: how deep they are filled.
+const MAX_DEPTH: u32 = 2;
+/// Bytes behind a pointer to something else than a struct.
+const UNTYPED: u32 = 64;
+
+/// Who made all that is there from the start.
+const BEFORE: Moment = Moment { place: Place::BEFORE, cpu: 0, step: 0 };
+
+impl Machine {
+    /// Fills the maps: an object in each kptr field, nodes in each list and tree, elements in each hash, programs in each
+    /// program array. To be called before programs run.
+    ///
+    /// # Errors
+    /// If memory is short.
+    pub(crate) fn stock(&mut self) -> Result<(), Box<Trap>> {
+        for map in 0..self.maps.len() as u32 {
+            for value in self.stocked_values(map)? {
+                let fields = self.maps[map as usize].specials.fields.clone();
+                for copy in self.copies(map, value) {
+                    self.stock_fields(copy, &fields, 0)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of a map that are to be filled, made if need be.
+    fn stocked_values(&mut self, map: u32) -> Result<Vec<RegionId>, Box<Trap>> {
+        if self.maps[map as usize].family == MapFamily::Programs {
+            self.maps[map as usize].fill_programs(MAX_ELEMENTS);
+        }
+        let state = &self.maps[map as usize];
+        let (entries, key_size) = (state.max_entries(), state.key_size() as usize);
+        match state.family {
+            MapFamily::Array if !state.specials.is_empty() => {
+                (0..entries.min(MAX_ELEMENTS)).filter_map(|index| self.array_element(map, index).transpose()).collect()
+            }
+            MapFamily::Hash => {
+                let mut keys: Vec<Vec<u8>> = Vec::new();
+                for number in [0, 1, u64::from(self.options.pid), super::world::CGROUP_ID] {
+                    let mut key = number.to_le_bytes().to_vec();
+                    key.resize(key_size, 0);
+                    if keys.len() < entries as usize && !keys.contains(&key) {
+                        keys.push(key);
+                    }
+                }
+                keys.into_iter()
+                    .map(|key| {
+                        let value = self.new_value(map, None)?;
+                        self.maps[map as usize].insert(key, value);
+                        Ok(value)
+                    })
+                    .collect()
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn stock_fields(&mut self, region: RegionId, fields: &[SpecialField], depth: u32) -> Result<(), Box<Trap>> {
+        for field in fields {
+            let place = (region, field.offset);
+            match field.kind {
+                FieldKind::KptrReferenced | FieldKind::KptrPercpu | FieldKind::KptrUntrusted => {
+                    self.stock_kptr(place, field, depth)?;
+                }
+                FieldKind::ListHead | FieldKind::RbRoot if depth < MAX_DEPTH => {
+                    let Some(root) = field.root else { continue };
+                    for _ in 0..NODES {
+                        let object = self.stock_object(root.value_type, false, depth + 1)?;
+                        let node = self.memory.base(object) + u64::from(root.node_offset);
+                        self.ledger.put(object, Holder::Graph { root: place, node }, BEFORE);
+                        self.ledger.graphs.entry(place).or_default().nodes.push_back(node);
+                        self.ledger.linked.insert(node, place);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn stock_kptr(&mut self, place: Field, field: &SpecialField, depth: u32) -> Result<(), Box<Trap>> {
+        let Some(target) = field.kptr.filter(|_| depth < MAX_DEPTH) else { return Ok(()) };
+        let name =
+            self.object.btf.as_deref().map_or(String::new(), |btf| btf.ty(btf.resolve(target)).name().to_owned());
+        let of_kernel = self.kernel_types().is_some_and(|btf| btf.find_struct(&name).is_some());
+        let object = if field.kind != FieldKind::KptrPercpu && of_kernel && self.options.kernel_types.is_some() {
+            self.stock_kernel_object(&name)?
+        } else {
+            self.stock_object(target, field.kind == FieldKind::KptrPercpu, depth + 1)?
+        };
+        let address = self.memory.base(object);
+        self.memory.poke(place.0, place.1, &address.to_le_bytes());
+        if field.kind != FieldKind::KptrUntrusted {
+            self.ledger.put(object, Holder::Field(place), BEFORE);
+        }
+        Ok(())
+    }
+
+    /// An object of the program's own, with what it holds.
+    fn stock_object(&mut self, type_id: TypeId, per_cpu: bool, depth: u32) -> Result<RegionId, Box<Trap>> {
+        let btf = self.object.btf.clone();
+        let type_id = btf.as_deref().map_or(type_id, |btf| btf.resolve(type_id));
+        let size = btf.as_deref().and_then(|btf| btf.size_of(type_id)).unwrap_or(0);
+        if per_cpu {
+            let kind = RegionKind::PerCpuObject { type_id };
+            let handle = self.memory.allocate(kind, size, Contents::Opaque, Some(BEFORE))?;
+            for cpu in 0..self.cpu_count() {
+                let kind = RegionKind::PerCpuCopy { of: handle, cpu, type_id };
+                self.memory.allocate(kind, size, Contents::Fresh, Some(BEFORE))?;
+            }
+            return Ok(handle);
+        }
+        let region = self.memory.allocate(RegionKind::Object { type_id }, size, Contents::Fresh, Some(BEFORE))?;
+        self.memory.poke(region, 0, &vec![0; size as usize]);
+        let fields = types::special_fields(btf.as_deref(), type_id).fields;
+        self.stock_fields(region, &fields, depth)?;
+        Ok(region)
+    }
+
+    /// A struct of the kernel's: the current task and its cgroup are those that there are.
+    fn stock_kernel_object(&mut self, name: &str) -> Result<RegionId, Box<Trap>> {
+        let options = Arc::clone(&self.options);
+        let types = options.kernel_types.clone().or_else(|| self.object.btf.clone());
+        match name {
+            "task_struct" => self.world.task(&mut self.memory, types.as_deref(), &options),
+            "cgroup" => self.world.cgroup(&mut self.memory, types.as_deref()),
+            _ => {
+                let type_id = types.as_deref().and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
+                let size = types.as_deref().and_then(|btf| btf.size_of(type_id)).unwrap_or(UNTYPED);
+                let kind = RegionKind::KernelObject { name: name.into(), type_id };
+                let region = self.memory.allocate(kind, size, Contents::Sparse, Some(BEFORE))?;
+                if name == "bpf_cpumask" {
+                    self.memory.poke(region, 0, &vec![0; size.saturating_sub(8) as usize]);
+                }
+                Ok(region)
+            }
+        }
+    }
+
+    /// The values in which another object's programs can find something to take.
+    fn takeable(&self) -> Vec<RegionId> {
+        let maps =
+            self.maps.iter().enumerate().filter(|(_, map)| {
+                map.specials.fields.iter().any(|field| field.kind.is_kptr() || field.kind.is_root())
+            });
+        let values = maps.flat_map(|(index, map)| {
+            let first = map.elements().into_iter().map(move |(_, region)| (index as u32, region));
+            first.collect::<Vec<_>>()
+        });
+        values.flat_map(|(map, first)| self.copies(map, first)).take(MAX_ELEMENTS as usize).collect()
+    }
+
+    /// From which values another object's program could take what they hold, by number: those of which no lock is held.
+    #[must_use]
+    pub fn others_can_take(&self) -> Vec<u16> {
+        let is_free = |value: &RegionId| !self.world.locks.keys().any(|(region, _)| region == value);
+        let values = self.takeable().into_iter().enumerate();
+        values.filter(|(_, value)| is_free(value)).map(|(number, _)| number as u16).collect()
+    }
+
+    /// Another object's program takes all objects out of the value of that number and drops them: out of kptr fields by
+    /// `bpf_kptr_xchg`, out of lists and trees under the value's lock. What that touches is in [`Machine::report`].
+    pub fn others_take(&mut self, cpu: u32, number: u16) {
+        self.report.clear();
+        let at = Moment { place: Place::BEFORE, cpu, step: self.steps };
+        self.report.at = at;
+        if let Some(&region) = self.takeable().get(usize::from(number)) {
+            let fields = self.special_fields(region).map(std::borrow::Cow::into_owned).unwrap_or_default().fields;
+            let mut touch = |field: &SpecialField, kind| {
+                let (offset, size) = (field.offset, field.size);
+                self.report.accesses.push(Access { region, offset, size, kind });
+            };
+            let locks: Vec<_> = fields.iter().filter(|field| field.kind == FieldKind::SpinLock).collect();
+            locks.iter().for_each(|lock| touch(lock, AccessKind::Lock));
+            for field in &fields {
+                match field.kind {
+                    kind if kind.is_root() => touch(field, AccessKind::Write),
+                    FieldKind::KptrReferenced | FieldKind::KptrPercpu => touch(field, AccessKind::Atomic),
+                    _ => {}
+                }
+            }
+            locks.iter().for_each(|lock| touch(lock, AccessKind::Unlock));
+            // It fails only for a reference that is not there, and these were just listed.
+            let _ = self.drop_contents(region, at);
+        }
+    }
+
+    /// What a traced function, tracepoint or hook was called with: an object of the kernel's for each pointer, zero for
+    /// each number. `None` if its prototype is not known.
+    pub(super) fn stock_arguments(&mut self, section: &Section) -> Result<Option<Vec<u8>>, Box<Trap>> {
+        let Some(types) = self.options.kernel_types.clone() else { return Ok(None) };
+        let Some(parameters) = parameters(&types, section) else { return Ok(None) };
+        let mut bytes = Vec::new();
+        for parameter in parameters {
+            let word = match types.ty(types.resolve(parameter)) {
+                Type::Pointer { target } => {
+                    let pointee = types.ty(types.resolve(*target));
+                    let name = if pointee.composite().is_some() { pointee.name().to_owned() } else { String::new() };
+                    let region = if name.is_empty() { self.untyped()? } else { self.stock_kernel_object(&name)? };
+                    self.memory.base(region)
+                }
+                _ => 0,
+            };
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.resize(TRACING_CONTEXT as usize, 0);
+        Ok(Some(bytes))
+    }
+
+    /// Some bytes of the kernel's that are no struct: a text, for instance.
+    fn untyped(&mut self) -> Result<RegionId, Box<Trap>> {
+        let kind = RegionKind::KernelObject { name: "bytes".into(), type_id: TypeId::VOID };
+        let region = self.memory.allocate(kind, UNTYPED, Contents::Sparse, None)?;
+        self.memory.poke(region, 0, &[0; UNTYPED as usize]);
+        Ok(region)
+    }
+}
+
+/// The types of what a program is called with, by what it is attached to.
+fn parameters(types: &Btf, section: &Section) -> Option<Vec<TypeId>> {
+    let named = |name: &str| types.find_function(name).map(|id| types.ty(id));
+    let prototype = match section.attach_kind {
+        AttachKind::Function => {
+            let prefixes = ["", "bpf_lsm_", "bpf_iter_"];
+            let function = prefixes.iter().find_map(|prefix| named(&format!("{prefix}{}", section.target)))?;
+            let Type::Function { prototype, .. } = function else { return None };
+            *prototype
+        }
+        AttachKind::RawTracepoint => {
+            let name = format!("btf_trace_{}", section.target);
+            let typedef = types.find(&name, |ty| matches!(ty, Type::Typedef { .. }))?;
+            let Type::Pointer { target } = types.ty(types.resolve(typedef)) else { return None };
+            *target
+        }
+        _ => return None,
+    };
+    let Type::FunctionPrototype { parameters, .. } = types.ty(types.resolve(prototype)) else { return None };
+    // A tracepoint's first parameter is the tracer's own.
+    let skipped = usize::from(section.attach_kind == AttachKind::RawTracepoint);
+    Some(parameters.iter().skip(skipped).map(|parameter| parameter.type_id).collect())
+}

@@ -1,0 +1,191 @@
+//! Inputs for a program: packets, contexts and globals, at first at boundaries and from the constants that the program itself
+//! has, then by changing those that reached new instructions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::explore::random::Random;
+use crate::isa::{Insn, decode};
+use crate::kernel::ProgramType;
+use crate::object::{Object, Program};
+use crate::scenario::layout::Layout;
+use crate::scenario::names::Names;
+use crate::scenario::{Input, Setting};
+
+/// What a program finds when it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Its packet or context.
+    pub input: Input,
+    /// Globals with other values than the object gives them.
+    pub globals: BTreeMap<String, Setting>,
+    /// Are maps and arguments there, as if others had filled them?
+    pub stocked: bool,
+}
+
+/// Which kind of input a program takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Nothing,
+    Packet,
+    Context,
+    Arguments,
+}
+
+/// Makes inputs for one program.
+#[derive(Debug)]
+pub struct Maker {
+    taken: Taken,
+    /// Globals that programs can write and that are numbers, with their sizes.
+    globals: Vec<(String, usize)>,
+    /// Numbers that the program compares with or computes with.
+    constants: Vec<u64>,
+}
+
+/// Lengths of packets that are tried: headers cut short, whole, and beyond.
+const PACKETS: [usize; 8] = [64, 14, 18, 34, 42, 54, 128, 1500];
+/// Lengths of contexts in bytes.
+const CONTEXTS: [usize; 4] = [64, 8, 256, 4096];
+/// Arguments of a raw tracepoint.
+const ARGUMENTS: usize = 5;
+/// Constants that are kept of a program.
+const MAX_CONSTANTS: usize = 64;
+/// Numbers at which things change.
+const BOUNDARIES: [u64; 12] =
+    [0, 1, 2, 7, 8, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX, 0x8000_0000_0000_0000];
+
+impl Maker {
+    /// What makes inputs for this program.
+    pub fn new(object: &Object, program: &Program) -> Maker {
+        let names = Names::of(object);
+        let globals = names.globals.iter().filter(|(_, global)| {
+            !global.read_only && matches!(global.layout, Layout::Number { .. } | Layout::Truth) && global.size <= 8
+        });
+        Maker {
+            taken: taken(program),
+            globals: globals.map(|(name, global)| (name.clone(), global.size as usize)).collect(),
+            constants: constants(program),
+        }
+    }
+
+    /// Can inputs differ at all, but for what maps hold?
+    pub fn is_constant(&self) -> bool {
+        self.taken == Taken::Nothing && self.globals.is_empty()
+    }
+
+    /// The numbers that are worth a try: the program's own and their neighbours, and boundaries.
+    fn number(&self, random: &mut Random) -> u64 {
+        match random.below(4) {
+            0 => BOUNDARIES[random.below(BOUNDARIES.len())],
+            1 if !self.constants.is_empty() => {
+                let constant = self.constants[random.below(self.constants.len())];
+                constant.wrapping_add_signed(random.below(3) as i64 - 1)
+            }
+            2 => random.word() >> random.below(64),
+            _ => random.word(),
+        }
+    }
+
+    fn bytes(&self, length: usize, random: &mut Random) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        match random.below(3) {
+            0 => {}
+            1 => bytes.fill_with(|| random.word() as u8),
+            _ => {
+                for _ in 0..1 + random.below(8) {
+                    self.put(&mut bytes, random);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Overwrites some bytes by a number, in either order.
+    fn put(&self, bytes: &mut [u8], random: &mut Random) {
+        let size = [1, 2, 4, 8][random.below(4)];
+        let Some(room) = bytes.len().checked_sub(size) else { return };
+        let at = random.below(room / size + 1) * size;
+        let number = self.number(random).to_le_bytes();
+        let target = &mut bytes[at..at + size];
+        target.copy_from_slice(&number[..size]);
+        if random.below(2) == 0 {
+            target.reverse();
+        }
+    }
+
+    /// A new input.
+    pub fn fresh(&self, random: &mut Random) -> Start {
+        let input = match self.taken {
+            Taken::Nothing => Input::Nothing,
+            Taken::Packet => {
+                let packet = self.bytes(PACKETS[random.below(PACKETS.len())], random);
+                Input::Bytes { context: Vec::new(), packet }
+            }
+            Taken::Context => {
+                let context = self.bytes(CONTEXTS[random.below(CONTEXTS.len())], random);
+                Input::Bytes { context, packet: Vec::new() }
+            }
+            Taken::Arguments => Input::Arguments((0..ARGUMENTS).map(|_| self.number(random)).collect()),
+        };
+        let mut start = Start { input, globals: BTreeMap::new(), stocked: random.below(4) != 0 };
+        for _ in 0..self.globals.len().min(1 + random.below(3)) {
+            self.set_global(&mut start, random);
+        }
+        start
+    }
+
+    fn set_global(&self, start: &mut Start, random: &mut Random) {
+        let Some((name, size)) = self.globals.get(random.below(self.globals.len())) else { return };
+        let number = self.number(random);
+        let shift = 64 - 8 * (*size as u32).clamp(1, 8);
+        start.globals.insert(name.clone(), Setting::Number((number << shift >> shift) as i64));
+    }
+
+    /// An input like another one.
+    pub fn like(&self, start: &Start, random: &mut Random) -> Start {
+        let mut next = start.clone();
+        match &mut next.input {
+            Input::Bytes { packet, context } => {
+                let bytes = if packet.is_empty() { context } else { packet };
+                for _ in 0..1 + random.below(3) {
+                    self.put(bytes, random);
+                }
+            }
+            Input::Arguments(arguments) => {
+                let index = random.below(arguments.len());
+                if let Some(argument) = arguments.get_mut(index) {
+                    *argument = self.number(random);
+                }
+            }
+            Input::Nothing => {}
+        }
+        if !self.globals.is_empty() && (next.input == Input::Nothing || random.below(2) == 0) {
+            self.set_global(&mut next, random);
+        }
+        next
+    }
+}
+
+fn taken(program: &Program) -> Taken {
+    use ProgramType as P;
+    match ProgramType::from_number(program.section.program_type) {
+        Some(
+            P::SocketFilter | P::SchedCls | P::SchedAct | P::CgroupSkb | P::Xdp | P::LwtIn | P::LwtOut | P::LwtXmit,
+        ) => Taken::Packet,
+        Some(P::Syscall) => Taken::Context,
+        Some(P::RawTracepoint) => Taken::Arguments,
+        _ => Taken::Nothing,
+    }
+}
+
+fn constants(program: &Program) -> Vec<u64> {
+    let mut all = BTreeSet::new();
+    for (slot, raw) in program.insns.iter().enumerate() {
+        if let Ok(Insn::Alu { .. } | Insn::Jump { .. }) = decode(*raw, program.insns.get(slot + 1).copied()) {
+            all.insert(i64::from(raw.imm) as u64);
+        }
+        if all.len() >= MAX_CONSTANTS {
+            break;
+        }
+    }
+    all.into_iter().filter(|constant| *constant != 0).collect()
+}

@@ -1,0 +1,347 @@
+//! The hunt itself: scenario after scenario, each under several schedules, until one shows the harm or the bounds are met.
+//!
+//! Inputs are found as a small fuzzer finds them: what reached an instruction that no run had reached before is kept and
+//! changed further.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::harm::Harm;
+use super::inputs::{Maker, Start};
+use super::judge::judge;
+use super::plans::{FIRST, Shape, scenario, shapes};
+use super::{Answer, Bounds, Subject, Tried, Witness};
+use crate::explore::finding::Finding;
+use crate::explore::random::Random;
+use crate::explore::search::{Control, SearchOptions, Strategy, search};
+use crate::explore::simulation::{Simulation, SimulationError};
+use crate::explore::system::{Choice, System};
+use crate::explore::watch::Watch;
+use crate::machine::{End, Machine, MachineOptions, SetupError};
+use crate::scenario::Scenario;
+
+/// Schedules of a scenario: of one CPU, of two.
+const SCHEDULES: (u64, u64) = (16, 64);
+/// Schedules of a scenario whose runs are long, and from how many steps on they are.
+const SCHEDULES_OF_LONG: u64 = 4;
+const LONG: usize = 300;
+/// Instructions that cost as much as a step of a schedule.
+const INSNS_OF_A_STEP: usize = 50;
+/// Steps of a run at most.
+const MAX_STEPS: usize = 2000;
+/// Instructions after which a run is taken to have no end, where that is what is looked for, and steps: more.
+const ENDLESS: u64 = 20_000;
+const ENDLESS_STEPS: usize = 30_000;
+/// Inputs that are tried before companions are, and after.
+const INPUTS: (u64, u64) = (64, 256);
+/// Other findings and missing models that are kept to be told.
+const MAX_NOTES: usize = 8;
+
+/// Which of a program's slots a run executes.
+struct Executed {
+    program: u32,
+    slots: Vec<bool>,
+}
+
+impl Watch for Executed {
+    fn started(&mut self, _machine: &Machine, _task: u32) {}
+
+    fn before(&mut self, machine: &Machine, task: u32) {
+        let place = machine.moment(task).place;
+        if place.program == self.program
+            && let Some(slot) = self.slots.get_mut(place.insn as usize)
+        {
+            *slot = true;
+        }
+    }
+}
+
+/// A hunt under way.
+pub(super) struct Hunt<'a> {
+    subject: &'a Subject<'a>,
+    harms: &'static [Harm],
+    options: MachineOptions,
+    max_steps: usize,
+    bounds: &'a Bounds,
+    stop: &'a AtomicBool,
+    begun: Instant,
+    random: Random,
+    maker: Maker,
+    /// Inputs that reached something new.
+    corpus: Vec<Start>,
+    covered: Vec<bool>,
+    others: BTreeSet<String>,
+    unsupported: BTreeSet<String>,
+    tried: Tried,
+}
+
+impl<'a> Hunt<'a> {
+    pub fn new(
+        subject: &'a Subject<'a>,
+        harms: &'static [Harm],
+        options: &MachineOptions,
+        bounds: &'a Bounds,
+        stop: &'a AtomicBool,
+    ) -> Hunt<'a> {
+        let endless = harms.contains(&Harm::Endless);
+        let (most, max_steps) = if endless { (ENDLESS, ENDLESS_STEPS) } else { (u64::MAX, MAX_STEPS) };
+        Hunt {
+            subject,
+            harms,
+            options: MachineOptions { max_insns: bounds.max_insns.min(most), ..options.clone() },
+            max_steps,
+            bounds,
+            stop,
+            begun: Instant::now(),
+            random: Random::new(bounds.seed, 0),
+            maker: Maker::new(subject.object, subject.program),
+            corpus: vec![Start::default()],
+            covered: vec![false; subject.program.insns.len()],
+            others: BTreeSet::new(),
+            unsupported: BTreeSet::new(),
+            tried: Tried::default(),
+        }
+    }
+
+    pub fn run(mut self) -> Answer {
+        let found = self.stages();
+        self.tried.covered = self.covered.iter().filter(|covered| **covered).count();
+        self.tried.reached = self.subject.insn.is_some_and(|insn| self.covered.get(insn) == Some(&true));
+        self.tried.others = self.others.into_iter().collect();
+        self.tried.unsupported = self.unsupported.into_iter().collect();
+        match found {
+            Some(witness) => Answer::Shown(Box::new(witness), self.tried),
+            None => Answer::NotFound(self.tried),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+            || self.tried.runs >= self.bounds.runs
+            || self.bounds.time.is_some_and(|time| self.begun.elapsed() >= time)
+    }
+
+    fn stages(&mut self) -> Option<Witness> {
+        let shapes = shapes(self.subject);
+        let (first, rest) = shapes.split_at(FIRST);
+        let stocked = Start { stocked: true, ..Start::default() };
+        for &shape in first {
+            for start in [Start::default(), stocked.clone()] {
+                if let found @ Some(_) = self.under_schedules(shape, &start) {
+                    return found;
+                }
+            }
+        }
+        self.corpus.push(stocked.clone());
+        if let found @ Some(_) = self.fuzz(INPUTS.0) {
+            return found;
+        }
+        // The inputs that came furthest go with companions.
+        let mut starts: Vec<Start> = self.corpus.iter().rev().take(2).cloned().collect();
+        for plain in [stocked, Start::default()] {
+            if !starts.contains(&plain) {
+                starts.push(plain);
+            }
+        }
+        for &shape in rest {
+            for start in starts.iter().rev() {
+                if self.is_over() {
+                    return None;
+                }
+                if let found @ Some(_) = self.under_schedules(shape, start) {
+                    return found;
+                }
+            }
+        }
+        self.fuzz(INPUTS.1)
+    }
+
+    /// Tries inputs, and keeps those that reach something new.
+    fn fuzz(&mut self, inputs: u64) -> Option<Witness> {
+        if self.maker.is_constant() {
+            return None;
+        }
+        for number in 0..inputs {
+            if self.is_over() {
+                return None;
+            }
+            let from = self.random.below(self.corpus.len());
+            let start = if number % 3 == 0 || self.corpus.len() == 1 {
+                self.maker.fresh(&mut self.random)
+            } else {
+                self.maker.like(&self.corpus[from].clone(), &mut self.random)
+            };
+            self.tried.inputs += 1;
+            let Some((interesting, failed)) = self.probe(&start) else { continue };
+            if interesting {
+                self.corpus.push(start.clone());
+            }
+            if (interesting || failed)
+                && let found @ Some(_) = self.under_schedules(Shape::Alone(1), &start)
+            {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// One run of the program alone: did it reach something new, and did anything go wrong?
+    fn probe(&mut self, start: &Start) -> Option<(bool, bool)> {
+        let scenario = scenario(self.subject, Shape::Alone(1), start);
+        let mut simulation = self.simulate(&scenario)?;
+        let mut executed = self.executed(&simulation)?;
+        let (_, failed) = walk(&mut simulation, self.max_steps, &mut executed);
+        self.tried.runs += 1;
+        Some((self.cover(&executed), failed))
+    }
+
+    /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
+    fn walk(&self, simulation: &mut Simulation) -> Option<(usize, bool)> {
+        let mut executed = self.executed(simulation)?;
+        Some(walk(simulation, self.max_steps, &mut executed))
+    }
+
+    /// Nothing executed yet, in a machine with the program.
+    fn executed(&self, simulation: &Simulation) -> Option<Executed> {
+        Some(Executed { program: self.number_in(simulation)?, slots: vec![false; self.covered.len()] })
+    }
+
+    /// What a run executes.
+    fn trace(&self, simulation: &mut Simulation, choices: &[Choice]) -> Option<Executed> {
+        let mut executed = self.executed(simulation)?;
+        simulation.reset();
+        for &choice in choices {
+            if simulation.perform_watched(choice, &mut executed).is_err() {
+                break;
+            }
+        }
+        Some(executed)
+    }
+
+    /// Notes what a run executed; was any of it new?
+    fn cover(&mut self, executed: &Executed) -> bool {
+        let mut new = false;
+        for (covered, _) in self.covered.iter_mut().zip(&executed.slots).filter(|(_, executed)| **executed) {
+            new |= !*covered;
+            *covered = true;
+        }
+        new
+    }
+
+    /// The program's number in a machine.
+    fn number_in(&self, simulation: &Simulation) -> Option<u32> {
+        let programs = simulation.machine().programs();
+        programs.iter().position(|program| program.source().name == self.subject.program.name).map(|at| at as u32)
+    }
+
+    fn simulate(&mut self, scenario: &Scenario) -> Option<Simulation> {
+        self.tried.scenarios += 1;
+        match Simulation::new(scenario, self.subject.object, self.options.clone()) {
+            Ok(simulation) => Some(simulation),
+            // A sibling that does not return, and an input that nobody can give.
+            Err(SimulationError::First { .. } | SimulationError::Setup { error: SetupError::Input(_), .. }) => None,
+            Err(error) => {
+                note(&mut self.unsupported, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Runs a scenario under schedules, and judges what they show.
+    fn under_schedules(&mut self, shape: Shape<'_>, start: &Start) -> Option<Witness> {
+        let scenario = scenario(self.subject, shape, start);
+        let simulation = self.simulate(&scenario)?;
+        let concurrent = scenario.on.len() > 1;
+        let mut simulation = simulation;
+        let steps = self.walk(&mut simulation)?.0.max(simulation.machine().steps() as usize / INSNS_OF_A_STEP);
+        self.tried.runs += 1;
+        let (strategy, schedules) = match steps {
+            // An end is what is looked for; the schedule hardly matters.
+            _ if self.harms.contains(&Harm::Endless) => (Strategy::RoundRobin, 1),
+            0..=LONG if concurrent => (Strategy::Automatic, SCHEDULES.1),
+            0..=LONG => (Strategy::Automatic, SCHEDULES.0),
+            _ => (Strategy::Random, SCHEDULES_OF_LONG),
+        };
+        let options = SearchOptions {
+            strategy,
+            seed: self.random.word(),
+            schedules: Some(schedules.min(self.bounds.runs.saturating_sub(self.tried.runs)).max(2)),
+            time: self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed())),
+            max_steps: self.max_steps,
+            races: concurrent,
+            threads: 1,
+            ..SearchOptions::default()
+        };
+        let control = Control { stop: self.stop, progress: &|_| () };
+        let result = search(&|| simulation.clone(), &options, control).ok()?;
+        self.tried.runs += result.coverage.explored + result.coverage.random_runs;
+        let mut best: Option<Witness> = None;
+        let mut traced = simulation;
+        for found in result.findings.values() {
+            match self.judge(&mut traced, &found.finding, &found.shortest.choices, scenario.stocked) {
+                Some((harm, fit)) if best.as_ref().is_none_or(|best| fit < best.fit) => {
+                    best = Some(Witness {
+                        scenario: scenario.clone(),
+                        choices: found.shortest.choices.clone(),
+                        finding: found.finding.clone(),
+                        harm,
+                        fit,
+                        max_insns: self.options.max_insns,
+                    });
+                }
+                _ => {}
+            }
+        }
+        if best.is_none()
+            && let Some(seen) = result.outcomes.values().next()
+        {
+            let executed = self.trace(&mut traced, &seen.first.choices)?;
+            self.cover(&executed);
+        }
+        best
+    }
+
+    fn judge(
+        &mut self,
+        traced: &mut Simulation,
+        finding: &Finding,
+        choices: &[Choice],
+        stocked: bool,
+    ) -> Option<(Harm, super::Fit)> {
+        // A traced function's arguments are there only where others have filled the world.
+        if let Finding::Ended(End::Unsupported(unsupported)) = finding
+            && stocked
+        {
+            note(&mut self.unsupported, unsupported.what.clone());
+        }
+        let executed = self.trace(traced, choices)?;
+        self.cover(&executed);
+        let fit = judge(self.subject, self.harms, executed.program, finding, &executed.slots);
+        if fit.is_none() && !finding.is_undecided() {
+            note(&mut self.others, finding.key());
+        }
+        fit
+    }
+}
+
+/// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
+fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed) -> (usize, bool) {
+    simulation.reset();
+    let mut choices = Vec::new();
+    for step in 0..max_steps {
+        choices.clear();
+        simulation.choices(&mut choices);
+        let Some(&choice) = choices.first() else { return (step, !simulation.ending().findings.is_empty()) };
+        if simulation.perform_watched(choice, executed).is_err() {
+            return (step, true);
+        }
+    }
+    (max_steps, true)
+}
+
+fn note(notes: &mut BTreeSet<String>, text: String) {
+    if notes.len() < MAX_NOTES {
+        notes.insert(text);
+    }
+}
