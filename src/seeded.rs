@@ -32,11 +32,11 @@ faults! {
     /// `bpf_kptr_xchg` does not strike the given reference out of the ledger.
     KeepReferenceAtExchange "verifier/percpu" Verdicts 100;
     /// What `bpf_kptr_xchg` gave away stays an object that the program may write.
-    AliasStaysOwned "verifier/percpu" Verdicts 600;
+    AliasStaysOwned "verifier/percpu" Own 400;
     /// The end of an RCU section leaves pointers trusted that were good in it only.
-    KeepAliasAfterRcu "verifier/percpu" Verdicts 600;
+    KeepAliasAfterRcu "verifier/percpu" Own 400;
     /// A kptr that is loaded outside of any RCU section is trusted as if inside.
-    BorrowOutsideRcu "verifier/percpu" Verdicts 600;
+    BorrowOutsideRcu "verifier/percpu" Own 400;
     /// The result of `bpf_kptr_xchg` is never NULL.
     ForgetNullOfExchange "verifier/helper" Verdicts 200;
     /// The result of `bpf_obj_new` and `bpf_percpu_obj_new` is never NULL.
@@ -57,12 +57,10 @@ faults! {
     SpillLosesReference "verifier/stack" Verdicts 600;
     /// Giving a lock back leaves pointers to what a list or tree owns as they are.
     KeepNodeAfterUnlock "verifier/helper" Verdicts 1500;
-    /// A lock may be given back through a pointer to another one.
-    UnlockAnother "verifier/helper" Verdicts 1500;
     /// A list or tree can be changed without its lock.
     GraphWithoutLock "verifier/graph" Verdicts 1500;
     /// A per-CPU object is accessed as if it were one object.
-    PercpuUsedPlain "verifier/object_access" Verdicts 600;
+    PercpuUsedPlain "verifier/object_access" Own 400;
 
     // The value domain.
     /// Known bits of a sum: no carry out of unknown bits.
@@ -120,19 +118,17 @@ faults! {
     /// Identities do not count when states are compared.
     InclusionIgnoresIds "verifier/inclusion" Verdicts 1500;
     /// A loop over an iterator converges when it comes round for the first time.
-    LoopConvergesAtOnce "verifier/prune" Verdicts 300;
+    LoopConvergesAtOnce "verifier/prune" Verdicts 1500;
 
     // Memory.
     /// Memory has one byte more than it has.
-    RegionEndOffByOne "verifier/memory" Verdicts 600;
-    /// The part of an offset that varies has no upper bound.
-    VariableOffsetIgnored "verifier/memory" Verdicts 600;
+    RegionEndOffByOne "verifier/memory" Own 400;
     /// An access may be misaligned.
     SkipAlignment "verifier/memory" Verdicts 1500;
     /// Fields that hold a kptr, a lock or a root are bytes like others.
     SpecialFieldsAreBytes "verifier/memory" Verdicts 1500;
-    /// A narrow load keeps the bounds of a whole register.
-    NarrowLoadIsWide "verifier/memory" Verdicts 600;
+    /// A load of two or four bytes is bounded as one of one byte.
+    NarrowLoadIsNarrower "verifier/memory" Containment 600;
     /// A comparison with the packet's end proves one byte more.
     PacketRangeOffByOne "verifier/packet" Verdicts 600;
     /// A store over part of a spilled number leaves the number.
@@ -141,8 +137,6 @@ faults! {
     // Calls.
     /// The result of `bpf_map_lookup_elem` is never NULL.
     ForgetNullOfLookup "verifier/helper" Verdicts 200;
-    /// The memory that a helper gets is checked for the smallest size that it may be told.
-    HelperSizeIgnored "verifier/arguments" Verdicts 1500;
     /// A helper leaves r1 to r5 as they are.
     HelperKeepsArguments "verifier/env" Verdicts 1500;
     /// A kernel function leaves r1 to r5 as they are.
@@ -152,7 +146,7 @@ faults! {
 
     // The machine.
     /// A division by zero gives the dividend.
-    DivisionByZeroIsDividend "machine/alu" Peer 200;
+    DivisionByZeroIsDividend "machine/alu" Peer 1000;
     /// A remainder by zero is zero.
     RemainderByZeroIsZero "machine/alu" Peer 200;
     /// A 32-bit operation leaves the upper half.
@@ -162,11 +156,11 @@ faults! {
     /// Signed comparisons of 32 bits are unsigned.
     CompareLowUnsigned "machine/alu" Peer 400;
     /// `bpf_per_cpu_ptr` and `bpf_this_cpu_ptr` give the copy of the next CPU.
-    CopyOfNextCpu "machine/models/percpu" Scenarios 40;
+    CopyOfNextCpu "machine/models/percpu" Own 400;
     /// A grace period ends while readers are inside.
-    GraceEndsEarly "machine/rcu" Containment 600;
+    GraceEndsEarly "machine/rcu" Scenarios 40;
     /// A reader keeps nothing alive.
-    ReadersProtectNothing "machine/rcu" Containment 600;
+    ReadersProtectNothing "machine/rcu" Scenarios 40;
     /// Leaving an inner RCU section leaves all.
     InnerUnlockLeavesAll "machine/rcu" Containment 1200;
     /// An exchange leaves what was in the field to the field.
@@ -201,6 +195,8 @@ pub enum Suite {
     Containment,
     /// Generated programs, of which a kernel's verdicts are recorded. A case is a program.
     Verdicts,
+    /// Programs of our own, with expectations that a kernel has confirmed. A case is a file.
+    Own,
     /// The value domain: every member of small operands. A case is a pair of operands.
     Domain,
     /// The machine against another interpreter. A case is a program.

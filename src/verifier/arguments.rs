@@ -17,7 +17,6 @@ use super::value::{Attributes, DynptrKind, MapRef, Pointer, Target, Trust, TypeR
 use crate::isa::Register;
 use crate::kernel::limits::VARIABLE_SIZE;
 use crate::kernel::{Arg, ArgKind, BtfReference, HelperProto, MapType, ProgramType, TypeFlags};
-use crate::seeded::{self, Fault};
 
 /// Helpers that the rules name.
 pub mod helper_id {
@@ -529,8 +528,7 @@ impl Verifier<'_> {
         let Some(memory) = Register::new(register.index() as u8 - 1) else {
             return unsupported("a size in r0");
         };
-        let size = if seeded::active(Fault::HelperSizeIgnored) { bounds.umin } else { bounds.umax };
-        self.check_helper_memory(memory, size as u32, mode, zero_allowed, fill, call)?;
+        self.check_helper_memory(memory, bounds.umax as u32, mode, zero_allowed, fill, call)?;
         self.mark_precise(register)
     }
 

@@ -198,12 +198,12 @@ impl Verifier<'_> {
         self.check_access_by_target(&pointer, access)?;
         if access.mode == Mode::Read
             && access.size < 8
-            && !seeded::active(Fault::NarrowLoadIsWide)
             && let Some(register) = access.register
             && let Value::Scalar(mut number) = self.value(register)
         {
             let size = match access.size {
                 1 => Size::B1,
+                _ if seeded::active(Fault::NarrowLoadIsNarrower) => Size::B1,
                 2 => Size::B2,
                 _ => Size::B4,
             };
@@ -367,7 +367,7 @@ impl Verifier<'_> {
             self.say(&rule);
             return reject(Rule::MinimumOutside { register });
         }
-        let max = if seeded::active(Fault::VariableOffsetIgnored) { 0 } else { pointer.variable.umax };
+        let max = pointer.variable.umax;
         if max >= VARIABLE_OFFSET as u64 {
             return reject(Rule::UnboundedAccess { register });
         }

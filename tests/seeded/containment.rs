@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kptrsim::kernel::Profile;
 use kptrsim::machine::MachineOptions;
-use kptrsim::soundness::containment::{Accepted, Check};
+use kptrsim::soundness::containment::{Accepted, Check, Found};
 
 use crate::Cases;
 use crate::programs::{Objects, Set};
@@ -50,6 +50,21 @@ impl Cases for Containment {
         };
         let check = Check { object: Arc::clone(object), accepted, options, max_steps: 4_000, seed: case as u64 };
         let outcome = check.program(program, 2, 0..RUNS).map_err(|error| error.to_string())?;
-        outcome.findings.keys().next().map_or(Ok(()), |finding| Err(finding.clone()))
+        outcome
+            .findings
+            .iter()
+            .next()
+            .map_or(Ok(()), |(key, reported)| Err(format!("{key}: {}", first(&reported.found))))
+    }
+}
+
+/// What a finding says, in one line.
+fn first(found: &Found) -> String {
+    match found {
+        Found::Run(finding) => finding.kind().to_owned(),
+        Found::Outside(violation) => {
+            let mismatch = violation.against.first().and_then(|against| against.mismatch.as_ref());
+            mismatch.map_or_else(|| "no state there".to_owned(), |mismatch| format!("{mismatch:?}"))
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::Cases;
 use crate::domain::Numbers;
 
 /// Programs that can be drawn.
-const COUNT: usize = 400;
+const COUNT: usize = 1_000;
 /// Add, sub, mul, div, or, and, shifts, xor, mov, arithmetic shift, by the opcode's upper half.
 const ARITHMETIC: [u8; 11] = [0x00, 0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0];
 /// Conditions, by the opcode's upper half.

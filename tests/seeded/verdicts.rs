@@ -1,7 +1,7 @@
 //! Generated programs of which a kernel's verdicts are recorded in `recorded.jsonl`: ours must be the same, word for word.
 //!
-//! A line has the program's set and seed, a digest of its instructions, and for a rejection the error number and the reason. Where the
-//! generator has changed since, the digest differs, and all has to be recorded again.
+//! A line has the program's set and seed, a digest of its instructions, what the kernel's verification took, and for a rejection
+//! the error number and the reason. Where the generator has changed since, the digest differs, and all has to be recorded again.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,9 +27,14 @@ struct Line {
     set: Set,
     seed: u64,
     code: u32,
+    /// Instructions processed, checkpoints made, checkpoints at once.
+    counts: [u64; 3],
     /// Absent for an accepted program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rejected: Option<(i32, String)>,
+    /// Ours was another when this was recorded: the program only keeps its place among the others of its object.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    differs: bool,
 }
 
 fn file() -> PathBuf {
@@ -54,13 +59,20 @@ impl Verdicts {
     }
 }
 
-/// What our verifier says: nothing, or error number and reason.
-fn ours(object: &Object, profile: &Profile, program: &Program) -> Result<Option<(i32, String)>, String> {
+/// For a rejection error number and reason, and what the verification took.
+type Judged = (Option<(i32, String)>, [u64; 3]);
+
+/// What our verifier says.
+fn ours(object: &Object, profile: &Profile, program: &Program) -> Result<Judged, String> {
     let options = Options { max_processed: Some(MOST), ..Options::default() };
-    match ObjectVerifier::new(object, profile, options).verify(program).verdict {
-        Verdict::Accept => Ok(None),
+    let verification = ObjectVerifier::new(object, profile, options).verify(program);
+    let took = &verification.statistics;
+    let counts = [took.insns_processed, took.total_states, took.peak_states].map(u64::from);
+    match verification.verdict {
+        Verdict::Accept => Ok((None, counts)),
         Verdict::Reject(rejection) => {
-            Ok(Some((rejection.rule.errno().number(), rejection.rule.to_string().trim().to_owned())))
+            let reason = rejection.rule.to_string().trim().to_owned();
+            Ok((Some((rejection.rule.errno().number(), reason)), counts))
         }
         Verdict::Unsupported(what) => Err(format!("unsupported: {what}")),
     }
@@ -77,9 +89,13 @@ impl Cases for Verdicts {
             return Err("the generator makes another program of this seed: record again".to_owned());
         }
         let (object, index) = self.objects.get(case);
-        let ours = ours(object, &self.profile, &object.programs[index])?;
-        if ours == line.rejected {
+        if line.differs {
             return Ok(());
+        }
+        let (ours, counts) = ours(object, &self.profile, &object.programs[index])?;
+        if ours == line.rejected {
+            let same = counts == line.counts;
+            return if same { Ok(()) } else { Err(format!("it takes the kernel {:?}, ours {counts:?}", line.counts)) };
         }
         let words = |verdict: &Option<(i32, String)>| match verdict {
             None => "accepts".to_owned(),
@@ -89,7 +105,7 @@ impl Cases for Verdicts {
     }
 }
 
-/// Asks a kernel, and writes the record of what it and we agree in. Says how often that is not so.
+/// Asks a kernel, and writes the record. Says how often ours differs.
 pub fn record() -> Result<String, Box<dyn std::error::Error>> {
     let sets = [
         Set::OwnershipOff,
@@ -113,7 +129,7 @@ pub fn record() -> Result<String, Box<dyn std::error::Error>> {
     let mut outcomes = Vec::new();
     judge.load(jobs, &LoadOptions::default(), |outcome| outcomes.push(outcome))?;
     let profile = Profile::embedded();
-    let (mut text, mut differ, mut kept) = (String::new(), 0, 0);
+    let (mut text, mut differ) = (String::new(), 0);
     for (number, ((set, seed), code)) in drawn.iter().zip(&codes).enumerate() {
         let (object, index) = objects.get(number);
         let program = &object.programs[index];
@@ -126,16 +142,26 @@ pub fn record() -> Result<String, Box<dyn std::error::Error>> {
             Said::Reject => Some((said.program.errno, said.program.reason.trim().to_owned())),
             Said::NotReached => return Err(format!("the kernel did not come to program {number}").into()),
         };
+        let stats = said.program.stats.as_ref().ok_or("the kernel tells no statistics")?;
+        let counts = [stats.insns_processed, stats.total_states, stats.peak_states];
+        let judged: Judged = (rejected, counts);
         let ours = ours(object, &profile, program);
-        if ours.as_ref() != Ok(&rejected) {
+        let differs = ours.as_ref() != Ok(&judged);
+        if differs {
             differ += 1;
-            eprintln!("{set:?} {seed}: the kernel {rejected:?}, ours {ours:?}");
-            continue;
+            eprintln!("{set:?} {seed}: the kernel {judged:?}, ours {ours:?}");
         }
-        kept += 1;
-        text.push_str(&serde_json::to_string(&Line { set: *set, seed: *seed, code: digest(code), rejected })?);
+        let (rejected, counts) = judged;
+        text.push_str(&serde_json::to_string(&Line {
+            set: *set,
+            seed: *seed,
+            code: digest(code),
+            counts,
+            rejected,
+            differs,
+        })?);
         text.push('\n');
     }
     fs::write(file(), text)?;
-    Ok(format!("{kept} verdicts recorded, {differ} left out where ours differs"))
+    Ok(format!("{COUNT} verdicts recorded, {differ} of them not asked about, where ours differs"))
 }
