@@ -36,9 +36,6 @@ step "tests"
 export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
 cargo test
 
-step "seeded faults: deliberate mistakes, each of which a suite must find"
-cargo test --features seeded-faults --test seeded
-
 step "the exam: the kernel's selftests, judged here and by the real kernel"
 selftests=target/selftests
 KPTRSIM_SELFTESTS_FOLDER=$selftests KPTRSIM_PROFILE=dev tests/conformance/run --check

@@ -160,10 +160,6 @@ impl Concrete<'_> {
         }
         match &slot.spilled {
             Some((value, 8)) => self.value_is_in(value, Some(concrete), frame, tied),
-            // A number that does not fit is kept whole, and cut when it is read.
-            Some((Value { kind: Abstract::Number { range, .. }, .. }, size)) if range.unsigned.1 >> (size * 8) != 0 => {
-                Ok(())
-            }
             Some((value, size)) => {
                 let low = concrete & ((1 << (size * 8)) - 1);
                 match &value.kind {
