@@ -117,7 +117,9 @@ mod tests {
             Ok::<_, Infallible>(programs.iter().map(|one| sections(one) >= 2).collect())
         });
         let Ok(small) = small;
-        assert_eq!((sections(&small), statements(&small.body)), (2, 2));
+        // One that borrows a node has a section of its own, and needs the slot that the node is in.
+        assert_eq!(sections(&small), 2);
+        assert!(statements(&small.body) <= 3, "{small:#?}");
         assert!(questions < 20, "{questions}");
     }
 }

@@ -245,8 +245,12 @@ impl Machine {
     /// Is a task's next step one that waits for nobody and can go in one way only?
     #[must_use]
     pub fn goes_one_way(&self, task: u32) -> bool {
-        let model = self.next_model(task);
-        model.is_none_or(|model| matches!(model.scheduling, Scheduling::Local | Scheduling::Shared))
+        if self.copying(task).is_some_and(|copy| copy.awaits().is_some()) {
+            return false;
+        }
+        self.next_model(task).is_none_or(|model| {
+            model.goes_one_way && matches!(model.scheduling, Scheduling::Local | Scheduling::Shared)
+        })
     }
 
     /// In how many ways a task's next call can go if it waits for nobody: at least 1.

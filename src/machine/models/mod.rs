@@ -100,6 +100,8 @@ pub struct Model {
     pub(super) is_fixed: fn(&Machine, &[u64; 5]) -> bool,
     /// In how many ways can it go, if nothing makes it wait? An allocation's are known otherwise.
     pub(super) ways: fn(&Machine, u32, &[u64; 5]) -> u16,
+    /// Is that always one way?
+    pub(super) goes_one_way: bool,
 }
 
 /// What a scheduler has to know of a call before it is made.
@@ -141,7 +143,7 @@ impl Model {
 
     /// Marks a call that can go in several ways.
     const fn in_ways(self, ways: fn(&Machine, u32, &[u64; 5]) -> u16) -> Model {
-        Model { ways, ..self }
+        Model { ways, goes_one_way: false, ..self }
     }
 
     /// Marks a call whose arguments alone tell what it touches.
@@ -174,6 +176,7 @@ const fn helper(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mod
         sleeps: false,
         is_fixed: |_, _| false,
         ways: |_, _, _| 1,
+        goes_one_way: true,
     }
 }
 
@@ -188,6 +191,7 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
         sleeps: false,
         is_fixed: |_, _| false,
         ways: |_, _, _| 1,
+        goes_one_way: true,
     }
 }
 
