@@ -3,13 +3,12 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::interrupt;
 use super::output::{self, Format};
 use super::scenario::{ExploreError, ScenarioArgs, token_digest};
 use crate::explore::finding::Finding;
@@ -152,14 +151,7 @@ fn explore(args: &Args, simulation: &Simulation) -> Result<SearchResult<Finding>
         threads: threads.max(1),
         shard: args.shard,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    // A second Ctrl-C ends the process: whoever presses twice does not want to wait.
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
+    let stop = interrupt::stop_flag()?;
     let bar = progress_bar();
     let progress = |progress: Progress| {
         bar.set_position(progress.runs);

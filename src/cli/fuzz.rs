@@ -3,13 +3,12 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
+use super::interrupt;
 use super::output::{self, Format, OutputError};
 use super::target::{KernelArgs, TargetError, kernel_of_image};
 use crate::crosscheck::{BootOptions, Cache, CrosscheckError, Judge, KernelImage, guest};
@@ -161,7 +160,7 @@ pub fn run(args: &Args) -> Result<ExitCode, FuzzError> {
     };
     let bench = Bench { profile: kernel.profile, config: kernel.config, plan: header.plan.clone() };
     let mut campaign = Campaign::open(&folder, &header, bench, side, limits(args, &folder))?;
-    let stop = stop_on_signal()?;
+    let stop = interrupt::stop_flag()?;
     let bar = progress_bar(args.count);
     let progress = |summary: &Summary, doing: &str| {
         bar.set_position(summary.programs);
@@ -216,18 +215,6 @@ fn limits(args: &Args, folder: &std::path::Path) -> Limits {
         samples: args.samples,
         findings: args.findings.clone().unwrap_or_else(|| folder.join("findings")),
     }
-}
-
-/// A flag that Ctrl-C sets; a second one ends the process.
-fn stop_on_signal() -> Result<Arc<AtomicBool>, ctrlc::Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
-    Ok(stop)
 }
 
 fn progress_bar(count: Option<u64>) -> ProgressBar {

@@ -9,6 +9,7 @@ pub mod crosscheck;
 pub mod explore;
 #[cfg(feature = "proptest")]
 pub mod fuzz;
+pub mod interrupt;
 pub mod kernel;
 mod kernel_scenario;
 pub mod merge;

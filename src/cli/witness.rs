@@ -4,11 +4,12 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use super::interrupt;
 use super::output::{self, Format};
 use super::scenario::{ExploreError, token_digest};
 use super::target::{Kernel, KernelArgs, LoadedScenario, parse_object, read_or_compile};
@@ -78,13 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     let all: Vec<_> = object.programs.iter().map(|program| verifier.verify(program)).collect();
     let wanted: Vec<_> = chosen(&object, &args.prog)?.iter().map(|program| program.name.as_str()).collect();
     let rejected: Vec<_> = all.iter().filter(|one| wanted.contains(&one.program.as_str())).collect();
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
+    let stop = interrupt::stop_flag()?;
     let bar =
         if std::io::stderr().is_terminal() { ProgressBar::new(rejected.len() as u64) } else { ProgressBar::hidden() };
     let command = Hunting { args, kernel: &kernel, object: &object, bytes: &bytes, all: &all, stop: &stop };

@@ -181,18 +181,7 @@ const fn helper(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mod
 }
 
 const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Modelled) -> Model {
-    Model {
-        name,
-        kfunc: true,
-        arguments,
-        run,
-        scheduling: Scheduling::Shared,
-        fences: |_, _| true,
-        sleeps: false,
-        is_fixed: |_, _| false,
-        ways: |_, _, _| 1,
-        goes_one_way: true,
-    }
+    Model { kfunc: true, ..helper(name, arguments, run) }
 }
 
 static FAMILIES: [&[Model]; 28] = [

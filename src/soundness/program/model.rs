@@ -574,11 +574,10 @@ pub struct Program {
     pub mutations: Vec<Mutation>,
 }
 
-impl Statement {
-    /// The statements inside it, block by block.
-    #[must_use]
-    pub fn blocks(&self) -> Vec<&[Statement]> {
-        match self {
+/// The blocks of a statement, by whatever kind of reference it is given.
+macro_rules! blocks_of {
+    ($statement:expr) => {
+        match $statement {
             Statement::If { then, otherwise, .. } => vec![then, otherwise],
             Statement::Loop { body, .. }
             | Statement::Lookup { body, .. }
@@ -599,5 +598,20 @@ impl Statement {
             | Statement::Kfunc { body, .. } => vec![body],
             _ => Vec::new(),
         }
+    };
+}
+
+impl Statement {
+    /// The statements inside it, block by block.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<&[Statement]> {
+        let blocks: Vec<&Vec<Statement>> = blocks_of!(self);
+        blocks.into_iter().map(Vec::as_slice).collect()
+    }
+
+    /// The same, to change them.
+    #[must_use]
+    pub fn blocks_mut(&mut self) -> Vec<&mut Vec<Statement>> {
+        blocks_of!(self)
     }
 }

@@ -101,7 +101,7 @@ fn edit_block(block: &mut Vec<Statement>, number: &mut usize) -> bool {
         *number -= 1;
         if has_blocks(&block[index]) {
             if *number == 0 {
-                let bodies = blocks_mut(&mut block[index]).into_iter().map(std::mem::take);
+                let bodies = block[index].blocks_mut().into_iter().map(std::mem::take);
                 let inner: Vec<Statement> = bodies.flatten().collect();
                 block.splice(index..=index, inner);
                 return true;
@@ -114,7 +114,7 @@ fn edit_block(block: &mut Vec<Statement>, number: &mut usize) -> bool {
             return true;
         }
         *number -= simpler.len();
-        for inner in blocks_mut(&mut block[index]) {
+        for inner in block[index].blocks_mut() {
             if edit_block(inner, number) {
                 return true;
             }
@@ -126,30 +126,6 @@ fn edit_block(block: &mut Vec<Statement>, number: &mut usize) -> bool {
 
 fn has_blocks(statement: &Statement) -> bool {
     !statement.blocks().is_empty()
-}
-
-fn blocks_mut(statement: &mut Statement) -> Vec<&mut Vec<Statement>> {
-    match statement {
-        Statement::If { then, otherwise, .. } => vec![then, otherwise],
-        Statement::Loop { body, .. }
-        | Statement::Lookup { body, .. }
-        | Statement::Packet { body, .. }
-        | Statement::PacketAt { body, .. }
-        | Statement::Rcu { body }
-        | Statement::PercpuNew { body, .. }
-        | Statement::NodeNew { body, .. }
-        | Statement::TakePercpu { body, .. }
-        | Statement::TakeNode { body, .. }
-        | Statement::BorrowPercpu { body, .. }
-        | Statement::BorrowNode { body, .. }
-        | Statement::Copy { body, .. }
-        | Statement::Acquire { body, .. }
-        | Statement::Pop { body, .. }
-        | Statement::Remove { body, .. }
-        | Statement::Locked { body, .. }
-        | Statement::Kfunc { body, .. } => vec![body],
-        _ => Vec::new(),
-    }
 }
 
 /// Simpler forms of a statement, bodies aside; some may be the same as it is.

@@ -4,7 +4,7 @@ use super::Lowering;
 use super::env::{BUFFER, Pointer, What};
 use crate::isa::{AluOp, Width};
 use crate::soundness::program::kfunc::{Outcome, Parameter, UserKfunc};
-use crate::soundness::program::model::{MutationKind, Pick, Source, Statement};
+use crate::soundness::program::model::{Pick, Source, Statement};
 
 impl Lowering {
     /// The place of a structure among those seen.
@@ -90,12 +90,7 @@ impl Lowering {
 
     fn release_foreign(&mut self, release: &str, pointer: Pointer) {
         self.current.statement(format!("{release}()"));
-        let times = match (self.spoils(MutationKind::SkipRelease), self.spoils(MutationKind::DoubleRelease)) {
-            (true, _) => 0,
-            (false, true) => 2,
-            (false, false) => 1,
-        };
-        for _ in 0..times {
+        for _ in 0..self.releases() {
             self.argument(1, pointer, 0);
             self.kfunc(release);
         }

@@ -139,14 +139,18 @@ impl Lowering {
         }
     }
 
-    fn give_back(&mut self, owned: Owned, pointer: Pointer) {
-        self.current.statement(format!("drop {}", owned.structure.name()));
-        let times = match (self.spoils(MutationKind::SkipRelease), self.spoils(MutationKind::DoubleRelease)) {
+    /// How often a reference is released that should be once.
+    pub(super) fn releases(&mut self) -> usize {
+        match (self.spoils(MutationKind::SkipRelease), self.spoils(MutationKind::DoubleRelease)) {
             (true, _) => 0,
             (false, true) => 2,
             (false, false) => 1,
-        };
-        for _ in 0..times {
+        }
+    }
+
+    fn give_back(&mut self, owned: Owned, pointer: Pointer) {
+        self.current.statement(format!("drop {}", owned.structure.name()));
+        for _ in 0..self.releases() {
             self.argument(1, pointer, 0);
             self.constant(2, 0);
             self.kfunc(owned.drop);
