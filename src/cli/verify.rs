@@ -12,8 +12,9 @@ use super::output::{self, Format, OutputError};
 use super::target::{Kernel, KernelArgs, TargetError, load_object};
 use crate::kernel::Capabilities;
 use crate::object::{Object, Program};
+use crate::report::source::Sources;
 use crate::report::verify as report;
-use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict, Verification};
+use crate::verifier::{LogLevel, ObjectVerifier, Options, Record, Verdict, Verification};
 
 /// Decide what the Linux verifier would decide, and say why.
 ///
@@ -70,8 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
                 Ok(verifications) => {
                     for verification in verifications {
                         tally.count(&verification);
-                        let object = path.display().to_string();
-                        progress.suspend(|| print(args, &object, &kernel.profile.build, &verification))?;
+                        progress.suspend(|| print(args, path, &kernel.profile.build, &verification))?;
                     }
                 }
                 Err(error) if args.objects.len() > 1 => {
@@ -105,8 +105,12 @@ fn progress(objects: usize) -> ProgressBar {
 
 fn verify_object(path: &Path, args: &Args, kernel: &Kernel) -> Result<Vec<Verification>, TargetError> {
     let object = load_object(path, kernel)?;
-    let options =
-        Options { log_level: level(args.log_level), capabilities: capabilities(args.unpriv), ..Options::default() };
+    let options = Options {
+        log_level: level(args.log_level),
+        capabilities: capabilities(args.unpriv),
+        record: Record::Verdict,
+        ..Options::default()
+    };
     let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
     Ok(chosen(&object, &args.prog)?.into_iter().map(|program| verifier.verify(program)).collect())
 }
@@ -155,10 +159,14 @@ pub fn chosen<'a>(object: &'a Object, names: &[String]) -> Result<Vec<&'a Progra
         .collect()
 }
 
-fn print(args: &Args, object: &str, build: &str, verification: &Verification) -> Result<(), OutputError> {
+fn print(args: &Args, path: &Path, build: &str, verification: &Verification) -> Result<(), OutputError> {
+    let object = path.display().to_string();
     match args.format {
-        Format::Json => output::print_json(&report::json(object, build, verification)),
-        Format::Text => output::print(&report::text(object, verification, io::stdout().is_terminal())),
+        Format::Json => output::print_json(&report::json(&object, build, verification)),
+        Format::Text => {
+            let colour = io::stdout().is_terminal();
+            output::print(&report::text(&object, verification, &Sources::beside(path), colour))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod contain;
 pub mod explore;
 pub mod place;
 pub mod run;
+pub mod source;
 pub mod value;
 pub mod verify;
 pub mod witness;

@@ -179,7 +179,8 @@ impl Recorder {
             both |= waiting.came != Came::Speculative;
             self.waiting.push(waiting);
         }
-        let mut events = std::mem::take(&mut self.noted);
+        let mut events: Vec<Event> = verifier.called(verifier.insn).map(|name| Event::Called { name }).into_iter().collect();
+        events.append(&mut self.noted);
         match result {
             Ok(next) => {
                 let jumped = matches!(next, Next::Jump(_));
@@ -217,7 +218,7 @@ impl Recorder {
         }
         let mut step = begun.cloned();
         if let Some(step) = &mut step {
-            step.events.clear();
+            step.events = verifier.called(verifier.insn).map(|name| Event::Called { name }).into_iter().collect();
             if !matches!(came, Came::Speculative | Came::AsyncCallback) {
                 // Of two ways that one waits on which something happens: a jump, an element, a callback.
                 let happens = !matches!(insn, Some(Insn::MayGoto { .. }));
@@ -381,6 +382,7 @@ impl Verifier<'_> {
                     None => format!("an object of struct {name}"),
                 }
             }
+            Target::Context => "the context".to_owned(),
             _ => "memory".to_owned(),
         }
     }
@@ -463,6 +465,7 @@ impl Verifier<'_> {
     fn changes(&self, before: &Before, after: &State, insn: Option<Insn>, events: &mut Vec<Event>) {
         self.reference_changes(before, after, insn, events);
         section_changes(&before.obligations, &after.obligations, events);
+        self.pointer_loaded(before, after, insn, events);
         if matches!(insn, Some(Insn::Call(_))) {
             pointer_changes(&before.frames, &after.frames, events);
         }
@@ -471,6 +474,16 @@ impl Verifier<'_> {
             if !was.is_empty() && places(&after.frames, |value| value.reference() == entry.id).is_empty() {
                 events.push(Event::Lost { id: entry.id, from: was });
             }
+        }
+    }
+
+    fn pointer_loaded(&self, before: &Before, after: &State, insn: Option<Insn>, events: &mut Vec<Event>) {
+        let Some(Insn::Load { dst, src, offset, .. }) = insn else { return };
+        let base = before.frames.last().and_then(|frame| frame.registers[src.index()].value.as_pointer().copied());
+        let Some(mut base) = base.filter(|base| !matches!(base.target, Target::Stack { .. })) else { return };
+        if after.value(dst).as_pointer().is_some() {
+            base.offset = base.offset.wrapping_add(offset.into());
+            events.push(Event::Loaded { register: dst, from: self.place_text(&base) });
         }
     }
 
