@@ -124,7 +124,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     let report =
         ExploreReport { path: &args.path, scenario: &loaded.scenario, result: &result, like: &like, shown: &shown };
     match args.format {
-        Format::Text => output::print(&report.text())?,
+        Format::Text => output::print(&report.text(&output::look(&args.path)))?,
         Format::Json => report.records().iter().try_for_each(output::print_json)?,
     }
     let decided = |kind: fn(&Finding) -> bool| result.findings.values().any(|found| kind(&found.finding));

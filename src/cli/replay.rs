@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         }
     }
     match args.format {
-        Format::Text => output::print(&replay_text(&shown))?,
+        Format::Text => output::print(&replay_text(&shown, &output::look(&path)))?,
         Format::Json => output::print_json(&replay_json(&shown))?,
     }
     Ok(ExitCode::from(if shown.misfit.is_some() {

@@ -130,7 +130,7 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
     let runs = run_all(&mut machine, &programs, args)?;
     let report = RunReport::new(&machine, &runs);
     let text = match args.format {
-        Format::Text => report.text(),
+        Format::Text => report.text(&output::look(&args.object)),
         Format::Json => format!("{}\n", report.json()),
     };
     output::print(&text)?;

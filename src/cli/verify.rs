@@ -12,7 +12,6 @@ use super::output::{self, Format, OutputError};
 use super::target::{Kernel, KernelArgs, TargetError, load_object};
 use crate::kernel::Capabilities;
 use crate::object::{Object, Program};
-use crate::report::source::Sources;
 use crate::report::verify as report;
 use crate::verifier::{LogLevel, ObjectVerifier, Options, Record, Verdict, Verification};
 
@@ -163,10 +162,7 @@ fn print(args: &Args, path: &Path, build: &str, verification: &Verification) -> 
     let object = path.display().to_string();
     match args.format {
         Format::Json => output::print_json(&report::json(&object, build, verification)),
-        Format::Text => {
-            let colour = io::stdout().is_terminal();
-            output::print(&report::text(&object, verification, &Sources::beside(path), colour))
-        }
+        Format::Text => output::print(&report::text(&object, verification, &output::look(path))),
     }
 }
 

@@ -6,9 +6,11 @@
 
 pub mod contain;
 pub mod explore;
+pub mod lanes;
 pub mod place;
 pub mod run;
 pub mod source;
+pub mod told;
 pub mod value;
 pub mod verify;
 pub mod witness;

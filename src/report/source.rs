@@ -64,7 +64,7 @@ impl Sources {
     fn snippet<'a>(&self, file: &str, spots: &[&Spot<'_>]) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
         let (text, first) = self.text(file, spots);
         let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let mut snippet = Snippet::source(text.clone()).line_start(first).path(file.to_owned());
+        let mut snippet = Snippet::source(text.clone()).line_start(first).path(short(file));
         for spot in spots {
             let Some(&start) = (spot.line.line as usize).checked_sub(first).and_then(|line| starts.get(line)) else {
                 continue;
@@ -123,6 +123,13 @@ impl Sources {
             })
         })
     }
+}
+
+/// A path as people would type it: from the current folder, if it is in there.
+fn short(file: &str) -> String {
+    let folder = std::env::current_dir().ok();
+    let inside = folder.as_deref().and_then(|folder| Path::new(file).strip_prefix(folder).ok());
+    inside.map_or_else(|| file.to_owned(), |inside| inside.display().to_string())
 }
 
 fn read(path: &Path) -> Option<String> {

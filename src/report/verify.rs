@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use annotate_snippets::{Group, Level, Renderer};
+use annotate_snippets::{Group, Level};
 use serde::Serialize;
 
 use super::source::{Sources, Spot};
+use super::told::Look;
 use crate::object::LineInfo;
 use crate::verifier::story::{Part, Story, What};
 use crate::verifier::{Place, Rejection, Verdict, Verification};
@@ -141,10 +142,9 @@ fn parts_json(story: &Story) -> Vec<JsonPart<'_>> {
 
 /// A verdict for people: a line if the program is accepted; if not the reason, how the path came to it, and what helps.
 #[must_use]
-pub fn text(object: &str, verification: &Verification, sources: &Sources, colour: bool) -> String {
+pub fn text(object: &str, verification: &Verification, look: &Look) -> String {
     let mut text = verification.log.clone();
     let program = &verification.program;
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     match &verification.verdict {
         Verdict::Accept => {
             let processed = verification.statistics.insns_processed;
@@ -154,16 +154,16 @@ pub fn text(object: &str, verification: &Verification, sources: &Sources, colour
             let rule = &rejection.rule;
             let title = format!("{program} ({object}) is rejected: {rule}");
             let head = Level::ERROR.primary_title(title.as_str()).id(rule.id());
-            let report = rejected(Group::with_title(head), rejection, verification, sources);
-            let _ = writeln!(text, "{}\n", renderer.render(&[report]));
+            let report = rejected(Group::with_title(head), rejection, verification, &look.sources);
+            let _ = writeln!(text, "{}\n", look.render(&[report]));
         }
         Verdict::Unsupported(what) => {
             let title = format!("{program} ({object}) cannot be judged: not supported yet: {what}");
             let place = place_text(verification.place.as_ref());
             let note = format!("this is no verdict: the kernel may accept or reject the program{place}");
             let spots: Vec<Spot<'_>> = spot_of(verification).into_iter().collect();
-            let group = sources.show(Group::with_title(Level::WARNING.primary_title(title.as_str())), &spots);
-            let _ = writeln!(text, "{}\n", renderer.render(&[group.element(Level::NOTE.message(note))]));
+            let group = look.sources.show(Group::with_title(Level::WARNING.primary_title(title.as_str())), &spots);
+            let _ = writeln!(text, "{}\n", look.render(&[group.element(Level::NOTE.message(note))]));
         }
     }
     text
@@ -206,6 +206,9 @@ fn rejected<'a>(
         spots.extend(spot_of(verification));
     }
     group = sources.show(group, &spots);
+    if let Some(help) = verification.story.as_ref().and_then(|story| story.help.as_deref()) {
+        group = group.element(Level::HELP.message(help));
+    }
     for note in elsewhere {
         group = group.element(Level::NOTE.message(note));
     }
@@ -217,9 +220,6 @@ fn rejected<'a>(
             let plural = if story.other_branches == 1 { "" } else { "es" };
             let note = format!("{} other branch{plural} on this path left out", story.other_branches);
             group = group.element(Level::NOTE.message(note));
-        }
-        if let Some(help) = &story.help {
-            group = group.element(Level::HELP.message(help.as_str()));
         }
     }
     let place = place_text(verification.place.as_ref());

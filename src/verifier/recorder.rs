@@ -263,7 +263,7 @@ impl Recorder {
             Insn::Call(_) if verifier.facts[verifier.insn].iterator_next => {
                 "the iterator gives another element".to_owned()
             }
-            Insn::Call(_) if verifier.facts[verifier.insn].calls_callback => "the callback is called".to_owned(),
+            Insn::Call(_) if verifier.facts[verifier.insn].calls_callback => "the callback is called once more".to_owned(),
             _ => return None,
         };
         Some(Event::Branch { condition, taken: jumped, both, null_check: None })

@@ -137,6 +137,8 @@ struct Known {
     release: Option<String>,
     /// The helper or kfunc that is called where the program is refused.
     call: Option<String>,
+    /// What would make the value fit.
+    advice: Option<String>,
 }
 
 impl Teller<'_> {
@@ -163,6 +165,9 @@ impl Teller<'_> {
 
     /// A text with its placeholders filled.
     fn filled(&self, text: &str, known: &Known) -> String {
+        if let Some(otherwise) = text.strip_prefix("{advice|").and_then(|rest| rest.strip_suffix('}')) {
+            return known.advice.clone().unwrap_or_else(|| self.filled(otherwise, known));
+        }
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, name, after)) =
@@ -233,6 +238,12 @@ impl Teller<'_> {
             known.release = Some(words::ways_back(by, &reference.what));
         }
         // Only the last loss stands: a pointer that was lost before had copies.
+        // Where the function ends anyway, the result overwrites it.
+        let end = self.program.line_at(step.insn);
+        items.retain(|item| {
+            let at = self.path.steps.get(item.step).and_then(|step| self.program.line_at(step.insn));
+            item.what != What::Lost || at.is_none() || at != end
+        });
         let losses = items.iter().filter(|item| item.what == What::Lost).count();
         let mut seen = 0;
         items.retain(|item| {
@@ -256,7 +267,7 @@ impl Teller<'_> {
             for event in &found.events {
                 let told = match event {
                     Event::Acquired { id: of, what, by } if *of == id => {
-                        (What::Acquired, format!("{what} is acquired here, by `{}()`", words::as_written(by)))
+                        (What::Acquired, words::acquired(what, &format!("`{}()`", words::as_written(by))))
                     }
                     Event::Released { id: of } if *of == id => {
                         let call = self.path.called(step).map_or_else(String::new, |name| format!(", by `{name}()`"));
@@ -303,6 +314,14 @@ impl Teller<'_> {
         }
         let from = traced.items.last().map_or(0, |item| item.step);
         let mut items = traced.items;
+        known.advice = known.value.as_deref().and_then(words::advice).map(str::to_owned);
+        if let Some(item) = items.iter().find(|item| item.what == What::Invalidated) {
+            known.value = Some("a pointer that is void".to_owned());
+            known.advice = Some(self.after_void(item));
+        } else if let Some(item) = items.iter().find(|item| item.what == What::Distrusted) {
+            let call = self.path.called(item.step).unwrap_or("bpf_rcu_read_unlock");
+            known.advice = Some(format!("use the pointer before `{call}()`, and load it again in the next section"));
+        }
         if let Some(id) = traced.reference {
             known.held = self.what_is(id);
             known.release = self.acquirer(id).map(|by| words::ways_back(by, known.held.as_deref().unwrap_or_default()));
@@ -319,6 +338,22 @@ impl Teller<'_> {
             items.extend(self.null_checks(at, last, from));
         }
         items
+    }
+
+    /// What helps with a pointer that an instruction made void.
+    fn after_void(&self, item: &Item) -> String {
+        let events = self.path.steps.get(item.step).map_or(&[][..], |step| &step.events);
+        let call = self.path.called(item.step).unwrap_or("the call");
+        if events.iter().any(|event| matches!(event, Event::Released { .. })) {
+            return format!("do not use the pointer after `{call}()`: set it to NULL, or leave the function");
+        }
+        if events.iter().any(|event| matches!(event, Event::Moved { .. })) {
+            return format!("do not use the pointer after `{call}()`: enter an RCU section before it, or load the pointer from where it is now");
+        }
+        if events.contains(&Event::Unlocked) {
+            return format!("use the pointer before `{call}()`: copy what you need of the object while the lock is held");
+        }
+        format!("get the pointer again after `{call}()`")
     }
 
     fn what_is(&self, id: u32) -> Option<String> {
@@ -404,8 +439,11 @@ impl Teller<'_> {
                         None => format!("`{condition}` {holds} on this path"),
                     }
                 }
+                Some(Insn::Call(_)) if !*taken && condition.contains("iterator") => {
+                    "the iterator has no more elements on this path".to_owned()
+                }
                 _ if *taken => format!("on this path {condition}"),
-                _ => format!("not on this path: {condition}"),
+                _ => format!("this is not so on this path: {condition}"),
             }),
             _ => None,
         })

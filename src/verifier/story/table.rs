@@ -1,7 +1,8 @@
 //! For each rule: what its story is about, what stands at the rejected line, and what would satisfy the rule.
 //!
 //! Texts hold placeholders in braces: a rule's field by its name, or `{value}` (what the value is that the rule is
-//! about), `{held}` (what is held), `{release}` (how to be rid of it), `{call}` (the helper or kfunc that is called).
+//! about), `{held}` (what is held), `{release}` (how to be rid of it), `{call}` (the helper or kfunc that is called). A
+//! help of the form `{advice|text}` is about the value where it says enough, else the text.
 //! Rules without a row have rule, line and path only. The families of ownership have all of theirs here.
 
 /// What the story of a rule is about.

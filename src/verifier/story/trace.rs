@@ -216,7 +216,7 @@ impl<'a> Path<'a> {
             _ => None,
         });
         match (acquired, at.place) {
-            (Some(what), _) => (What::Acquired, format!("{what} is acquired here, by {call}")),
+            (Some(what), _) => (What::Acquired, words::acquired(what, &call)),
             (None, Where::Slot(_)) => (What::Origin, format!("made here, by {call}")),
             (None, Where::Register(_)) => {
                 (What::Origin, format!("{call} gives {}", words::of_value(self.text(step + 1, at))))
@@ -236,7 +236,7 @@ impl<'a> Path<'a> {
         events.iter().find_map(|event| match event {
             Event::Invalidated { what } if names(what) => Some((What::Invalidated, self.why_invalid(events, &call))),
             Event::Distrusted { what } if names(what) => {
-                Some((What::Distrusted, "the RCU section ends here: the pointer is untrusted from now on".to_owned()))
+                Some((What::Distrusted, format!("{call} ends the RCU section: the pointer is untrusted from now on")))
             }
             Event::Moved { into, .. } => {
                 Some((What::Moved, format!("moved into {into} here: the program does not own it any more")))

@@ -1,6 +1,6 @@
 //! Words for values, conditions and ways to give something back.
 
-/// What a value is, from the text that the log has for it: `a pointer to struct task_struct that may be NULL`.
+/// What a value is, from the text that the log has for it: `a pointer to struct task_struct, which may be NULL`.
 #[must_use]
 pub fn of_value(text: &str) -> String {
     let (name, rest) = text.split_once('(').unwrap_or((text, ""));
@@ -31,7 +31,7 @@ pub fn of_value(text: &str) -> String {
         words.push_str(", which the program owns");
     }
     if nullable {
-        words.push_str(" that may be NULL");
+        words.push_str(", which may be NULL");
     }
     words
 }
@@ -122,6 +122,32 @@ pub fn closing(text: &str) -> Option<usize> {
     None
 }
 
+/// How something came to be held.
+#[must_use]
+pub fn acquired(what: &str, call: &str) -> String {
+    if what.starts_with("an iterator") {
+        return format!("{what} begins here, by {call}");
+    }
+    format!("{what} is acquired here, by {call}")
+}
+
+/// What would make a value fit, by what it is in words.
+const ADVICE: [(&str, &str); 7] = [
+    ("which a list or tree owns", "take it out of the list or tree first: what was popped or removed is yours"),
+    ("untrusted", "load the pointer and use it inside one RCU section (`bpf_rcu_read_lock()`), or take it out of its field with `bpf_kptr_xchg()`"),
+    ("borrowed under RCU", "what is in a map's field belongs to the map: `bpf_kptr_xchg(&value->field, NULL)` takes it out and makes it yours"),
+    ("which may be NULL", "check the pointer first: `if (!p) return 0;`"),
+    ("the number 0", "this is NULL: pass a pointer that was checked not to be"),
+    ("a per-CPU pointer", "get one CPU's copy first: `bpf_this_cpu_ptr(p)` or `bpf_per_cpu_ptr(p, cpu)`"),
+    ("number", "pass a pointer: numbers and pointers that are void cannot be used as one"),
+];
+
+/// What would make a value fit where it does not.
+#[must_use]
+pub fn advice(value: &str) -> Option<&'static str> {
+    ADVICE.iter().find(|(part, _)| value.contains(part)).map(|(_, advice)| *advice)
+}
+
 /// A kfunc as programs write it: without the ending of those that take the type's id.
 #[must_use]
 pub fn as_written(function: &str) -> &str {
@@ -175,8 +201,8 @@ mod tests {
             ("fp-8", "a pointer into the stack"),
             ("P0", "the number 0"),
             ("scalar(umax=7)", "a number that is not known"),
-            ("map_value_or_null(id=1,map=slots,ks=4,vs=8)", "a pointer to a value of map `slots` that may be NULL"),
-            ("percpu_rcu_ptr_or_null_val_t(id=3)", "a per-CPU pointer to struct val_t, borrowed under RCU that may be NULL"),
+            ("map_value_or_null(id=1,map=slots,ks=4,vs=8)", "a pointer to a value of map `slots`, which may be NULL"),
+            ("percpu_rcu_ptr_or_null_val_t(id=3)", "a per-CPU pointer to struct val_t, borrowed under RCU, which may be NULL"),
             ("ptr_node(ref_obj_id=2)", "a pointer to struct node, which the program owns"),
             ("untrusted_ptr_task_struct()", "a pointer to struct task_struct, untrusted"),
             ("", "nothing that may be read"),
