@@ -18,6 +18,7 @@ mod registers;
 pub mod runs;
 mod sections;
 mod texts;
+pub mod verification;
 
 use std::path::Path;
 
