@@ -72,6 +72,10 @@ pub struct Args {
     /// Output format; json prints one object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Also write a web page with each finding and outcome, and a schedule of it to step through
+    #[cfg(feature = "page")]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// How schedules are chosen.
@@ -126,6 +130,10 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     match args.format {
         Format::Text => output::print(&report.text())?,
         Format::Json => report.records().iter().try_for_each(output::print_json)?,
+    }
+    #[cfg(feature = "page")]
+    if let Some(path) = &args.html {
+        super::html::write(path, &crate::report::page::exploration(&simulation, &report))?;
     }
     let decided = |kind: fn(&Finding) -> bool| result.findings.values().any(|found| kind(&found.finding));
     Ok(if decided(|finding| !finding.is_undecided()) {

@@ -10,12 +10,16 @@ pub mod explain;
 pub mod explore;
 #[cfg(feature = "proptest")]
 pub mod fuzz;
+#[cfg(feature = "page")]
+mod html;
 pub mod interrupt;
 pub mod kernel;
 mod kernel_scenario;
 pub mod merge;
 pub mod output;
 pub mod replay;
+#[cfg(feature = "page")]
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod target;
@@ -36,6 +40,8 @@ enum Command {
     Run(run::Args),
     Explore(explore::Args),
     Replay(replay::Args),
+    #[cfg(feature = "page")]
+    Report(report::Args),
     Merge(merge::Args),
     Witness(witness::Args),
     Contain(contain::Args),
@@ -53,6 +59,8 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args).map_err(|error| error.to_string()),
         Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
+        #[cfg(feature = "page")]
+        Command::Report(args) => report::run(&args).map_err(|error| error.to_string()),
         Command::Merge(args) => merge::run(&args).map_err(|error| error.to_string()),
         Command::Contain(args) => contain::run(&args).map_err(|error| error.to_string()),
         #[cfg(feature = "proptest")]

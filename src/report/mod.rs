@@ -6,6 +6,8 @@
 
 pub mod contain;
 pub mod explore;
+#[cfg(feature = "page")]
+pub mod page;
 pub mod place;
 pub mod rules;
 pub mod run;

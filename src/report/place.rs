@@ -15,7 +15,7 @@ fn file_name(path: &str) -> &str {
 }
 
 /// Names for the disassembly of one program.
-struct Names<'a>(&'a Object);
+pub(super) struct Names<'a>(pub(super) &'a Object);
 
 impl CallName for Names<'_> {
     fn helper(&self, id: i32) -> Option<&str> {
@@ -42,6 +42,12 @@ impl<'m> Words<'m> {
     #[must_use]
     pub fn new(machine: &'m Machine) -> Words<'m> {
         Words { machine }
+    }
+
+    /// The machine that the words are about.
+    #[must_use]
+    pub fn machine(&self) -> &'m Machine {
+        self.machine
     }
 
     /// The name of the program that an instruction belongs to.
