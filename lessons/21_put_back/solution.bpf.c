@@ -3,9 +3,9 @@
  * 21. Put back where it was
  *
  * touch() takes the session out of its slot, counts in it, and puts it back: nobody else can see it meanwhile, so that
- * looks safe. replace() puts a newer session there and then asks what is in the slot. Each is right, and nothing
- * races, and nothing leaks. And there is just one order, with the two CPUs taking turns at just the right places, in which
- * replace() does not find its own session.
+ * looks safe. replace() throws session 1 out, puts session 2 in its place, and then asks what is in the slot. Each of them
+ * is right, nothing races, and nothing leaks. And there is one order in which replace() finds session 1 again, though it
+ * has just replaced it: the two CPUs have to take turns three times, each time at just the right place.
  *
  * Run `kptrsim explore 21_put_back.toml` to see in how few of all runs that happens.
  */
