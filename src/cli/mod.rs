@@ -15,6 +15,7 @@ mod html;
 pub mod interrupt;
 pub mod kernel;
 mod kernel_scenario;
+pub mod learn;
 pub mod merge;
 pub mod output;
 pub mod replay;
@@ -49,6 +50,7 @@ enum Command {
     Fuzz(fuzz::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
+    Learn(learn::Args),
 }
 
 /// Runs the command line and returns the process's exit code.
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Witness(args) => witness::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
+        Command::Learn(args) => learn::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
     };
     outcome.unwrap_or_else(|error| {
