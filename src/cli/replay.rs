@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     }
     match args.format {
         Format::Text => output::print(&replay_text(&shown))?,
-        Format::Json => output::print_json(&replay_json(&shown))?,
+        Format::Json => output::print_record("replay", &replay_json(&shown))?,
     }
     Ok(ExitCode::from(if shown.misfit.is_some() {
         2
