@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+pub mod compare;
 pub mod contain;
 pub mod crosscheck;
 pub mod explain;
@@ -16,6 +17,11 @@ pub mod interrupt;
 pub mod kernel;
 mod kernel_scenario;
 pub mod learn;
+pub mod graph;
+pub mod interrupt;
+pub mod kernel;
+mod kernel_scenario;
+pub mod manual;
 pub mod merge;
 pub mod output;
 pub mod replay;
@@ -51,6 +57,16 @@ enum Command {
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
     Learn(learn::Args),
+    Compare(compare::Args),
+    Graph(graph::Args),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
+}
+
+/// The command line as a description: of what help, manual pages and completions are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line and returns the process's exit code.
@@ -72,6 +88,10 @@ pub fn main() -> ExitCode {
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Learn(args) => learn::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
+        Command::Compare(args) => compare::run(&args).map_err(|error| error.to_string()),
+        Command::Graph(args) => graph::run(&args).map_err(|error| error.to_string()),
+        Command::Completions(args) => manual::completions(&args).map_err(|error| error.to_string()),
+        Command::Man(args) => manual::man(&args).map_err(|error| error.to_string()),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("kptrsim: {error}");

@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     }
     match args.format {
         Format::Text => output::print(&replay_text(&shown))?,
-        Format::Json => output::print_json(&replay_json(&shown))?,
+        Format::Json => output::print_record("replay", &replay_json(&shown))?,
     }
     #[cfg(feature = "page")]
     if let Some(file) = &args.html {

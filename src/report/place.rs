@@ -16,6 +16,8 @@ fn file_name(path: &str) -> &str {
 
 /// Names for the disassembly of one program.
 pub(super) struct Names<'a>(pub(super) &'a Object);
+/// Names for the disassembly of a program of an object.
+pub struct Names<'a>(pub &'a Object);
 
 impl CallName for Names<'_> {
     fn helper(&self, id: i32) -> Option<&str> {
@@ -96,7 +98,7 @@ impl<'m> Words<'m> {
     pub fn place_json(&self, place: Place) -> Value {
         let program = self.machine.programs().get(place.program as usize);
         let line = program.and_then(|program| program.source().line_at(place.insn as usize));
-        let source = line.map(|line| json!({"file": &*line.file, "line": line.line, "text": line.text.trim()}));
+        let source = line.map(|line| json!({"file": &*line.file, "line": line.line, "column": line.column, "text": line.text.trim()}));
         json!({"program": self.program(place), "insn": place.insn, "source": source})
     }
 
