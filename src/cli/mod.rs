@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 pub mod contain;
 pub mod crosscheck;
+pub mod explain;
 pub mod explore;
 #[cfg(feature = "proptest")]
 pub mod fuzz;
@@ -31,6 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Verify(verify::Args),
+    Explain(explain::Args),
     Run(run::Args),
     Explore(explore::Args),
     Replay(replay::Args),
@@ -48,6 +50,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
+        Command::Explain(args) => explain::run(&args).map_err(|error| error.to_string()),
         Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
         Command::Merge(args) => merge::run(&args).map_err(|error| error.to_string()),
