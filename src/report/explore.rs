@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::diagnostic::{Diagnostic, Related, of_finding, spot};
 use super::lanes::lanes;
 use super::place::Words;
 use super::run::{end_json, end_text, end_told};
@@ -18,8 +19,8 @@ use crate::explore::result::{Coverage, Record};
 use crate::explore::schedule::{Schedule, actors};
 use crate::explore::search::{Ended, SearchResult};
 use crate::explore::simulation::Simulation;
-use crate::explore::system::System;
-use crate::machine::{AccessKind, Machine};
+use crate::explore::system::{Choice, System};
+use crate::machine::{AccessKind, Machine, Moment};
 use crate::object::LineInfo;
 use crate::scenario::Scenario;
 use crate::scenario::file::is_scenario;
@@ -34,6 +35,8 @@ pub struct StepLine {
     pub text: String,
     /// The source line, if known; `None` too where a program starts.
     pub line: Option<LineInfo>,
+    /// When; `None` where a program starts.
+    pub at: Option<Moment>,
     /// The same for machines.
     pub json: Value,
 }
@@ -92,7 +95,7 @@ impl Shown {
             let starts = simulation.starts().contains(&number);
             let text = if starts { format!("{} starts", words.program(at.place)) } else { words.source(at.place) };
             let line = words.line(at.place).filter(|_| !starts).cloned();
-            StepLine { actor, text: format!("{text}{way}"), line, json }
+            StepLine { actor, text: format!("{text}{way}"), line, at: (!starts).then_some(at), json }
         });
         let steps = steps.collect();
         let findings = done.findings.iter().map(|finding| describe(simulation.machine(), finding)).collect();
@@ -107,10 +110,11 @@ impl Shown {
         }
     }
 
-    /// The steps as lanes, so many columns wide.
+    /// The steps as lanes, so many columns wide; the places of a message are marked.
     #[must_use]
-    pub fn lanes(&self, width: usize) -> String {
-        lanes(&self.steps, width)
+    pub fn lanes(&self, told: Option<&Told>, width: usize) -> String {
+        let marked: Vec<Moment> = told.map_or_else(Vec::new, Told::moments);
+        lanes(&self.steps, &marked, width)
     }
 
     /// The schedule's size in words.
@@ -193,9 +197,7 @@ fn told(machine: &Machine, words: &Words<'_>, finding: &Finding, title: &str) ->
         Finding::Broken { at, .. } => {
             at.iter().map(|&at| words.told_moment(at, "after this step it does not hold", true)).collect()
         }
-        Finding::Deadlock(waiting) => {
-            waiting.iter().map(|&at| words.told_moment(at, "waits here", true)).collect()
-        }
+        Finding::Deadlock(waiting) => waiting.iter().map(|&at| words.told_moment(at, "waits here", true)).collect(),
     };
     Told {
         id: finding.kind().to_owned(),
@@ -232,6 +234,12 @@ pub struct ExploreReport<'r> {
 impl ExploreReport<'_> {
     fn schedule(&self, key: &str) -> Option<&Shown> {
         self.shown.iter().find(|(shown, _)| shown == key).map(|(_, shown)| shown)
+    }
+
+    /// A run's choices as a schedule.
+    #[must_use]
+    pub fn schedule_of(&self, choices: &[Choice]) -> Schedule {
+        Schedule { choices: choices.to_vec(), digest: self.like.digest, name: self.like.name.clone() }
     }
 
     /// The command that repeats a schedule: of a scenario file the token says all, else the words are needed again.
@@ -276,19 +284,36 @@ impl ExploreReport<'_> {
             let _ = writeln!(text);
             let runs = self.result.coverage.explored + self.result.coverage.random_runs;
             let often = format!("in {} of {runs} runs; this one: {}", found.runs, shown.size());
-            match shown.findings.iter().find(|one| one.key == *key) {
-                Some(one) => text.push_str(&one.told.text(look, &[often])),
+            let told = shown.findings.iter().find(|one| one.key == *key).map(|one| &one.told);
+            match told {
+                Some(told) => text.push_str(&told.text(look, &[often])),
                 None => _ = writeln!(text, "{}: {often}", found.finding.kind()),
             }
-            text.push_str(&shown.lanes(look.width));
+            text.push_str(&shown.lanes(told, look.width));
             let _ = writeln!(text, "  replay it: {}", self.command(shown));
         }
         if let Some(shown) = self.schedule("cut") {
             let _ = writeln!(text, "\na run without an end, or one that is too long (--max-steps): {}", shown.size());
-            text.push_str(&shown.lanes(look.width));
+            text.push_str(&shown.lanes(None, look.width));
             let _ = writeln!(text, "  replay it: {}", self.command(shown));
         }
         text
+    }
+
+    /// The findings in the shape that code hosts take, each with the schedule that shows it.
+    #[must_use]
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let object = self.path.display().to_string();
+        let told = self.result.findings.keys().filter_map(|key| {
+            let shown = self.schedule(key)?;
+            let found = shown.findings.iter().find(|one| one.key == *key)?;
+            let mut details: Vec<String> = found.body.lines().map(|line| line.trim().to_owned()).collect();
+            details.push(format!("replay it: {}", self.command(shown)));
+            let mut diagnostic = of_finding(&object, &found.title, details, &found.json, found.undecided);
+            diagnostic.steps = shown.steps.iter().filter_map(step).collect();
+            Some(diagnostic)
+        });
+        told.collect()
     }
 
     /// The report for machines: findings, outcomes and the coverage, one record a line.
@@ -313,6 +338,11 @@ impl ExploreReport<'_> {
     }
 }
 
+/// A step as a place on the way to a finding.
+fn step(line: &StepLine) -> Option<Related> {
+    Some(Related { message: format!("{}: {}", line.actor, line.text), spot: spot(&line.json)? })
+}
+
 /// The command that repeats a schedule of a scenario that is written nowhere but in words.
 #[must_use]
 pub fn replay_command(scenario: &Scenario, shown: &Shown) -> String {
@@ -335,7 +365,8 @@ fn quoted(word: &str) -> String {
 /// A replayed schedule for people.
 #[must_use]
 pub fn replay_text(shown: &Shown, look: &Look) -> String {
-    let mut text = format!("{}\n{}", shown.size(), shown.lanes(look.width));
+    let mut text =
+        format!("{}\n{}", shown.size(), shown.lanes(shown.findings.first().map(|one| &one.told), look.width));
     if let Some(step) = shown.misfit {
         let _ = writeln!(text, "step {step} of the schedule is no choice there: the rest was not performed");
     }

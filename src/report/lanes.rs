@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::explore::StepLine;
+use crate::machine::Moment;
 use crate::object::LineInfo;
 
 /// Rows that are shown of a schedule's beginning, and of its end.
@@ -23,9 +24,9 @@ struct Row<'s> {
     switched: bool,
 }
 
-/// The steps as lanes, `width` columns wide.
+/// The steps as lanes, `width` columns wide. Before the moments that are marked stand their numbers, from 1, in brackets.
 #[must_use]
-pub fn lanes(steps: &[StepLine], width: usize) -> String {
+pub fn lanes(steps: &[StepLine], marked: &[Moment], width: usize) -> String {
     let mut actors: Vec<&str> = Vec::new();
     for step in steps {
         if !actors.contains(&step.actor.as_str()) {
@@ -34,7 +35,7 @@ pub fn lanes(steps: &[StepLine], width: usize) -> String {
     }
     // CPUs by number, then the others as they come.
     actors.sort_by_key(|actor| cpu_of(actor));
-    let (rows, file) = rows(steps);
+    let (rows, file) = rows(steps, marked);
     let number = steps.len().to_string().len().max(4);
     let each = width.saturating_sub(number + 4) / actors.len().max(1);
     let mut text = String::new();
@@ -54,14 +55,16 @@ fn cpu_of(actor: &str) -> u32 {
 }
 
 /// The rows, and the file that most lines are of, which is not named in them.
-fn rows(steps: &[StepLine]) -> (Vec<Row<'_>>, Option<&str>) {
+fn rows<'s>(steps: &'s [StepLine], marked: &[Moment]) -> (Vec<Row<'s>>, Option<&'s str>) {
     let files = || steps.iter().filter_map(|step| step.line.as_ref()).map(|line| name_of(line));
     let count = |file: &str| files().filter(|other| *other == file).count();
     // Of several that are named as often, the first.
     let file = files().rev().max_by_key(|file| count(file));
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
-        let text = cell(step, file);
+        let mark = step.at.and_then(|at| marked.iter().position(|&moment| moment == at));
+        let mark = mark.map_or_else(String::new, |mark| format!("({}) ", mark + 1));
+        let text = format!("{mark}{}", cell(step, file));
         let last = rows.last();
         if last.is_some_and(|last| last.actor == step.actor && last.text == text) {
             continue;
@@ -155,7 +158,9 @@ mod tests {
     fn step(actor: &str, line: u32, text: &str) -> StepLine {
         let line = LineInfo { insn: 0, file: "/src/a.bpf.c".into(), text: text.into(), line, column: 0 };
         let text = format!("a.bpf.c:{}: {text}", line.line);
-        StepLine { actor: actor.to_owned(), text, line: Some(line), json: Value::Null }
+        let place = crate::machine::Place { program: 0, insn: line.line };
+        let at = Some(Moment { place, cpu: 0, step: line.line.into() });
+        StepLine { actor: actor.to_owned(), text, line: Some(line), at, json: Value::Null }
     }
 
     fn schedule() -> Vec<StepLine> {
@@ -169,18 +174,18 @@ mod tests {
 
     #[test]
     fn a_column_for_each_actor() {
-        insta::assert_snapshot!(lanes(&schedule(), 72));
+        insta::assert_snapshot!(lanes(&schedule(), &schedule()[3].at.into_iter().collect::<Vec<_>>(), 72));
     }
 
     #[test]
     fn below_each_other_where_it_is_narrow() {
-        insta::assert_snapshot!(lanes(&schedule(), 60));
+        insta::assert_snapshot!(lanes(&schedule(), &[], 60));
     }
 
     #[test]
     fn of_a_long_schedule_the_ends() {
         let steps: Vec<_> = (0..200).map(|line| step("CPU 0", line, "x++;")).collect();
-        let text = lanes(&steps, 80);
+        let text = lanes(&steps, &[], 80);
         assert_eq!(text.lines().count(), 3 + 2 * SHOWN_ROWS + 1, "{text}");
         assert!(text.contains("... 120 steps ...") && text.contains("199: x++;"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

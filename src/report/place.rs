@@ -15,8 +15,8 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Names for the disassembly of one program.
-struct Names<'a>(&'a Object);
+/// Names for the disassembly of a program of an object.
+pub struct Names<'a>(pub &'a Object);
 
 impl CallName for Names<'_> {
     fn helper(&self, id: i32) -> Option<&str> {
@@ -43,6 +43,12 @@ impl<'m> Words<'m> {
     #[must_use]
     pub fn new(machine: &'m Machine) -> Words<'m> {
         Words { machine }
+    }
+
+    /// The machine that the words are about.
+    #[must_use]
+    pub fn machine(&self) -> &'m Machine {
+        self.machine
     }
 
     /// The name of the program that an instruction belongs to.
@@ -76,7 +82,7 @@ impl<'m> Words<'m> {
     pub fn told(&self, place: Place, what: &str, primary: bool) -> told::Place {
         let line = self.line(place).cloned();
         let place_text = self.source(place);
-        told::Place { line, otherwise: place_text, label: what.to_owned(), primary }
+        told::Place { line, otherwise: place_text, label: what.to_owned(), primary, at: None }
     }
 
     /// The same of a moment: with the program and the CPU.
@@ -86,7 +92,7 @@ impl<'m> Words<'m> {
             Place::BEFORE => String::new(),
             place => format!(" ({}, CPU {})", self.program(place), moment.cpu),
         };
-        self.told(moment.place, &format!("{what}{whose}"), primary)
+        told::Place { at: Some(moment), ..self.told(moment.place, &format!("{what}{whose}"), primary) }
     }
 
     /// An instruction as the kernel's log prints it.
@@ -116,7 +122,9 @@ impl<'m> Words<'m> {
     pub fn place_json(&self, place: Place) -> Value {
         let program = self.machine.programs().get(place.program as usize);
         let line = program.and_then(|program| program.source().line_at(place.insn as usize));
-        let source = line.map(|line| json!({"file": &*line.file, "line": line.line, "text": line.text.trim()}));
+        let source = line.map(
+            |line| json!({"file": &*line.file, "line": line.line, "column": line.column, "text": line.text.trim()}),
+        );
         json!({"program": self.program(place), "insn": place.insn, "source": source})
     }
 

@@ -129,7 +129,8 @@ impl Sources {
 fn short(file: &str) -> String {
     let folder = std::env::current_dir().ok();
     let inside = folder.as_deref().and_then(|folder| Path::new(file).strip_prefix(folder).ok());
-    inside.map_or_else(|| file.to_owned(), |inside| inside.display().to_string())
+    let short = inside.map_or_else(|| file.to_owned(), |inside| inside.display().to_string());
+    short.strip_prefix("./").map_or(short.clone(), str::to_owned)
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -189,7 +190,8 @@ mod tests {
 
     #[test]
     fn lines_of_the_object_stand_where_they_belong() {
-        let line = |number, text: &str| LineInfo { insn: 0, file: "a.c".into(), text: text.into(), line: number, column: 0 };
+        let line =
+            |number, text: &str| LineInfo { insn: 0, file: "a.c".into(), text: text.into(), line: number, column: 0 };
         let (first, second) = (line(7, "\tfirst();"), line(9, "second();"));
         let spot = |line| Spot { line, label: String::new(), primary: false };
         let (spots, far) = ([spot(&second), spot(&first)], line(u32::MAX, "far();"));

@@ -5,6 +5,7 @@ use std::path::Path;
 use annotate_snippets::{Group, Level, Renderer};
 
 use super::source::{Sources, Spot};
+use crate::machine::Moment;
 use crate::object::LineInfo;
 
 /// Columns that text has where no terminal says how wide it is.
@@ -53,6 +54,8 @@ pub struct Place {
     pub label: String,
     /// Is it the place that the message is about?
     pub primary: bool,
+    /// When, if it is a moment of a run.
+    pub at: Option<Moment>,
 }
 
 /// Something that is wrong.
@@ -93,6 +96,15 @@ impl Told {
             group = group.element(Level::NOTE.message(note.clone()));
         }
         format!("{}\n", look.render(&[group]))
+    }
+
+    /// The moments of its places, in their order, if there are several.
+    #[must_use]
+    pub fn moments(&self) -> Vec<Moment> {
+        // A place without a moment keeps its number.
+        let never = Moment { place: crate::machine::Place::BEFORE, cpu: u32::MAX, step: u64::MAX };
+        let moments = self.places.iter().map(|place| place.at.unwrap_or(never));
+        if self.places.len() > 1 { moments.collect() } else { Vec::new() }
     }
 
     /// What is said of a place: with its number, if there are several.

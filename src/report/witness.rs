@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::told::Look;
 use super::explore::{Shown, replay_command};
+use super::told::Look;
 use crate::soundness::witness::{Answer, Class, NoHarm, Tried, Witness, harm};
 use crate::verifier::{Rejection, Verification};
 
@@ -63,7 +63,8 @@ impl WitnessReport<'_> {
                         text.push_str(&found.told.text(look, &[]));
                     }
                     let _ = writeln!(text, "  {}, after {} runs", shown.size(), tried.runs);
-                    text.push_str(&shown.lanes(look.width));
+                    let told = shown.findings.iter().find(|found| found.key == key).map(|found| &found.told);
+                    text.push_str(&shown.lanes(told, look.width));
                     let _ = writeln!(text, "  replay it: {}", self.command(witness, shown));
                 }
             }

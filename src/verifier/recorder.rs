@@ -179,7 +179,8 @@ impl Recorder {
             both |= waiting.came != Came::Speculative;
             self.waiting.push(waiting);
         }
-        let mut events: Vec<Event> = verifier.called(verifier.insn).map(|name| Event::Called { name }).into_iter().collect();
+        let mut events: Vec<Event> =
+            verifier.called(verifier.insn).map(|name| Event::Called { name }).into_iter().collect();
         events.append(&mut self.noted);
         match result {
             Ok(next) => {
@@ -263,7 +264,9 @@ impl Recorder {
             Insn::Call(_) if verifier.facts[verifier.insn].iterator_next => {
                 "the iterator gives another element".to_owned()
             }
-            Insn::Call(_) if verifier.facts[verifier.insn].calls_callback => "the callback is called once more".to_owned(),
+            Insn::Call(_) if verifier.facts[verifier.insn].calls_callback => {
+                "the callback is called once more".to_owned()
+            }
             _ => return None,
         };
         Some(Event::Branch { condition, taken: jumped, both, null_check: None })
@@ -388,8 +391,8 @@ impl Verifier<'_> {
     }
 
     fn field_path(&self, ty: crate::btf::TypeId, offset: u32) -> Option<String> {
-        let place = self.btf.as_ref()?.member_at(ty, offset)?;
-        (!place.path.is_empty()).then_some(place.path)
+        let path = without_inside(self.btf.as_ref()?.member_at(ty, offset)?.path);
+        (!path.is_empty()).then_some(path)
     }
 
     fn global_at(&self, section: crate::btf::TypeId, offset: u32) -> Option<String> {
@@ -398,11 +401,12 @@ impl Verifier<'_> {
         let inside = |start: u32, size: u32| (start..start.saturating_add(size)).contains(&offset);
         let entry = variables.iter().find(|entry| inside(entry.offset, entry.size))?;
         let Type::Variable { name, type_id, .. } = btf.ty(entry.type_id) else { return None };
-        match btf.member_at(*type_id, offset - entry.offset) {
-            Some(place) if place.path.starts_with('[') => Some(format!("{name}{}", place.path)),
-            Some(place) if !place.path.is_empty() && place.offset == 0 => Some(format!("{name}.{}", place.path)),
-            _ => Some(name.to_string()),
-        }
+        let path = btf.member_at(*type_id, offset - entry.offset).map(|place| without_inside(place.path));
+        Some(match path.unwrap_or_default() {
+            path if path.is_empty() => name.to_string(),
+            path if path.starts_with('[') => format!("{name}{path}"),
+            path => format!("{name}.{path}"),
+        })
     }
 
     /// The current state for show; shares texts with the one shown last.
@@ -555,6 +559,14 @@ fn pointer_changes(before: &[Frame], after: &[Frame], events: &mut Vec<Event>) {
     }
     if !distrusted.is_empty() {
         events.push(Event::Distrusted { what: distrusted.join(", ") });
+    }
+}
+
+/// A path without what is inside the kernel's own structs, which programs see as opaque.
+fn without_inside(path: String) -> String {
+    match path.find("__opaque") {
+        Some(inside) => path[..inside].trim_end_matches('.').to_owned(),
+        None => path,
     }
 }
 

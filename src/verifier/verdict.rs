@@ -68,7 +68,7 @@ pub struct Verification {
     pub log: String,
     /// What was recorded, if asked for; `None` too where no path led to the verdict.
     pub path: Option<Recorded>,
-    /// How it came to the verdict, if a path was recorded with [`Record::Verdict`].
+    /// How it came to the verdict, if the program was not accepted and its path was recorded.
     pub story: Option<Story>,
 }
 
@@ -100,6 +100,9 @@ impl<'a> ObjectVerifier<'a> {
         let mut first = self.verify_once(program, Assumption::Image, record);
         if record != self.options.record && first.verdict != Verdict::Accept {
             first.path = self.verify_once(program, Assumption::Image, self.options.record).path;
+        }
+        if first.path.as_ref().is_some_and(|path| record == Record::No || !path.cut) && first.verdict != Verdict::Accept
+        {
             first.story = Some(story::tell(program, &first));
         }
         let Some(symbol) = self.verifier(program, Assumption::Image).addressed_symbol().map(str::to_owned) else {

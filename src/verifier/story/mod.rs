@@ -170,8 +170,9 @@ impl Teller<'_> {
         }
         let mut filled = String::new();
         let mut rest = text;
-        while let Some((before, name, after)) =
-            rest.split_once('{').and_then(|(before, rest)| rest.split_once('}').map(|(name, after)| (before, name, after)))
+        while let Some((before, name, after)) = rest
+            .split_once('{')
+            .and_then(|(before, rest)| rest.split_once('}').map(|(name, after)| (before, name, after)))
         {
             filled.push_str(before);
             filled.push_str(&self.placeholder(name, known));
@@ -182,6 +183,8 @@ impl Teller<'_> {
 
     fn placeholder(&self, name: &str, known: &Known) -> String {
         let found = match name {
+            // As C writes an empty initialiser.
+            "" => Some("{}".to_owned()),
             "value" => known.value.clone(),
             "held" => known.held.clone(),
             "release" => known.release.clone(),
@@ -325,8 +328,10 @@ impl Teller<'_> {
         if let Some(id) = traced.reference {
             known.held = self.what_is(id);
             known.release = self.acquirer(id).map(|by| words::ways_back(by, known.held.as_deref().unwrap_or_default()));
-            let told: Vec<(usize, bool)> =
-                items.iter().map(|item| (item.step, item.what == What::Invalidated || item.what == What::Moved)).collect();
+            let told: Vec<(usize, bool)> = items
+                .iter()
+                .map(|item| (item.step, item.what == What::Invalidated || item.what == What::Moved))
+                .collect();
             let more = self.reference_items(id, from).into_iter().filter(|item| {
                 let already = told.iter().any(|&(step, fate)| {
                     step == item.step && (fate || item.what == What::Acquired || item.what == What::Checked)
@@ -348,10 +353,14 @@ impl Teller<'_> {
             return format!("do not use the pointer after `{call}()`: set it to NULL, or leave the function");
         }
         if events.iter().any(|event| matches!(event, Event::Moved { .. })) {
-            return format!("do not use the pointer after `{call}()`: enter an RCU section before it, or load the pointer from where it is now");
+            return format!(
+                "do not use the pointer after `{call}()`: enter an RCU section before it, or load the pointer from where it is now"
+            );
         }
         if events.contains(&Event::Unlocked) {
-            return format!("use the pointer before `{call}()`: copy what you need of the object while the lock is held");
+            return format!(
+                "use the pointer before `{call}()`: copy what you need of the object while the lock is held"
+            );
         }
         format!("get the pointer again after `{call}()`")
     }
@@ -478,4 +487,3 @@ fn slot_words(text: &str) -> String {
     }
     "stack that holds other things".to_owned()
 }
-

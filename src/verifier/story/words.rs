@@ -1,6 +1,6 @@
 //! Words for values, conditions and ways to give something back.
 
-/// What a value is, from the text that the log has for it: `a pointer to struct task_struct, which may be NULL`.
+/// What a value is, from the text that the log has for it: `a pointer to struct task_struct, maybe NULL`.
 #[must_use]
 pub fn of_value(text: &str) -> String {
     let (name, rest) = text.split_once('(').unwrap_or((text, ""));
@@ -26,12 +26,12 @@ pub fn of_value(text: &str) -> String {
         words.push_str(&format!(" of map `{map}`"));
     }
     if rest.contains("non_own_ref") {
-        words.push_str(", which a list or tree owns");
+        words.push_str(", owned by a list or tree");
     } else if rest.contains("ref_obj_id=") {
-        words.push_str(", which the program owns");
+        words.push_str(", owned by the program");
     }
     if nullable {
-        words.push_str(", which may be NULL");
+        words.push_str(", maybe NULL");
     }
     words
 }
@@ -133,10 +133,16 @@ pub fn acquired(what: &str, call: &str) -> String {
 
 /// What would make a value fit, by what it is in words.
 const ADVICE: [(&str, &str); 7] = [
-    ("which a list or tree owns", "take it out of the list or tree first: what was popped or removed is yours"),
-    ("untrusted", "load the pointer and use it inside one RCU section (`bpf_rcu_read_lock()`), or take it out of its field with `bpf_kptr_xchg()`"),
-    ("borrowed under RCU", "what is in a map's field belongs to the map: `bpf_kptr_xchg(&value->field, NULL)` takes it out and makes it yours"),
-    ("which may be NULL", "check the pointer first: `if (!p) return 0;`"),
+    ("owned by a list or tree", "take it out of the list or tree first: what was popped or removed is yours"),
+    (
+        "untrusted",
+        "load the pointer and use it inside one RCU section (`bpf_rcu_read_lock()`), or take it out of its field with `bpf_kptr_xchg()`",
+    ),
+    (
+        "borrowed under RCU",
+        "what is in a map's field belongs to the map: `bpf_kptr_xchg(&value->field, NULL)` takes it out and makes it yours",
+    ),
+    ("maybe NULL", "check the pointer first: `if (!p) return 0;`"),
     ("the number 0", "this is NULL: pass a pointer that was checked not to be"),
     ("a per-CPU pointer", "get one CPU's copy first: `bpf_this_cpu_ptr(p)` or `bpf_per_cpu_ptr(p, cpu)`"),
     ("number", "pass a pointer: numbers and pointers that are void cannot be used as one"),
@@ -161,7 +167,10 @@ const GIVEN_BACK: [(&str, &str); 12] = [
     ("bpf_refcount_acquire", "`bpf_obj_drop()` gives it back, `bpf_kptr_xchg()`, a list or a tree takes it over"),
     ("bpf_list_pop", "`bpf_obj_drop()` frees it, `bpf_list_push_front()` and its like put it back"),
     ("bpf_rbtree_remove", "`bpf_obj_drop()` frees it, `bpf_rbtree_add()` and its like put it back"),
-    ("bpf_ringbuf_reserve_dynptr", "`bpf_ringbuf_submit_dynptr()` or `bpf_ringbuf_discard_dynptr()` ends it, even if the reservation failed"),
+    (
+        "bpf_ringbuf_reserve_dynptr",
+        "`bpf_ringbuf_submit_dynptr()` or `bpf_ringbuf_discard_dynptr()` ends it, even if the reservation failed",
+    ),
     ("bpf_ringbuf_reserve", "`bpf_ringbuf_submit()` or `bpf_ringbuf_discard()` ends it"),
     ("bpf_sk", "`bpf_sk_release()` gives it back"),
     ("bpf_map_lookup_elem", "`bpf_sk_release()` gives it back"),
@@ -176,7 +185,10 @@ const GIVEN_BACK_BY_KIND: [(&str, &str); 6] = [
     ("task_struct", "`bpf_task_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
     ("bpf_cpumask", "`bpf_cpumask_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
     ("struct cgroup", "`bpf_cgroup_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
-    ("an object", "`bpf_obj_drop()` or the function that is meant for it frees it, `bpf_kptr_xchg()` hands it to a map's field"),
+    (
+        "an object",
+        "`bpf_obj_drop()` or the function that is meant for it frees it, `bpf_kptr_xchg()` hands it to a map's field",
+    ),
     ("", "the function that belongs to it releases it"),
 ];
 
@@ -201,9 +213,9 @@ mod tests {
             ("fp-8", "a pointer into the stack"),
             ("P0", "the number 0"),
             ("scalar(umax=7)", "a number that is not known"),
-            ("map_value_or_null(id=1,map=slots,ks=4,vs=8)", "a pointer to a value of map `slots`, which may be NULL"),
-            ("percpu_rcu_ptr_or_null_val_t(id=3)", "a per-CPU pointer to struct val_t, borrowed under RCU, which may be NULL"),
-            ("ptr_node(ref_obj_id=2)", "a pointer to struct node, which the program owns"),
+            ("map_value_or_null(id=1,map=slots,ks=4,vs=8)", "a pointer to a value of map `slots`, maybe NULL"),
+            ("percpu_rcu_ptr_or_null_val_t(id=3)", "a per-CPU pointer to struct val_t, borrowed under RCU, maybe NULL"),
+            ("ptr_node(ref_obj_id=2)", "a pointer to struct node, owned by the program"),
             ("untrusted_ptr_task_struct()", "a pointer to struct task_struct, untrusted"),
             ("", "nothing that may be read"),
         ] {
