@@ -17,6 +17,8 @@ pub mod output;
 pub mod replay;
 pub mod run;
 pub mod scenario;
+#[cfg(feature = "tui")]
+pub mod step;
 pub mod target;
 pub mod verify;
 pub mod witness;
@@ -34,6 +36,8 @@ enum Command {
     Run(run::Args),
     Explore(explore::Args),
     Replay(replay::Args),
+    #[cfg(feature = "tui")]
+    Step(step::Args),
     Merge(merge::Args),
     Witness(witness::Args),
     Contain(contain::Args),
@@ -55,6 +59,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "proptest")]
         Command::Fuzz(args) => fuzz::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
+        #[cfg(feature = "tui")]
+        Command::Step(args) => step::run(&args).map_err(|error| error.to_string()),
         Command::Witness(args) => witness::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
