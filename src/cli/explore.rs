@@ -72,14 +72,12 @@ pub struct Args {
     #[arg(long, help_heading = "Search")]
     pub shrink: bool,
     /// Output format; json prints one object a line
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    pub format: FindingsFormat,
     /// Also write a web page with each finding and outcome, and a schedule of it to step through
     #[cfg(feature = "page")]
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
-    pub format: FindingsFormat,
     /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,

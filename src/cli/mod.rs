@@ -11,16 +11,13 @@ pub mod explain;
 pub mod explore;
 #[cfg(feature = "proptest")]
 pub mod fuzz;
+pub mod graph;
 #[cfg(feature = "page")]
 mod html;
 pub mod interrupt;
 pub mod kernel;
 mod kernel_scenario;
 pub mod learn;
-pub mod graph;
-pub mod interrupt;
-pub mod kernel;
-mod kernel_scenario;
 pub mod manual;
 pub mod merge;
 pub mod output;

@@ -58,14 +58,12 @@ pub struct Args {
     #[arg(long, default_value_t = 100_000_000, value_name = "N")]
     pub max_insns: u64,
     /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    pub format: FindingsFormat,
     /// Also write a web page that steps through the run: instructions, registers, who owns what, RCU sections
     #[cfg(feature = "page")]
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
-    pub format: FindingsFormat,
     /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,

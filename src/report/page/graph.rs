@@ -58,9 +58,17 @@ pub fn of_function<'t>(
     let sizes: Vec<Size> = labels.iter().map(size).collect();
     let pairs: Vec<(usize, usize)> = edges.iter().map(|&(from, to, _)| (from, to)).collect();
     let drawn = layout::layered(&sizes, &pairs);
-    let blocks = blocks.iter().zip(labels).zip(sizes.iter().zip(drawn.corners)).map(|((&(first, last), label), (size, (x, y)))| {
-        Block { first, last, label, x, y, width: size.width, height: size.height }
-    });
+    let blocks = blocks.iter().zip(labels).zip(sizes.iter().zip(drawn.corners)).map(
+        |((&(first, last), label), (size, (x, y)))| Block {
+            first,
+            last,
+            label,
+            x,
+            y,
+            width: size.width,
+            height: size.height,
+        },
+    );
     let edges = edges.iter().zip(drawn.routes).map(|(&(from, to, kind), points)| Edge { from, to, kind, points });
     Some(Graph { width: drawn.width, height: drawn.height, blocks: blocks.collect(), edges: edges.collect() })
 }

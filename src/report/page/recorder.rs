@@ -129,9 +129,8 @@ impl<'s> Recorder<'s> {
     pub fn run(&mut self, machine: &mut Machine, task: u32) -> End {
         let cpu = machine.cpu_of(task);
         let callbacks = task >= machine.cpu_count();
-        self.lane = self.lane_number(task, || {
-            if callbacks { format!("callbacks on CPU {cpu}") } else { format!("CPU {cpu}") }
-        });
+        self.lane =
+            self.lane_number(task, || if callbacks { format!("callbacks on CPU {cpu}") } else { format!("CPU {cpu}") });
         self.started(machine, task);
         loop {
             self.before(machine, task);
@@ -295,7 +294,9 @@ impl<'s> Recorder<'s> {
             Event::PreemptDisable => "turns preemption off".to_owned(),
             Event::PreemptEnable => "turns preemption on".to_owned(),
             Event::Lock { region, offset } => format!("takes the lock {}", self.lives.field(words, region, offset)),
-            Event::Unlock { region, offset } => format!("gives back the lock {}", self.lives.field(words, region, offset)),
+            Event::Unlock { region, offset } => {
+                format!("gives back the lock {}", self.lives.field(words, region, offset))
+            }
             Event::Allocated(region) => format!("allocates {}", self.lives.name(words, region)),
             Event::Freed(region) => format!("frees {}", self.lives.name(words, region)),
             Event::Ownership(region) => format!("hands over {}", self.lives.name(words, region)),

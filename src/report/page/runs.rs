@@ -116,7 +116,8 @@ pub fn of_run(recorder: Recorder<'_>, machine: &Machine, runs: &[ProgramRun]) ->
     };
     for run in runs {
         if let End::Returned(value) = run.end {
-            view.facts.push(fact(&format!("{} on CPU {}", run.name, run.cpu), format!("returned {}", value as u32 as i32)));
+            view.facts
+                .push(fact(&format!("{} on CPU {}", run.name, run.cpu), format!("returned {}", value as u32 as i32)));
         }
     }
     view.facts.push(fact("instructions", machine.steps()));
@@ -125,13 +126,18 @@ pub fn of_run(recorder: Recorder<'_>, machine: &Machine, runs: &[ProgramRun]) ->
 }
 
 /// Adds what was found to the view of a run.
-pub fn add_run_findings(view: &mut View, shared: &Shared, recording: &Recording, machine: &Machine, runs: &[ProgramRun]) {
+pub fn add_run_findings(
+    view: &mut View,
+    shared: &Shared,
+    recording: &Recording,
+    machine: &Machine,
+    runs: &[ProgramRun],
+) {
     let ended = runs.iter().filter(|run| !matches!(run.end, End::Returned(_)));
     let ended = ended.map(|run| Finding::Ended(run.end.clone()));
     let leaks = machine.leaks().iter().map(|&leak| Finding::Leak(leak));
     let overwritten = machine.overwritten().into_iter();
-    let overwritten =
-        overwritten.map(|(region, field, acquired)| Finding::Overwritten { region, field, acquired });
+    let overwritten = overwritten.map(|(region, field, acquired)| Finding::Overwritten { region, field, acquired });
     let findings: Vec<Finding> = ended.chain(leaks).chain(overwritten).collect();
     let found: Vec<_> = findings.iter().map(|finding| (finding, describe(machine, finding))).collect();
     add_findings(view, shared, recording, &found);
