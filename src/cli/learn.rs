@@ -29,6 +29,9 @@ const DEFAULT_FOLDER: &str = "kptrsim-lessons";
 /// Letters in a line where no terminal says how many it shows, and most anywhere.
 const WIDTH: usize = 100;
 
+/// What shells take for ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
 /// What lies in a learner's folder to be read first.
 const README: &str = include_str!("learn/folder.md");
 
@@ -300,6 +303,9 @@ impl Course {
         let Some(lesson) = self.chosen(word)? else { return Ok(ExitCode::SUCCESS) };
         let stop = interrupt::stop_flag()?;
         let result = self.check(lesson, &stop)?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(INTERRUPTED.into());
+        }
         self.print_check(lesson, &result, format)?;
         Ok(exit_code(result.as_ref().err()))
     }
@@ -310,7 +316,7 @@ impl Course {
         for lesson in &self.lessons {
             let result = self.check(lesson, &stop)?;
             if stop.load(Ordering::Relaxed) {
-                return Ok(ExitCode::from(130));
+                return Ok(INTERRUPTED.into());
             }
             match format {
                 Format::Text => output::print(&self.words.verdict(lesson, &result))?,
@@ -339,7 +345,7 @@ impl Course {
         }
         let failure = result.as_ref().err();
         output::print_record(
-            "exercise-check",
+            "exercise_check",
             &JsonCheck {
                 exercise: lesson.name,
                 number: lesson.number(),

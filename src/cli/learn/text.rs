@@ -51,7 +51,7 @@ impl Words {
 
     /// What is wrong, with the way to it.
     pub fn failed(self, lesson: &Lesson, path: &Path, failure: &Failure) -> String {
-        let mut text = self.heading(lesson, path);
+        let mut text = self.heading(lesson, path).trim_end().to_owned() + ": its first lines say what is to be done\n";
         let before = match failure.stage {
             Stage::Compile | Stage::Verify => "",
             Stage::Run => "\nThe verifier accepts it. But a run on simulated CPUs is not as it should be:\n",
@@ -85,7 +85,7 @@ impl Words {
             did.push(format!("nothing wrong in any of the {schedules} ways in which the CPUs can take turns"));
         }
         let head = self.paint(GREEN, &format!("Exercise {} is solved", lesson.number()));
-        format!("{head}: {}.\n{}", did.join(", "), self.wrapped(&format!("{}\n", lesson.takeaway)))
+        self.wrapped(&format!("{head}: {}.\n{}\n", did.join(", "), lesson.takeaway))
     }
 
     /// One line about an exercise that was checked with all others.
