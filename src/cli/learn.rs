@@ -26,6 +26,12 @@ use text::Words;
 /// The folder that `init` makes when none is named.
 const DEFAULT_FOLDER: &str = "kptrsim-lessons";
 
+/// Letters in a line where no terminal says how many it shows, and most anywhere.
+const WIDTH: usize = 100;
+
+/// What shells take for ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
 /// What lies in a learner's folder to be read first.
 const README: &str = include_str!("learn/folder.md");
 
@@ -238,8 +244,9 @@ impl Course {
         // A damaged file is told before any work is done.
         Progress::read(workshop.root())?;
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let width = terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0).min(WIDTH));
         let kernel = KernelArgs::default().kernel()?;
-        Ok(Course { lessons: Lesson::all()?, workshop, kernel, words: Words { colour } })
+        Ok(Course { lessons: Lesson::all()?, workshop, kernel, words: Words { colour, width } })
     }
 
     fn progress(&self) -> Result<Progress, ProgressError> {
@@ -296,6 +303,9 @@ impl Course {
         let Some(lesson) = self.chosen(word)? else { return Ok(ExitCode::SUCCESS) };
         let stop = interrupt::stop_flag()?;
         let result = self.check(lesson, &stop)?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(INTERRUPTED.into());
+        }
         self.print_check(lesson, &result, format)?;
         Ok(exit_code(result.as_ref().err()))
     }
@@ -306,7 +316,7 @@ impl Course {
         for lesson in &self.lessons {
             let result = self.check(lesson, &stop)?;
             if stop.load(Ordering::Relaxed) {
-                return Ok(ExitCode::from(130));
+                return Ok(INTERRUPTED.into());
             }
             match format {
                 Format::Text => output::print(&self.words.verdict(lesson, &result))?,
@@ -334,16 +344,19 @@ impl Course {
             });
         }
         let failure = result.as_ref().err();
-        output::print_json(&JsonCheck {
-            exercise: lesson.name,
-            number: lesson.number(),
-            passed: result.is_ok(),
-            stage: failure.map(|failure| failure.stage),
-            kind: failure.map(|failure| failure.kind.as_str()),
-            message: failure.map(|failure| failure.message.as_str()),
-            text: failure.map(|failure| failure.text.as_str()),
-            decided: failure.is_none_or(|failure| !failure.undecided),
-        })
+        output::print_record(
+            "exercise_check",
+            &JsonCheck {
+                exercise: lesson.name,
+                number: lesson.number(),
+                passed: result.is_ok(),
+                stage: failure.map(|failure| failure.stage),
+                kind: failure.map(|failure| failure.kind.as_str()),
+                message: failure.map(|failure| failure.message.as_str()),
+                text: failure.map(|failure| failure.text.as_str()),
+                decided: failure.is_none_or(|failure| !failure.undecided),
+            },
+        )
     }
 
     /// One more hint, with those before it.
@@ -372,17 +385,20 @@ impl Course {
             return Ok(ExitCode::SUCCESS);
         }
         for lesson in &self.lessons {
-            output::print_json(&JsonLesson {
-                exercise: lesson.name,
-                number: lesson.number(),
-                title: &lesson.title,
-                part: &lesson.part,
-                file: &self.workshop.path(lesson),
-                solved: progress.solved.contains(lesson.name),
-                current: current == Some(lesson.name),
-                hints: lesson.hints.len(),
-                hints_shown: progress.hints.get(lesson.name).copied().unwrap_or(0),
-            })?;
+            output::print_record(
+                "exercise",
+                &JsonLesson {
+                    exercise: lesson.name,
+                    number: lesson.number(),
+                    title: &lesson.title,
+                    part: &lesson.part,
+                    file: &self.workshop.path(lesson),
+                    solved: progress.solved.contains(lesson.name),
+                    current: current == Some(lesson.name),
+                    hints: lesson.hints.len(),
+                    hints_shown: progress.hints.get(lesson.name).copied().unwrap_or(0),
+                },
+            )?;
         }
         Ok(ExitCode::SUCCESS)
     }
