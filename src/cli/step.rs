@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ratatui::DefaultTerminal;
 use ratatui::crossterm::clipboard::CopyToClipboard;
 use ratatui::crossterm::event::{
     self, DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent,
     MouseEventKind,
 };
 use ratatui::crossterm::execute;
-use ratatui::DefaultTerminal;
 use thiserror::Error;
 
 use super::interrupt;
@@ -59,7 +59,9 @@ pub enum StepError {
     #[error("{0}")]
     Token(#[from] crate::explore::schedule::TokenError),
     /// Standard input or output is something else.
-    #[error("`kptrsim step` needs a terminal, and standard {0} is none; `kptrsim replay` and `explore` print what happens")]
+    #[error(
+        "`kptrsim step` needs a terminal, and standard {0} is none; `kptrsim replay` and `explore` print what happens"
+    )]
     NoTerminal(&'static str),
     /// The terminal does not do what it should.
     #[error("the terminal: {0}")]

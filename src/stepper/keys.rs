@@ -78,12 +78,7 @@ pub struct Binding {
     pub path: &'static str,
 }
 
-const fn binding(
-    keys: &'static [KeyCode],
-    command: Command,
-    machine: &'static str,
-    path: &'static str,
-) -> Binding {
+const fn binding(keys: &'static [KeyCode], command: Command, machine: &'static str, path: &'static str) -> Binding {
     Binding { keys, command, machine, path }
 }
 
@@ -143,7 +138,12 @@ pub const BINDINGS: &[Binding] = &[
     binding(&[Char('t')], Command::Token, "show the schedule's token and copy it", ""),
     binding(&[Char('v')], Command::Path, "the verifier's path of this program", "back to the machine"),
     binding(&[Char('?'), KeyCode::F(1)], Command::Help, "these keys", "these keys"),
-    binding(&[Char('q'), KeyCode::Esc], Command::Quit, "close what is open; then end (Ctrl-C ends at once)", "the same"),
+    binding(
+        &[Char('q'), KeyCode::Esc],
+        Command::Quit,
+        "close what is open; then end (Ctrl-C ends at once)",
+        "the same",
+    ),
 ];
 
 /// What a key asks for.

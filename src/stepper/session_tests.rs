@@ -2,8 +2,8 @@
 
 use crate::explore::replay::replay;
 use crate::explore::schedule::Schedule;
-use crate::explore::system::{Actor, System};
 use crate::explore::simulation::ActorKind;
+use crate::explore::system::{Actor, System};
 
 use super::going::Whom;
 use super::objects::{Stage, objects};
@@ -14,8 +14,10 @@ use super::testing::{counting, session};
 /// All that is shown, as a text.
 fn shown(session: &Session) -> String {
     let states: Vec<_> = session.actors().map(|actor| session.state(actor)).collect();
-    let objects: Vec<_> =
-        objects(session.machine(), &session.runners()).into_iter().map(|one| (one.name, one.stage, one.values)).collect();
+    let objects: Vec<_> = objects(session.machine(), &session.runners())
+        .into_iter()
+        .map(|one| (one.name, one.stage, one.values))
+        .collect();
     let done: Vec<_> = session.done().map(|(choice, text)| (choice, text.to_owned())).collect();
     format!("{states:?} {objects:?} {done:?} {:?} {:?}", session.rows(), session.findings())
 }
@@ -174,7 +176,9 @@ fn a_grace_period_ends_as_a_step_that_tokens_have() {
     let mut session = session(&["create"], &["0:destroy", "1:sum"], |builder| builder);
     let begun = session.begin(Whom::Selected);
     assert_eq!(session.go_on(begun, 1000), Stop::Done);
-    assert!(matches!(session.rows().last(), Some(row) if row.text.starts_with("a grace period ends: frees counter #1")));
+    assert!(
+        matches!(session.rows().last(), Some(row) if row.text.starts_with("a grace period ends: frees counter #1"))
+    );
     assert_eq!(session.end_grace_period(), Stop::Done);
     assert_eq!(objects(session.machine(), &session.runners())[0].stage, Stage::Freed);
     let token: Schedule = session.token().parse().expect("it is a token");
@@ -212,7 +216,10 @@ fn runs_stop_at_breaks_and_changes() {
     assert_eq!(run(&mut session, Whom::All), Stop::Break("destroy()".to_owned()));
     assert_eq!((session.selected().actor, insn(&session, 1)), (Actor(1), Some(0)));
     let stop = run(&mut session, Whom::All);
-    assert!(matches!(&stop, Stop::Changed(what, before, after) if what == "slots[0].live" && before.contains("counter") && after == "NULL"), "{stop:?}");
+    assert!(
+        matches!(&stop, Stop::Changed(what, before, after) if what == "slots[0].live" && before.contains("counter") && after == "NULL"),
+        "{stop:?}"
+    );
     assert_eq!(run(&mut session, Whom::All), Stop::Over);
     session.to_start();
     session.clear_stops();

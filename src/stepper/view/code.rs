@@ -117,7 +117,8 @@ pub fn bytecode(frame: &mut Frame<'_>, area: Rect, session: &Session) {
     };
     let program = program.source();
     let function = program.function_at(place.insn as usize).map_or("", |function| function.name.as_str());
-    let inner = framed(frame, area, format!(" bytecode: {} ", if function.is_empty() { &program.name } else { function }));
+    let inner =
+        framed(frame, area, format!(" bytecode: {} ", if function.is_empty() { &program.name } else { function }));
     let slots: Vec<usize> = (0..program.insns.len()).filter(|&slot| begins(program, slot)).collect();
     let at = slots.partition_point(|&slot| slot < place.insn as usize);
     let first = window(at, slots.len(), inner.height.into());

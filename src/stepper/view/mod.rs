@@ -44,13 +44,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return too_small(frame, area);
     }
-    let [title, body, message, keys] = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Fill(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-    ])
-    .areas(area);
+    let [title, body, message, keys] =
+        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1), Constraint::Length(1)])
+            .areas(area);
     match &app.screen {
         Screen::Pick(picker) => overlay::picker(frame, body, title, picker),
         Screen::Machine(session) => {
@@ -99,8 +95,12 @@ fn message_line(app: &App) -> Line<'_> {
 fn hint(app: &App) -> &'static str {
     match (&app.prompt, &app.screen) {
         (Some(_), _) => "Enter does it, Esc leaves it",
-        (None, Screen::Pick(_)) => "Enter starts  a adds the program to the CPU  d takes one away  n p next, previous CPU  q quit",
-        (None, Screen::Machine(_)) => "s instruction  n line  Enter step  c run  Left back  Up Down choose  b break  ? keys  q quit",
+        (None, Screen::Pick(_)) => {
+            "Enter starts  a adds the program to the CPU  d takes one away  n p next, previous CPU  q quit"
+        }
+        (None, Screen::Machine(_)) => {
+            "s instruction  n line  Enter step  c run  Left back  Up Down choose  b break  ? keys  q quit"
+        }
     }
 }
 
@@ -120,7 +120,8 @@ fn machine(frame: &mut Frame<'_>, area: Rect, app: &App, session: &Session) -> (
     let next_height = (rows + 2).min(area.height / 3).max(4);
     if wide {
         let [code, middle, right] =
-            Layout::horizontal([Constraint::Percentage(40), Constraint::Percentage(28), Constraint::Fill(1)]).areas(area);
+            Layout::horizontal([Constraint::Percentage(40), Constraint::Percentage(28), Constraint::Fill(1)])
+                .areas(area);
         let [source, bytecode] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(2)]).areas(code);
         code::source(frame, source, app, session);
         code::bytecode(frame, bytecode, session);
@@ -140,7 +141,8 @@ fn machine(frame: &mut Frame<'_>, area: Rect, app: &App, session: &Session) -> (
     schedule::lanes(frame, schedule, session);
     if tall {
         let [next, cpu, pane] =
-            Layout::vertical([Constraint::Length(next_height), Constraint::Length(16), Constraint::Fill(1)]).areas(right);
+            Layout::vertical([Constraint::Length(next_height), Constraint::Length(16), Constraint::Fill(1)])
+                .areas(right);
         let rows = schedule::next(frame, next, session);
         panes::cpu(frame, cpu, session, 0);
         beside_cpu(frame, pane, app, session);

@@ -20,7 +20,8 @@ pub fn help(frame: &mut Frame<'_>, area: Rect, row: u16) -> u16 {
         let written = format!(":{} {}", word.name, word.argument);
         vec![Line::styled(written, STRONG), Line::from(format!("               {}", word.says))]
     };
-    let mut lines: Vec<Line<'static>> = BINDINGS.iter().filter(|binding| !binding.machine.is_empty()).map(key).collect();
+    let mut lines: Vec<Line<'static>> =
+        BINDINGS.iter().filter(|binding| !binding.machine.is_empty()).map(key).collect();
     lines.push(Line::default());
     lines.extend(WORDS.iter().flat_map(word));
     let width = area.width.min(100);

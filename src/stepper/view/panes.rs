@@ -96,10 +96,7 @@ fn registers(labels: &Labels<'_>, frame: &FrameState, before: Option<&FrameState
             let changed = before.is_some_and(|before| before.registers[number] != Some(value));
             let style = if changed { CHANGED } else { Style::new() };
             let name = format!("r{number}");
-            Some(Line::from(vec![
-                Span::styled(format!("{name:<4}"), FAINT),
-                Span::styled(labels.value(value), style),
-            ]))
+            Some(Line::from(vec![Span::styled(format!("{name:<4}"), FAINT), Span::styled(labels.value(value), style)]))
         })
         .collect()
 }
@@ -232,9 +229,7 @@ fn stop_lines(session: &Session) -> Vec<Line<'static>> {
     }
     lines.push(faint("token of the schedule so far (kptrsim replay, kptrsim step):"));
     lines.push(Line::from(session.token()));
-    let ends = |(choice, _): (Choice, &str)| {
-        session.actor_kind(choice.actor) == ActorKind::GracePeriod
-    };
+    let ends = |(choice, _): (Choice, &str)| session.actor_kind(choice.actor) == ActorKind::GracePeriod;
     if session.done().any(ends) {
         lines.push(faint("it ends grace periods by steps of their own"));
     }

@@ -72,7 +72,11 @@ fn step(actors: &[Actor], number: usize, actor: Actor, text: &str, newest: bool)
     let mut spans = vec![Span::styled(format!("{number:>4} "), FAINT)];
     for &lane in actors {
         let style = Style::new().fg(lane_colour(lane.0));
-        spans.push(if lane == actor { Span::styled("●  ", style) } else { Span::styled("│  ", style.patch(FAINT)) });
+        spans.push(if lane == actor {
+            Span::styled("●  ", style)
+        } else {
+            Span::styled("│  ", style.patch(FAINT))
+        });
     }
     spans.push(Span::styled(text.to_owned(), if newest { STRONG } else { Style::new() }));
     Line::from(spans)
