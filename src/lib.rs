@@ -12,9 +12,11 @@
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
 //! * [`report`]: what people and tools read.
 //! * `fuzz` (feature `proptest`): campaigns of generated programs, judged by all of these.
+//! * [`testing`]: tests of BPF programs in `cargo test`; the stable face of all this.
 //! * [`cli`]: the command line.
 //!
-//! Start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
+//! To test your own programs, start at [`testing::Bpf`]; only that module keeps its meaning within a major version.
+//! For tools that need more, start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
 //! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md`,
 //! `docs/machine.md` and `docs/soundness.md` go through the rooms.
 
@@ -35,6 +37,7 @@ mod seeded;
 #[cfg(feature = "seeded-faults")]
 pub mod seeded;
 pub mod soundness;
+pub mod testing;
 pub mod verifier;
 
 #[cfg(feature = "proptest")]

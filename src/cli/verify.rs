@@ -162,7 +162,10 @@ impl<'a> Printer<'a> {
             Format::Text | Format::Github => print_summary(tally),
             Format::Sarif => output::print_document(&sarif::log(&self.diagnostics, failures, &self.tree)),
             Format::Csv if tally.unsupported > 0 => {
-                eprintln!("kptrsim: {} programs are not in the table: unsupported, which veristat has no word for", tally.unsupported);
+                eprintln!(
+                    "kptrsim: {} programs are not in the table: unsupported, which veristat has no word for",
+                    tally.unsupported
+                );
                 Ok(())
             }
             Format::Csv | Format::Json => Ok(()),

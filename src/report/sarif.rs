@@ -64,12 +64,7 @@ fn descriptor(rule: &str) -> Value {
     })
 }
 
-fn result(
-    diagnostic: &Diagnostic,
-    rules: &[&str],
-    seen: &mut BTreeMap<String, usize>,
-    tree: &SourceTree,
-) -> Value {
+fn result(diagnostic: &Diagnostic, rules: &[&str], seen: &mut BTreeMap<String, usize>, tree: &SourceTree) -> Value {
     let location = match &diagnostic.spot {
         Some(spot) => physical(spot, tree),
         None => json!({"artifactLocation": artifact(&diagnostic.object, tree)}),

@@ -35,8 +35,7 @@ impl SourceTree {
         if let Ok(inside) = resolved.strip_prefix(&self.root) {
             return slashed(inside);
         }
-        let parts: Vec<Component<'_>> =
-            path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        let parts: Vec<Component<'_>> = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         (0..parts.len())
             .map(|from| parts[from..].iter().collect::<PathBuf>())
             .find(|end| self.root.join(end).is_file())

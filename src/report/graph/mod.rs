@@ -96,9 +96,8 @@ impl Graph {
         let flows: Vec<Option<Insn>> = (0..program.insns.len()).map(|slot| flow(program, slot)).collect();
         let starts: Vec<usize> = leaders(program, &flows).into_iter().collect();
         let ends = starts.iter().skip(1).copied().chain([program.insns.len()]);
-        let function = |slot: usize| {
-            program.functions.partition_point(|function| function.start <= slot).saturating_sub(1)
-        };
+        let function =
+            |slot: usize| program.functions.partition_point(|function| function.start <= slot).saturating_sub(1);
         let blocks: Vec<Block> = starts
             .iter()
             .zip(ends)
@@ -244,6 +243,8 @@ fn mark(blocks: &[Block], verification: &Verification) -> Option<Mark> {
     match &verification.verdict {
         Verdict::Accept => None,
         Verdict::Reject(rejection) => Some(Mark { block, reason: rejection.rule.to_string(), rejected: true }),
-        Verdict::Unsupported(what) => Some(Mark { block, reason: format!("not supported yet: {what}"), rejected: false }),
+        Verdict::Unsupported(what) => {
+            Some(Mark { block, reason: format!("not supported yet: {what}"), rejected: false })
+        }
     }
 }

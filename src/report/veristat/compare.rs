@@ -84,7 +84,8 @@ impl Comparison {
     #[must_use]
     pub fn verdicts_that_differ(&self) -> usize {
         let verdict = |row: &Option<Row>| row.as_ref().and_then(|row| row.get(Stat::Verdict));
-        let differ = |row: &&Joined| self.columns.contains(&Column::Stat(Stat::Verdict)) && verdict(&row.a) != verdict(&row.b);
+        let differ =
+            |row: &&Joined| self.columns.contains(&Column::Stat(Stat::Verdict)) && verdict(&row.a) != verdict(&row.b);
         self.rows.iter().filter(differ).count()
     }
 

@@ -39,9 +39,9 @@ impl FromStr for Measure {
         let name = inside.unwrap_or(text);
         let plain = Column::from_name(name).map(|column| (column, Variant::B));
         let with_suffix = || {
-            SUFFIXES.iter().find_map(|&(suffix, variant)| {
-                Some((Column::from_name(name.strip_suffix(suffix)?)?, variant))
-            })
+            SUFFIXES
+                .iter()
+                .find_map(|&(suffix, variant)| Some((Column::from_name(name.strip_suffix(suffix)?)?, variant)))
         };
         let (column, variant) = plain.or_else(with_suffix).ok_or_else(|| {
             let known = Column::all().map(Column::name).collect::<Vec<_>>().join(", ");
@@ -159,9 +159,9 @@ fn number(text: &str) -> Result<f64, String> {
         return Ok(*value);
     }
     let parsed: Option<f64> = text.strip_suffix('%').unwrap_or(text).parse().ok();
-    parsed.filter(|value| value.is_finite()).ok_or_else(|| {
-        format!("`{text}` is neither a number nor one of {}", VERDICTS.join(", "))
-    })
+    parsed
+        .filter(|value| value.is_finite())
+        .ok_or_else(|| format!("`{text}` is neither a number nor one of {}", VERDICTS.join(", ")))
 }
 
 /// A measure by which rows are ordered: `insns_diff`, with `^` behind it upwards, with `v` downwards.
@@ -177,9 +177,10 @@ impl FromStr for SortKey {
     type Err = String;
 
     fn from_str(text: &str) -> Result<SortKey, String> {
-        let ordered = text.strip_suffix('^').map(|name| (name, true)).or_else(|| {
-            text.strip_suffix(['v', 'V', '.', '!', '_']).map(|name| (name, false))
-        });
+        let ordered = text
+            .strip_suffix('^')
+            .map(|name| (name, true))
+            .or_else(|| text.strip_suffix(['v', 'V', '.', '!', '_']).map(|name| (name, false)));
         let (name, order) = ordered.map_or((text, None), |(name, ascending)| (name, Some(ascending)));
         let measure: Measure = name.parse()?;
         let by_itself = !matches!(measure.column, Column::Stat(stat) if stat != Stat::Verdict);
@@ -236,7 +237,10 @@ mod tests {
         let absolute: Condition = "|insns_pct|>5%".parse().expect("a condition");
         assert!(matches!(absolute, Condition::Number(Measure { absolute: true, variant: Variant::Percent, .. }, ..)));
         assert_eq!("a*/p".parse(), Ok(Condition::Both("a*".into(), "p".into())));
-        assert_eq!("verdict=Failure".parse::<Condition>().map(|one| matches!(one, Condition::Number(_, _, 0.0))), Ok(true));
+        assert_eq!(
+            "verdict=Failure".parse::<Condition>().map(|one| matches!(one, Condition::Number(_, _, 0.0))),
+            Ok(true)
+        );
         for bad in ["", "/", "nothing>1", "file>1", "insns>many"] {
             assert!(bad.parse::<Filter>().is_err(), "{bad}");
         }

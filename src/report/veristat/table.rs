@@ -99,9 +99,10 @@ pub fn csv_line(fields: impl IntoIterator<Item = String>) -> String {
 
 fn read_csv(text: &str) -> Result<Table, TableError> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let columns = reader.headers()?.iter().map(|name| {
-        Column::from_name(name.trim()).ok_or_else(|| TableError::Column(name.trim().to_owned()))
-    });
+    let columns = reader
+        .headers()?
+        .iter()
+        .map(|name| Column::from_name(name.trim()).ok_or_else(|| TableError::Column(name.trim().to_owned())));
     let columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
     if let Some(missing) = [Column::File, Column::Program].into_iter().find(|column| !columns.contains(column)) {
         return Err(TableError::Unnamed(missing.name()));
