@@ -37,6 +37,13 @@ step "tests"
 export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_REQUIRE_JSONSCHEMA=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
 cargo test
 
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+
+step "the example project, which has tests of its own"
+cp Cargo.lock examples/project/Cargo.lock
+CARGO_TARGET_DIR=$PWD/target cargo test --quiet --manifest-path examples/project/Cargo.toml
+
 step "the exam: the kernel's selftests, judged here and by the real kernel"
 selftests=target/selftests
 KPTRSIM_SELFTESTS_FOLDER=$selftests KPTRSIM_PROFILE=dev tests/conformance/run --check

@@ -16,7 +16,7 @@
 //! bpf.verify_all().assert_accepted();
 //!
 //! // The same for a process without capabilities: the kernel refuses, and the test says by which rule.
-//! bpf.clone().unprivileged().verify("count")?.assert_rejected_with("map-needs-capability");
+//! bpf.clone().unprivileged().verify("count")?.assert_rejected_with("program-type-needs-capability");
 //! # Ok(())
 //! # }
 //! ```

@@ -20,7 +20,7 @@ fn failure<T>(assert: impl FnOnce() -> T) -> String {
 fn a_verdict_that_was_not_expected_is_told_as_the_tool_prints_it() {
     let unprivileged = counter().unprivileged().verify("count").expect("there is one");
     let message = failure(|| unprivileged.assert_accepted().text());
-    assert!(message.starts_with("expected accepted, but:\nerror[map-needs-capability]: count ("), "{message}");
+    assert!(message.starts_with("expected accepted, but:\nerror[program-type-needs-capability]: count ("), "{message}");
     let accepted = counter().verify("count").expect("there is one");
     let message = failure(|| accepted.assert_rejected_with("leak").text());
     assert!(message.starts_with("expected rejected by leak, but:\naccepted: count ("), "{message}");
