@@ -11,6 +11,7 @@
 //! * [`soundness`]: generated programs, and the machine held against the verifier.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
 //! * [`report`]: what people and tools read.
+//! * [`lessons`]: exercises for learners, and whether they are solved.
 //! * `fuzz` (feature `proptest`): campaigns of generated programs, judged by all of these.
 //! * [`testing`]: tests of BPF programs in `cargo test`; the stable face of all this.
 //! * [`cli`]: the command line.
@@ -28,6 +29,7 @@ pub mod explore;
 pub mod fuzz;
 pub mod isa;
 pub mod kernel;
+pub mod lessons;
 pub mod machine;
 pub mod object;
 pub mod report;

@@ -20,6 +20,9 @@ const HOME: &str = "/home/you/kptrsim";
 /// Folders and files that the commands of a page find where they run.
 const SHARED: [&str; 5] = ["examples", "tests", "kfuncs", "src", "docs"];
 
+/// How the part of the table of contents begins that is made of the table of rules.
+const RULES: &str = "# Rules of the verifier\n\n- [How these pages are written](rules/README.md)\n";
+
 type Outcome = Result<(), Failed>;
 
 fn main() -> ExitCode {
@@ -31,7 +34,8 @@ fn main() -> ExitCode {
         bless: set("KPTRSIM_BLESS"),
     };
     let mut trials = vec![
-        Trial::test("summary", || summary_lists_all_pages()),
+        Trial::test("summary", summary_lists_all_pages),
+        Trial::test("rules", move || summary_lists_rules_by_family(means)),
         Trial::test("links", links_lead_somewhere),
         Trial::test("wildcards", wildcards_stand_for_text),
         Trial::test("cli reference", cli_reference_has_all_commands),
@@ -303,6 +307,32 @@ fn summary_lists_all_pages() -> Outcome {
     }
     Err(format!("not in SUMMARY.md: {missing:?}\nno page: {unknown:?}\n{} links to {} pages", listed.len(), once.len())
         .into())
+}
+
+/// The last part of the table of contents has the pages on rules, by the families of the table of rules.
+fn summary_lists_rules_by_family(means: Means) -> Outcome {
+    let summary = Path::new(TOP).join("docs/SUMMARY.md");
+    let text = fs::read_to_string(&summary)?;
+    let (before, _) = text.split_once(RULES).ok_or("SUMMARY.md has no part on rules")?;
+    let mut expected = format!("{before}{RULES}");
+    let mut family = "";
+    for entry in kptrsim::report::rules::all() {
+        if !Path::new(TOP).join(format!("docs/rules/{}.md", entry.id)).exists() {
+            continue;
+        }
+        if entry.family != family {
+            family = entry.family;
+            expected.push_str(&format!("- [{family}]()\n"));
+        }
+        expected.push_str(&format!("  - [{0}](rules/{0}.md)\n", entry.id));
+    }
+    if text == expected {
+        return Ok(());
+    }
+    if means.bless {
+        fs::write(&summary, &expected)?;
+    }
+    Err("the rules in docs/SUMMARY.md are not those that have a page, by family; KPTRSIM_BLESS=1 writes them".into())
 }
 
 /// The reference shows the help of each command.

@@ -8,10 +8,10 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use super::output::{self, OutputError};
-use crate::report::veristat::{Column, Stat};
 use crate::report::veristat::compare::{Comparison, Joined};
 use crate::report::veristat::filter::{Condition, Filter, SortKey};
 use crate::report::veristat::table::{Table, TableError};
+use crate::report::veristat::{Column, Stat};
 
 /// Compare two results of `kptrsim verify` or of veristat: verdicts, instructions, states.
 ///

@@ -74,6 +74,10 @@ pub struct Args {
     /// Output format; json prints one object a line
     #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
     pub format: FindingsFormat,
+    /// Also write a web page with each finding and outcome, and a schedule of it to step through
+    #[cfg(feature = "page")]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
@@ -136,6 +140,10 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         FindingsFormat::Github => {
             report.diagnostics().iter().try_for_each(|one| output::print(&github::command(one, &tree)))?;
         }
+    }
+    #[cfg(feature = "page")]
+    if let Some(path) = &args.html {
+        super::html::write(path, &crate::report::page::exploration(&simulation, &report))?;
     }
     let decided = |kind: fn(&Finding) -> bool| result.findings.values().any(|found| kind(&found.finding));
     Ok(if decided(|finding| !finding.is_undecided()) {

@@ -60,6 +60,10 @@ pub struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
     pub format: FindingsFormat,
+    /// Also write a web page that steps through the run: instructions, registers, who owns what, RCU sections
+    #[cfg(feature = "page")]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
@@ -132,7 +136,7 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
     for assignment in &args.set {
         machine.set_global(assignment)?;
     }
-    let runs = run_all(&mut machine, &programs, args)?;
+    let runs = run_and_show(&mut machine, &programs, args)?;
     let report = RunReport::new(&machine, &runs);
     let diagnostics = || report.diagnostics(&args.object.display().to_string());
     let tree = source_tree(args.root.as_deref());
@@ -163,22 +167,40 @@ fn chosen(args: &Args, object: &Object) -> Result<Vec<String>, RunError> {
     }
 }
 
+/// Runs the sequence, and writes the page if one is asked for.
+fn run_and_show(machine: &mut Machine, programs: &[String], args: &Args) -> Result<Vec<ProgramRun>, RunError> {
+    #[cfg(feature = "page")]
+    if let Some(path) = &args.html {
+        let (page, runs) = crate::report::page::run(machine, |machine, recorder| {
+            run_all(machine, programs, args, &mut |machine, task| recorder.run(machine, task))
+        })?;
+        super::html::write(path, &page)?;
+        return Ok(runs);
+    }
+    run_all(machine, programs, args, &mut Machine::run)
+}
+
 /// Runs the sequence as often as asked, until something ends otherwise than by returning. The last round's results
-/// are returned.
-fn run_all(machine: &mut Machine, programs: &[String], args: &Args) -> Result<Vec<ProgramRun>, RunError> {
+/// are returned. `run` runs a task to its end.
+fn run_all(
+    machine: &mut Machine,
+    programs: &[String],
+    args: &Args,
+    run: &mut dyn FnMut(&mut Machine, u32) -> End,
+) -> Result<Vec<ProgramRun>, RunError> {
     let loaded = programs.iter().map(|name| machine.load(name)).collect::<Result<Vec<_>, _>>()?;
     let mut runs = Vec::new();
     for _ in 0..args.repeat {
         runs.clear();
         for (name, &program) in programs.iter().zip(&loaded) {
             machine.start(program, args.cpu)?;
-            let end = machine.run(args.cpu);
+            let end = run(machine, args.cpu);
             let returned = matches!(end, End::Returned(_));
             runs.push(ProgramRun { name: name.clone(), cpu: args.cpu, end });
             if !returned {
                 return Ok(runs);
             }
-            for (name, cpu, end) in machine.run_callbacks()? {
+            for (name, cpu, end) in machine.run_callbacks_by(&mut *run)? {
                 let returned = matches!(end, End::Returned(_));
                 runs.push(ProgramRun { name, cpu, end });
                 if !returned {

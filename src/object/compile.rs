@@ -13,13 +13,14 @@ use thiserror::Error;
 const COMPILERS: [&str; 6] = ["clang-19", "clang", "clang-20", "clang-18", "clang-17", "clang-21"];
 
 /// The headers that programs include, so that clang alone compiles them.
-const HEADERS: [(&str, &str); 2] = [
+pub const HEADERS: [(&str, &str); 2] = [
     ("kptrsim.h", include_str!("../../kfuncs/include/kptrsim.h")),
     ("kptrsim_helpers.h", include_str!("../../kfuncs/include/kptrsim_helpers.h")),
 ];
 
-/// What clang is told for a C file, and for assembly text, which may have instructions of every version.
-const C_OPTIONS: &[&str] = &["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"];
+/// What clang is told for a C file.
+pub const C_OPTIONS: &[&str] = &["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"];
+/// What it is told for assembly text, which may have instructions of every version.
 const ASSEMBLY_OPTIONS: &[&str] = &["--target=bpf", "-mcpu=v4"];
 
 /// Why there is no object.

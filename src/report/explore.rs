@@ -17,7 +17,7 @@ use crate::explore::result::{Coverage, Record};
 use crate::explore::schedule::{Schedule, actors};
 use crate::explore::search::{Ended, SearchResult};
 use crate::explore::simulation::Simulation;
-use crate::explore::system::System;
+use crate::explore::system::{Choice, System};
 use crate::machine::{AccessKind, Machine};
 use crate::scenario::Scenario;
 use crate::scenario::file::is_scenario;
@@ -217,6 +217,12 @@ pub struct ExploreReport<'r> {
 impl ExploreReport<'_> {
     fn schedule(&self, key: &str) -> Option<&Shown> {
         self.shown.iter().find(|(shown, _)| shown == key).map(|(_, shown)| shown)
+    }
+
+    /// A run's choices as a schedule.
+    #[must_use]
+    pub fn schedule_of(&self, choices: &[Choice]) -> Schedule {
+        Schedule { choices: choices.to_vec(), digest: self.like.digest, name: self.like.name.clone() }
     }
 
     /// The command that repeats a schedule: of a scenario file the token says all, else the words are needed again.

@@ -44,6 +44,12 @@ impl<'m> Words<'m> {
         Words { machine }
     }
 
+    /// The machine that the words are about.
+    #[must_use]
+    pub fn machine(&self) -> &'m Machine {
+        self.machine
+    }
+
     /// The name of the program that an instruction belongs to.
     #[must_use]
     pub fn program(&self, place: Place) -> &'m str {

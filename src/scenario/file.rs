@@ -371,7 +371,7 @@ impl Scenario {
         hex(&hash.finalize())
     }
 
-    /// The beginning of that digest as a number, as tokens of schedules carry it.
+    /// The first eight bytes of [`Scenario::digest`], as tokens of schedules carry them.
     #[must_use]
     pub fn token_digest(&self, object: &[u8]) -> Option<u64> {
         self.digest(object).get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
