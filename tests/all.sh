@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
-packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils)
+packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils chromium)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
@@ -33,7 +33,7 @@ kptrsim=$PWD/target/debug/kptrsim
 btf=$(ls -v "$KPTRSIM_CACHE"/kernels/*/vmlinux.btf | tail -n 1)
 
 step "tests"
-export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
+export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_REQUIRE_CHROMIUM=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
 cargo test
 
 step "the exam: the kernel's selftests, judged here and by the real kernel"

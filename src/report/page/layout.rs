@@ -110,8 +110,11 @@ fn back_edges(nodes: usize, edges: &[(usize, usize)]) -> Vec<bool> {
 
 /// The layer of each node: below all that lead to it.
 fn levels(nodes: usize, edges: &[(usize, usize)], is_back: &[bool]) -> Vec<usize> {
-    let forward = |index: usize, &(from, to): &(usize, usize)| (!is_back[index] && from < nodes && to < nodes).then_some((from, to));
-    let ahead: Vec<(usize, usize)> = edges.iter().enumerate().filter_map(|(index, edge)| forward(index, edge)).collect();
+    let forward = |index: usize, &(from, to): &(usize, usize)| {
+        (!is_back[index] && from < nodes && to < nodes).then_some((from, to))
+    };
+    let ahead: Vec<(usize, usize)> =
+        edges.iter().enumerate().filter_map(|(index, edge)| forward(index, edge)).collect();
     let mut waiting = vec![0; nodes];
     let mut out: Vec<Vec<usize>> = vec![Vec::new(); nodes];
     for &(from, to) in &ahead {
@@ -157,8 +160,11 @@ impl Layers {
     /// Leads an edge from layer to layer and returns where it passes, from top to bottom.
     fn connect(&mut self, from: usize, to: usize) -> Vec<usize> {
         let (Some(one), Some(other)) = (self.vertices.get(from), self.vertices.get(to)) else { return Vec::new() };
-        let (upper, lower, first, last) =
-            if one.layer <= other.layer { (from, to, one.layer, other.layer) } else { (to, from, other.layer, one.layer) };
+        let (upper, lower, first, last) = if one.layer <= other.layer {
+            (from, to, one.layer, other.layer)
+        } else {
+            (to, from, other.layer, one.layer)
+        };
         let mut passes = Vec::new();
         let mut at = upper;
         for layer in first + 1..last {
@@ -234,7 +240,8 @@ impl Layers {
         let row = &self.rows[index];
         let middle = |of: &[usize], more: &[usize]| {
             let count = of.len() + more.len();
-            (count > 0).then(|| of.iter().chain(more).map(|&vertex| self.vertices[vertex].x).sum::<f64>() / count as f64)
+            (count > 0)
+                .then(|| of.iter().chain(more).map(|&vertex| self.vertices[vertex].x).sum::<f64>() / count as f64)
         };
         let mut offsets = Vec::with_capacity(row.len());
         let mut offset = 0.0;
@@ -297,8 +304,13 @@ impl Layers {
             });
             if is_back[index] || self.vertices[from].layer >= self.vertices[to].layer {
                 // Back up: out of the right side and in again there.
-                let side = |node: usize| (corners[node].0 + sizes[node].width, corners[node].1 + sizes[node].height / 2);
-                let (out, into) = if from == to { ((side(from).0, side(from).1 + 8), (side(to).0, side(to).1 - 8)) } else { (side(from), side(to)) };
+                let side =
+                    |node: usize| (corners[node].0 + sizes[node].width, corners[node].1 + sizes[node].height / 2);
+                let (out, into) = if from == to {
+                    ((side(from).0, side(from).1 + 8), (side(to).0, side(to).1 - 8))
+                } else {
+                    (side(from), side(to))
+                };
                 let beside = out.0.max(into.0) + GAP / 2;
                 let mut points = vec![out];
                 let mut between: Vec<(i32, i32)> = passes.collect();
@@ -332,7 +344,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn boxes(count: usize) -> Vec<Size> {
-        (0..count).map(|index| Size { width: 100 + 10 * (index as i32 % 3), height: 30 + 5 * (index as i32 % 4) }).collect()
+        (0..count)
+            .map(|index| Size { width: 100 + 10 * (index as i32 % 3), height: 30 + 5 * (index as i32 % 4) })
+            .collect()
     }
 
     #[test]

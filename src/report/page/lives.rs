@@ -171,11 +171,11 @@ impl Lives {
             Holder::Lost => "held by nobody".to_owned(),
         };
         let holders: Vec<String> = followed.holders.iter().map(held).collect();
-        let borrowers = self.borrowed.iter().filter(|(task, found)| {
-            found.contains(&index) && !followed.holders.contains(&Holder::Task(**task))
-        });
-        let borrowers: BTreeSet<String> =
-            borrowers.map(|(&task, _)| format!("CPU {}", machine.cpu_of(task))).collect();
+        let borrowers = self
+            .borrowed
+            .iter()
+            .filter(|(task, found)| found.contains(&index) && !followed.holders.contains(&Holder::Task(**task)));
+        let borrowers: BTreeSet<String> = borrowers.map(|(&task, _)| format!("CPU {}", machine.cpu_of(task))).collect();
         let state = match followed.holders.as_slice() {
             [] => return None,
             all if all.iter().all(|holder| *holder == Holder::Lost) => ObjectState::Lost,
@@ -218,7 +218,13 @@ impl Lives {
             if followed.spans.is_empty() {
                 continue;
             }
-            waits.extend(followed.wait.take().filter(|wait| wait.to != Some(0)).map(|wait| GraceWait { object: lives.len(), ..wait }));
+            waits.extend(
+                followed
+                    .wait
+                    .take()
+                    .filter(|wait| wait.to != Some(0))
+                    .map(|wait| GraceWait { object: lives.len(), ..wait }),
+            );
             lives.push(ObjectLife { name: followed.name.clone(), spans: std::mem::take(&mut followed.spans) });
         }
         (lives, waits)

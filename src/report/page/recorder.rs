@@ -15,6 +15,7 @@ use super::texts::Numbered;
 use crate::explore::simulation::Simulation;
 use crate::explore::system::{Choice, System};
 use crate::explore::watch::Watch;
+use crate::machine::rcu::ReadSide;
 use crate::machine::{Access, AccessKind, End, Event, Machine, Moment, Outcome};
 use crate::report::place::Words;
 
@@ -129,9 +130,8 @@ impl<'s> Recorder<'s> {
     pub fn run(&mut self, machine: &mut Machine, task: u32) -> End {
         let cpu = machine.cpu_of(task);
         let callbacks = task >= machine.cpu_count();
-        self.lane = self.lane_number(task, || {
-            if callbacks { format!("callbacks on CPU {cpu}") } else { format!("CPU {cpu}") }
-        });
+        self.lane =
+            self.lane_number(task, || if callbacks { format!("callbacks on CPU {cpu}") } else { format!("CPU {cpu}") });
         self.started(machine, task);
         loop {
             self.before(machine, task);
@@ -295,7 +295,9 @@ impl<'s> Recorder<'s> {
             Event::PreemptDisable => "turns preemption off".to_owned(),
             Event::PreemptEnable => "turns preemption on".to_owned(),
             Event::Lock { region, offset } => format!("takes the lock {}", self.lives.field(words, region, offset)),
-            Event::Unlock { region, offset } => format!("gives back the lock {}", self.lives.field(words, region, offset)),
+            Event::Unlock { region, offset } => {
+                format!("gives back the lock {}", self.lives.field(words, region, offset))
+            }
             Event::Allocated(region) => format!("allocates {}", self.lives.name(words, region)),
             Event::Freed(region) => format!("frees {}", self.lives.name(words, region)),
             Event::Ownership(region) => format!("hands over {}", self.lives.name(words, region)),
@@ -386,6 +388,8 @@ fn verb(kind: AccessKind) -> Option<&'static str> {
 impl Watch for Recorder<'_> {
     fn started(&mut self, machine: &Machine, task: u32) {
         self.lane_of_task.insert(task, self.lane);
+        // Each program has sections of its own, also where one follows the other at once.
+        self.sections.reader(self.lane, ReadSide::default(), self.steps.len());
         if let Some(running) = machine.running(task) {
             self.came = Some(format!("{} starts", running.program().source().name));
         }

@@ -110,9 +110,10 @@ fn slots(machine: &Machine, stack: Option<RegionId>) -> Vec<Slot> {
 
 /// Bytes from the lowest address on, `??` for those that were not written.
 fn bytes(bytes: [u8; SLOT], written: u8) -> String {
-    let shown = bytes.iter().enumerate().map(|(index, byte)| {
-        if written & (1 << index) == 0 { "??".to_owned() } else { format!("{byte:02x}") }
-    });
+    let shown = bytes
+        .iter()
+        .enumerate()
+        .map(|(index, byte)| if written & (1 << index) == 0 { "??".to_owned() } else { format!("{byte:02x}") });
     shown.collect::<Vec<_>>().join(" ")
 }
 

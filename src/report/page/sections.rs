@@ -91,7 +91,8 @@ impl Sections {
     #[must_use]
     pub fn finish(self, count: usize) -> Vec<Section> {
         let open = self.open.into_iter().map(|((lane, kind), from)| Section { lane, kind, from, to: count });
-        let mut all: Vec<Section> = self.closed.into_iter().chain(open.filter(|section| section.from < count)).collect();
+        let mut all: Vec<Section> =
+            self.closed.into_iter().chain(open.filter(|section| section.from < count)).collect();
         all.sort_by_key(|section| (section.lane, section.from, section.kind));
         all
     }

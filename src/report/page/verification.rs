@@ -63,7 +63,13 @@ pub fn of_object(path: &Path, object: &Object, profile: &Profile, programs: &[&P
     page
 }
 
-fn of_program(shared: &mut Shared, path: &Path, object: &Object, program: &Program, verification: &Verification) -> View {
+fn of_program(
+    shared: &mut Shared,
+    path: &Path,
+    object: &Object,
+    program: &Program,
+    verification: &Verification,
+) -> View {
     let number = shared.program(object, program);
     let (status, verdict) = match &verification.verdict {
         Verdict::Accept => (Status::Accepted, "The kernel loads this program.".to_owned()),
@@ -90,7 +96,10 @@ fn of_program(shared: &mut Shared, path: &Path, object: &Object, program: &Progr
             let kept = add_steps(&mut view, shared, object, program, number, recorded);
             add_paths(&mut view, program, recorded, &kept);
         }
-        None => view.cut = Some("no path was recorded: the verdict fell before any was followed, or the page is full".to_owned()),
+        None => {
+            view.cut =
+                Some("no path was recorded: the verdict fell before any was followed, or the page is full".to_owned())
+        }
     }
     add_story(&mut view, shared, program, number, verification);
     view
@@ -144,7 +153,8 @@ fn add_steps(
         let Some(step) = recorded.steps.get(index) else { continue };
         // Behind a gap the path goes on from the last step that is kept.
         let parent = step.parent.and_then(|parent| places.get(&parent).copied().or(place.checked_sub(1)));
-        let before = parent.and_then(|parent| recorded.steps.get(*kept.get(parent)?)).map_or(&empty, |step| &step.before);
+        let before =
+            parent.and_then(|parent| recorded.steps.get(*kept.get(parent)?)).map_or(&empty, |step| &step.before);
         let changes = changes(before, &step.before, object, program, &mut |key, value| {
             (keys.number(key), value.map(|value| shared.text(value)))
         });
@@ -172,13 +182,16 @@ fn pieces(state: &Snapshot, object: &Object, program: &Program) -> BTreeMap<Key,
     }
     for reference in &state.references {
         let slot = reference.entry.acquired_at as usize;
-        let line = program.line_at(slot).map_or(String::new(), |line| format!(", line {}: {}", line.line, line.text.trim()));
+        let line =
+            program.line_at(slot).map_or(String::new(), |line| format!(", line {}: {}", line.line, line.text.trim()));
         let name = format!("id {}: {}", reference.entry.id, reference.what);
         put(KeyKind::Reference, None, name, format!("held since instruction {slot}{line}"));
     }
     if let Some(lock) = state.lock {
         let of = match lock.owner {
-            LockOwner::Map(map) => object.maps.get(map as usize).map_or("a map".to_owned(), |map| format!("in map {}", map.name)),
+            LockOwner::Map(map) => {
+                object.maps.get(map as usize).map_or("a map".to_owned(), |map| format!("in map {}", map.name))
+            }
             LockOwner::Object => "in an object".to_owned(),
         };
         put(KeyKind::Section, None, "lock held".to_owned(), of);
@@ -266,7 +279,8 @@ fn add_paths(view: &mut View, program: &Program, recorded: &Recorded, kept: &BTr
     for (number, &leaf) in leaves.iter().take(MAX_PATHS).enumerate() {
         let steps = recorded.to(leaf);
         let start = steps.first().and_then(|&first| recorded.steps.get(first)).map_or(0, |step| step.insn);
-        let within = program.function_at(start).filter(|_| start != 0).map_or(String::new(), |f| format!(" of {}", f.name));
+        let within =
+            program.function_at(start).filter(|_| start != 0).map_or(String::new(), |f| format!(" of {}", f.name));
         let end = match recorded.steps.get(leaf).and_then(|step| step.events.last()) {
             _ if decided && number == 0 => "to the verdict",
             Some(Event::Pruned) => "to what was verified before",
@@ -318,8 +332,10 @@ fn told(recorded: &Recorded) -> Vec<(usize, &Event)> {
     let path = recorded.to(last);
     let events = || path.iter().flat_map(|&index| recorded.steps[index].events.iter().map(move |event| (index, event)));
     let held: Vec<u32> = recorded.steps[last].before.references.iter().map(|reference| reference.entry.id).collect();
-    let branches: Vec<usize> =
-        events().filter(|(_, event)| matches!(event, Event::Branch { both: true, .. })).map(|(index, _)| index).collect();
+    let branches: Vec<usize> = events()
+        .filter(|(_, event)| matches!(event, Event::Branch { both: true, .. }))
+        .map(|(index, _)| index)
+        .collect();
     let first_branch = branches.len().saturating_sub(MAX_BRANCHES);
     let branches = branches.get(first_branch..).unwrap_or_default();
     events()
