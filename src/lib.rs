@@ -10,7 +10,8 @@
 //! * [`explore`]: schedules over the machine: which there are, what goes wrong under them, and one of them again.
 //! * [`soundness`]: generated programs, and the machine held against the verifier.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
-//! * [`report`]: what people and tools read.
+//! * [`lessons`]: exercises for learners, and whether they are solved.
+//! * [`report`]: what people and tools read. `stepper` (feature `tui`): the machine and the verifier, step by step in a terminal.
 //! * `fuzz` (feature `proptest`): campaigns of generated programs, judged by all of these.
 //! * [`cli`]: the command line.
 //!
@@ -26,6 +27,7 @@ pub mod explore;
 pub mod fuzz;
 pub mod isa;
 pub mod kernel;
+pub mod lessons;
 pub mod machine;
 pub mod object;
 pub mod report;
@@ -35,6 +37,8 @@ mod seeded;
 #[cfg(feature = "seeded-faults")]
 pub mod seeded;
 pub mod soundness;
+#[cfg(feature = "tui")]
+pub mod stepper;
 pub mod verifier;
 
 #[cfg(feature = "proptest")]

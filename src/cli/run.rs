@@ -7,11 +7,13 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use thiserror::Error;
 
-use super::output::{self, Format, OutputError};
+use super::output::{self, FindingsFormat, OutputError};
 use super::target::{KernelArgs, TargetError, load_object};
+use super::verify::source_tree;
 use crate::machine::{End, Machine, MachineOptions, SetError, SetupError};
 use crate::object::Object;
 use crate::report::run::{ProgramRun, RunReport, RunVerdict};
+use crate::report::{github, sarif};
 
 /// Run programs of an object on simulated CPUs and show what came of it.
 ///
@@ -56,12 +58,15 @@ pub struct Args {
     #[arg(long, default_value_t = 100_000_000, value_name = "N")]
     pub max_insns: u64,
     /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    pub format: FindingsFormat,
     /// Also write a web page that steps through the run: instructions, registers, who owns what, RCU sections
     #[cfg(feature = "page")]
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
 }
 
 /// When grace periods end in a run of one program after the other.
@@ -133,11 +138,16 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
     }
     let runs = run_and_show(&mut machine, &programs, args)?;
     let report = RunReport::new(&machine, &runs);
-    let text = match args.format {
-        Format::Text => report.text(),
-        Format::Json => format!("{}\n", report.json()),
-    };
-    output::print(&text)?;
+    let diagnostics = || report.diagnostics(&args.object.display().to_string());
+    let tree = source_tree(args.root.as_deref());
+    match args.format {
+        FindingsFormat::Text => output::print(&report.text())?,
+        FindingsFormat::Json => output::print_record("run", &report.json())?,
+        FindingsFormat::Sarif => output::print_document(&sarif::log(&diagnostics(), &[], &tree))?,
+        FindingsFormat::Github => {
+            diagnostics().iter().try_for_each(|one| output::print(&github::command(one, &tree)))?;
+        }
+    }
     Ok(match report.verdict() {
         RunVerdict::Fine => ExitCode::SUCCESS,
         RunVerdict::Found => ExitCode::from(1),

@@ -14,8 +14,8 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Names for the disassembly of one program.
-pub(super) struct Names<'a>(pub(super) &'a Object);
+/// Names for the disassembly of a program of an object.
+pub struct Names<'a>(pub &'a Object);
 
 impl CallName for Names<'_> {
     fn helper(&self, id: i32) -> Option<&str> {
@@ -62,6 +62,9 @@ impl<'m> Words<'m> {
         if place == Place::BEFORE {
             return "a program of another object takes what the maps hold, and drops it".to_owned();
         }
+        if place == Place::GRACE_PERIOD {
+            return "a grace period ends".to_owned();
+        }
         let program = self.machine.programs().get(place.program as usize);
         match program.and_then(|program| program.source().line_at(place.insn as usize)) {
             Some(line) => format!("{}:{}: {}", file_name(&line.file), line.line, line.text.trim()),
@@ -96,7 +99,9 @@ impl<'m> Words<'m> {
     pub fn place_json(&self, place: Place) -> Value {
         let program = self.machine.programs().get(place.program as usize);
         let line = program.and_then(|program| program.source().line_at(place.insn as usize));
-        let source = line.map(|line| json!({"file": &*line.file, "line": line.line, "text": line.text.trim()}));
+        let source = line.map(
+            |line| json!({"file": &*line.file, "line": line.line, "column": line.column, "text": line.text.trim()}),
+        );
         json!({"program": self.program(place), "insn": place.insn, "source": source})
     }
 
