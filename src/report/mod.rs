@@ -7,6 +7,7 @@
 pub mod contain;
 pub mod explore;
 pub mod place;
+pub mod recorded;
 pub mod run;
 pub mod value;
 pub mod verify;

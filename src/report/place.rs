@@ -14,8 +14,8 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Names for the disassembly of one program.
-struct Names<'a>(&'a Object);
+/// Names for the disassembly of a program of an object.
+pub struct Names<'a>(pub &'a Object);
 
 impl CallName for Names<'_> {
     fn helper(&self, id: i32) -> Option<&str> {

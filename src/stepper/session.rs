@@ -15,6 +15,7 @@ use crate::report::place::Words;
 
 use super::objects::Runner;
 use super::recording::{Recorder, TaskState};
+use super::rows::brief;
 use super::stops::{Break, break_at};
 use super::watches::{Watched, WatchedValue};
 
@@ -225,6 +226,20 @@ impl Session {
         last.states.get(last.shown.checked_sub(1)?)
     }
 
+    /// Where an actor's last step ended, if it runs nothing since.
+    #[must_use]
+    pub fn last_place(&self, actor: Actor) -> Option<Place> {
+        self.last.get(usize::from(actor.0))?.states.last().map(|state| state.place)
+    }
+
+    /// The name of the program that an actor runs, would start next, or ran last.
+    #[must_use]
+    pub fn program_name(&self, actor: Actor) -> Option<String> {
+        let place = self.state(actor).map(|state| state.place);
+        let place = place.or_else(|| self.next_start(actor)).or_else(|| self.last_place(actor))?;
+        self.machine().programs().get(place.program as usize).map(|program| program.source().name.clone())
+    }
+
     /// The first instruction of the program that an actor would start next.
     #[must_use]
     pub fn next_start(&self, actor: Actor) -> Option<Place> {
@@ -392,7 +407,7 @@ impl Session {
             return format!("{} starts{way}", words.program(at.place));
         }
         let seen = matches!(self.actor_kind(choice.actor), ActorKind::StoreBuffer { .. });
-        let source = words.source(at.place);
+        let source = brief(self.machine(), at.place);
         if seen { format!("now seen: {source}") } else { format!("{source}{way}") }
     }
 
