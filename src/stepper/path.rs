@@ -139,14 +139,14 @@ impl PathSession {
         let Some(&end) = self.ends.get(path) else { return String::new() };
         let last = self.recorded.steps.get(end);
         let ends = match last.and_then(|step| step.events.last()) {
-            Some(Event::Rejected { .. }) => "is refused",
-            Some(Event::Unsupported { .. }) => "meets what is not supported",
-            Some(Event::Pruned) => "is covered by an earlier one",
-            Some(Event::PathEnds) => "ends with the program",
-            _ => "goes on, unrecorded",
+            Some(Event::Rejected { .. }) => "refused",
+            Some(Event::Unsupported { .. }) => "not supported",
+            Some(Event::Pruned) => "covered by another",
+            Some(Event::PathEnds) => "to the program's end",
+            _ => "not kept to its end",
         };
         let insn = last.map_or(0, |step| step.insn);
-        format!("path {} {ends} at {insn}", path + 1)
+        format!("{}: {ends}, at {insn}", path + 1)
     }
 
     /// Goes so many steps forward, or back; `false` if that is past an end, where it stays.

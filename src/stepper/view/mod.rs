@@ -51,12 +51,12 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
     match &app.screen {
         Screen::Pick(picker) => overlay::picker(frame, body, title, picker),
         Screen::Machine(session) => {
-            frame.render_widget(Paragraph::new(title_line(session)).style(CHOSEN), title);
+            draw_title(frame, title, title_line(session));
             let next = machine(frame, body, app, session);
             (app.next_area, app.next_first) = next;
         }
         Screen::Path(session) => {
-            frame.render_widget(Paragraph::new(path::title(session)).style(CHOSEN), title);
+            draw_title(frame, title, path::title(session));
             path::draw(frame, body, app, session);
         }
     }
@@ -80,14 +80,26 @@ fn too_small(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(text).alignment(Alignment::Center).wrap(Wrap { trim: true }), area);
 }
 
-fn title_line(session: &Session) -> String {
+/// What is stepped on the left, where it is on the right.
+fn title_line(session: &Session) -> (String, String) {
     let (done, planned) = (session.done().len(), session.plan().len());
     let of = if planned == 0 { String::new() } else { format!(" of {}", done + planned) };
     let cpus = session.machine().cpu_count();
     let plural = if cpus == 1 { "" } else { "s" };
     let memory = if session.machine().has_store_buffers() { "TSO" } else { "SC" };
-    let end = if session.over().is_some() { "  the run is over" } else { "" };
-    format!(" kptrsim step  {}  {cpus} CPU{plural}, {memory}  step {done}{of}{end}", session.name())
+    let end = if session.over().is_some() { ", over" } else { "" };
+    (session.name().to_owned(), format!("{cpus} CPU{plural}, {memory}, step {done}{of}{end}"))
+}
+
+/// The title: the right part is there in any case.
+fn draw_title(frame: &mut Frame<'_>, area: Rect, (left, right): (String, String)) {
+    let room = usize::from(area.width).saturating_sub(right.chars().count() + 18);
+    let left: String = match left.chars().count() {
+        count if count > room => std::iter::once('…').chain(left.chars().skip(count + 1 - room)).collect(),
+        _ => left,
+    };
+    let text = format!(" kptrsim step  {left:<room$}  {right} ");
+    frame.render_widget(Paragraph::new(text).style(CHOSEN), area);
 }
 
 fn message_line(app: &App) -> Line<'_> {

@@ -64,8 +64,8 @@ fn cpu_lines(session: &Session) -> Vec<Line<'static>> {
     let actor = session.selected().actor;
     let Some(state) = session.state(actor) else {
         let (index, rows) = session.chosen_row();
-        let text = rows.get(index).map_or("nothing to do", |row| row.text.as_str());
-        return vec![Line::from(format!("{} {text}", session.actor_name(actor)))];
+        let row = rows.get(index).map(|row| format!("{} {}", row.actor, row.text));
+        return vec![Line::from(row.unwrap_or_else(|| "nothing to do".to_owned()))];
     };
     let words = Words::new(session.machine());
     let labels = Labels::new(session.machine());
@@ -74,7 +74,7 @@ fn cpu_lines(session: &Session) -> Vec<Line<'static>> {
     if session.has_failed(actor) {
         head.push(Span::styled("  could not go on here", WRONG));
     } else if state.trace {
-        head.push(Span::styled("  may sleep: reads under RCU tasks trace", FAINT));
+        head.push(Span::styled("  may sleep (RCU tasks trace)", FAINT));
     }
     if state.rcu > 0 {
         let depth = if state.rcu > 1 { format!(" ({} deep)", state.rcu) } else { String::new() };

@@ -18,20 +18,16 @@ use super::{CHOSEN, FAINT, STRONG, WRONG, code, framed, scrolled};
 /// Names of the panes.
 pub const PANES: [&str; 3] = ["state", "references", "verdict"];
 
-/// The title's text.
-pub fn title(path: &PathSession) -> String {
+/// The title's parts: what is shown, and where it is.
+pub fn title(path: &PathSession) -> (String, String) {
     let ((at, steps), (chosen, paths)) = (path.position(), path.path());
     let verdict = match path.verification().verdict {
         Verdict::Accept => "accepted",
         Verdict::Reject(_) => "rejected",
         Verdict::Unsupported(_) => "cannot be judged",
     };
-    format!(
-        " kptrsim step  {}: {verdict}  path {} of {paths}  instruction {} of {steps}",
-        path.program().name,
-        chosen + 1,
-        at + 1
-    )
+    let left = format!("{}: {verdict}", path.program().name);
+    (left, format!("path {} of {paths}, instruction {} of {steps}", chosen + 1, at + 1))
 }
 
 /// The panes.
