@@ -10,6 +10,7 @@
 //! * [`explore`]: schedules over the machine: which there are, what goes wrong under them, and one of them again.
 //! * [`soundness`]: generated programs, and the machine held against the verifier.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
+//! * [`lessons`]: exercises for learners, and whether they are solved.
 //! * [`report`]: what people and tools read. `stepper` (feature `tui`): the machine and the verifier, step by step in a terminal.
 //! * `fuzz` (feature `proptest`): campaigns of generated programs, judged by all of these.
 //! * [`cli`]: the command line.
@@ -26,6 +27,7 @@ pub mod explore;
 pub mod fuzz;
 pub mod isa;
 pub mod kernel;
+pub mod lessons;
 pub mod machine;
 pub mod object;
 pub mod report;

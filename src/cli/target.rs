@@ -28,7 +28,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const MAX_CONFIG: u64 = 16 << 20;
 
 /// The headers that programs include, so that clang alone compiles them.
-const HEADERS: [(&str, &str); 2] = [
+pub const HEADERS: [(&str, &str); 2] = [
     ("kptrsim.h", include_str!("../../kfuncs/include/kptrsim.h")),
     ("kptrsim_helpers.h", include_str!("../../kfuncs/include/kptrsim_helpers.h")),
 ];
@@ -310,7 +310,7 @@ fn object_name(path: &Path) -> String {
 }
 
 /// What clang is told for a C file, and for assembly text, which may have instructions of every version.
-const C_OPTIONS: &[&str] = &["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"];
+pub const C_OPTIONS: &[&str] = &["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"];
 const ASSEMBLY_OPTIONS: &[&str] = &["--target=bpf", "-mcpu=v4"];
 
 /// Compiles a BPF C or assembly file with the clang that is found; the project's header is on its include path.

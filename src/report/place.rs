@@ -44,6 +44,12 @@ impl<'m> Words<'m> {
         Words { machine }
     }
 
+    /// The machine that the words are about.
+    #[must_use]
+    pub fn machine(&self) -> &'m Machine {
+        self.machine
+    }
+
     /// The name of the program that an instruction belongs to.
     #[must_use]
     pub fn program(&self, place: Place) -> &'m str {
@@ -93,7 +99,9 @@ impl<'m> Words<'m> {
     pub fn place_json(&self, place: Place) -> Value {
         let program = self.machine.programs().get(place.program as usize);
         let line = program.and_then(|program| program.source().line_at(place.insn as usize));
-        let source = line.map(|line| json!({"file": &*line.file, "line": line.line, "text": line.text.trim()}));
+        let source = line.map(
+            |line| json!({"file": &*line.file, "line": line.line, "column": line.column, "text": line.text.trim()}),
+        );
         json!({"program": self.program(place), "insn": place.insn, "source": source})
     }
 

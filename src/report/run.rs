@@ -10,6 +10,7 @@ use crate::btf::{Type, TypeId};
 use crate::machine::ownership::{Holder, Reference};
 use crate::machine::{Attempt, End, Fault, Machine, Moment, RegionId, RegionKind, Unsupported};
 
+use super::diagnostic::{Diagnostic, of_finding};
 use super::place::Words;
 use super::value::{Values, hex, plain};
 
@@ -93,6 +94,33 @@ impl<'m> RunReport<'m> {
             "printed": self.machine.printed(),
             "notes": notes,
         })
+    }
+
+    /// What went wrong, in the shape that code hosts take.
+    #[must_use]
+    pub fn diagnostics(&self, object: &str) -> Vec<Diagnostic> {
+        let ended = self.runs.iter().filter_map(|run| {
+            let undecided = match run.end {
+                End::Returned(_) => return None,
+                End::Fault(_) => false,
+                End::Unsupported(_) | End::Limit(..) => true,
+            };
+            let text = end_text(self.machine, &run.end);
+            let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+            let title = format!("{} on CPU {}: {}", run.name, run.cpu, lines.next().unwrap_or_default());
+            let mut json = self.run_json(run);
+            if matches!(run.end, End::Limit(..)) {
+                json["kind"] = json!("limit");
+            }
+            Some(of_finding(object, &title, lines.collect(), &json, undecided))
+        });
+        let leaked = self.leaked().into_iter().map(|mut leak| {
+            leak["kind"] = json!("leak");
+            let text = |member: &str| leak[member].as_str().unwrap_or_default().to_owned();
+            of_finding(object, &format!("{} is lost", text("what")), vec![text("why")], &leak, false)
+        });
+        let lost = if self.verdict() == RunVerdict::Found { leaked.collect() } else { Vec::new() };
+        ended.chain(lost).collect()
     }
 
     fn run_json(&self, run: &ProgramRun) -> Value {

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::domain::Tnum;
+use super::rule_entry::RuleEntry;
 use super::state::ReturnRange;
 use crate::isa::{DecodeError, Register};
 
@@ -67,6 +68,27 @@ impl Errno {
             Errno::Busy => 16,
         }
     }
+
+    /// Its name in `errno.h`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Errno::Permission => "EPERM",
+            Errno::Access => "EACCES",
+            Errno::Invalid => "EINVAL",
+            Errno::TooBig => "E2BIG",
+            Errno::Fault => "EFAULT",
+            Errno::Protocol => "EPROTO",
+            Errno::BadDescriptor => "EBADF",
+            Errno::Range => "ERANGE",
+            Errno::NotSupported => "ENOTSUPP",
+            Errno::OperationNotSupported => "EOPNOTSUPP",
+            Errno::NoEntry => "ENOENT",
+            Errno::NoProcess => "ESRCH",
+            Errno::Exists => "EEXIST",
+            Errno::Busy => "EBUSY",
+        }
+    }
 }
 
 /// Was an untrusted pointer allowed as well?
@@ -110,23 +132,28 @@ impl fmt::Display for ReturnBounds {
 }
 
 macro_rules! rules {
-    ($($rule:ident $({ $($field:ident: $ty:ty),* })? $id:literal $errno:ident $text:literal;)*) => {
+    ($($family:literal: $($rule:ident $({ $($field:ident: $ty:ty),* })? $id:literal $errno:ident $text:literal;)*)*) => {
         /// A broken rule, with what was found.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[allow(missing_docs, reason = "each rule's text, below, says what it is about")]
         pub enum Rule {
-            $($rule $({ $($field: $ty),* })?,)*
+            $($($rule $({ $($field: $ty),* })?,)*)*
         }
 
         impl Rule {
             /// Names of all rules, in the order of the table.
-            pub const ALL: &'static [&'static str] = &[$($id),*];
+            pub const ALL: &'static [&'static str] = &[$($($id,)*)*];
+
+            /// All rules as the table has them, in its order.
+            pub const TABLE: &'static [RuleEntry] = &[
+                $($(RuleEntry { id: $id, family: $family, errno: Errno::$errno, text: $text },)*)*
+            ];
 
             /// Its name: lower case, words joined by hyphens; stable.
             #[must_use]
             pub fn id(&self) -> &'static str {
                 match self {
-                    $(Rule::$rule { .. } => $id,)*
+                    $($(Rule::$rule { .. } => $id,)*)*
                 }
             }
 
@@ -135,7 +162,7 @@ macro_rules! rules {
             #[allow(unused_variables)]
             pub fn table_errno(&self) -> Errno {
                 match self {
-                    $(Rule::$rule { .. } => Errno::$errno,)*
+                    $($(Rule::$rule { .. } => Errno::$errno,)*)*
                 }
             }
         }
@@ -144,7 +171,7 @@ macro_rules! rules {
             #[allow(unused_variables)]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $(Rule::$rule $({ $($field),* })? => write!(f, $text),)*
+                    $($(Rule::$rule $({ $($field),* })? => write!(f, $text),)*)*
                 }
             }
         }
@@ -152,7 +179,7 @@ macro_rules! rules {
 }
 
 rules! {
-    // What a process without capabilities may not do
+    "What a process without capabilities may not do":
     MapNeedsCapability { map: String } "map-needs-capability" Permission "creating map '{map}' needs CAP_BPF or CAP_NET_ADMIN";
     ProgramTypeNeedsCapability { program: &'static str } "program-type-needs-capability" Permission "loading a {program} program needs CAP_BPF";
     ProgramTooLong { insns: usize } "program-too-long" TooBig "{insns} instructions are more than the 4096 that are loaded without CAP_BPF";
@@ -177,7 +204,7 @@ rules! {
     MaskBeyondObject { register: Register, operation: &'static str } "mask-beyond-object" Access "{register:#} tried to {operation} beyond pointer bounds, pointer arithmetic with it prohibited for !root";
     SpeculationTooComplex { register: Register } "speculation-too-complex" Access "{register:#} could not be pushed for speculative verification, pointer arithmetic with it prohibited for !root";
     TailCallOfTwoMaps "tail-call-of-two-maps" Invalid "tail_call abusing map_ptr";
-    // Program and instructions
+    "Program and instructions":
     InsnOutOfProgram { insn: usize, count: usize } "insn-out-of-program" Fault "invalid insn idx {insn} insn_cnt {count}";
     ProgramTooLarge { processed: u32 } "program-too-large" TooBig "BPF program is too large. Processed {processed} insn";
     TooManyBranches { count: usize } "too-many-branches" TooBig "The sequence of {count} jumps is too complex.";
@@ -207,7 +234,7 @@ rules! {
     SecondCgroupStorage "second-cgroup-storage" Busy "only one cgroup storage of each type is allowed";
     StructOpsMapInProgram "struct-ops-map-in-program" Invalid "bpf_struct_ops map cannot be used in prog";
     MapNotForSleepable "map-not-for-sleepable" Invalid "Sleepable programs can only use array, hash, ringbuf and local storage maps";
-    // Registers and arithmetic
+    "Registers and arithmetic":
     ReadUninitialised { register: Register } "read-uninitialised" Access "{register:#} !read_ok";
     WriteFramePointer "write-frame-pointer" Access "frame pointer is read only";
     DivisionByZero "division-by-zero" Invalid "div by zero";
@@ -224,7 +251,7 @@ rules! {
     PointerOffsetTooLarge { pointer: String, offset: i32 } "pointer-offset-too-large" Invalid "{pointer} pointer offset {offset} is not allowed";
     PointerMathUnbounded { pointer: String } "pointer-math-unbounded" Invalid "math between {pointer} pointer and register with unbounded min value is not allowed";
     PointerOutOfBounds { value: i64, pointer: String } "pointer-out-of-bounds" Invalid "value {value} makes {pointer} pointer be out of bounds";
-    // Memory
+    "Memory":
     InvalidMemoryAccess { register: Register, value: String } "invalid-memory-access" Access "{register:#} invalid mem access '{value}'";
     MisalignedAccess { what: &'static str, variable: Tnum, fixed: i32, offset: i32, size: u32 } "misaligned-access" Access "misaligned {what}access off {variable}+{fixed}+{offset} size {size}";
     AtomicNotAllowed { register: Register, pointer: String } "atomic-not-allowed" Access "BPF_ATOMIC stores into {register:#} {pointer} is not allowed";
@@ -278,7 +305,7 @@ rules! {
     StructOpsNeedsGpl "struct-ops-needs-gpl" Invalid "struct ops programs must have a GPL compatible license";
     UnsupportedMember { member: String, structure: String, errno: Errno } "unsupported-member" Invalid "attach to unsupported member {member} of struct {structure}";
     NoReturn "no-return" Invalid "Attaching fexit/fmod_ret to __noreturn functions is rejected.";
-    // Stack
+    "Stack":
     UnboundedStackAccess { what: &'static str, register: Register } "unbounded-stack-access" Access "invalid unbounded variable-offset{what} stack {register:#}";
     OutsideStack { what: &'static str, register: Register, offset: i32, size: u32, errno: Errno } "outside-stack" Access "invalid{what} stack {register:#} off={offset} size={size}";
     VariableOutsideStack { what: &'static str, register: Register, variable: Tnum, offset: i32, size: u32, errno: Errno } "variable-outside-stack" Access "invalid variable-offset{what} stack {register:#} var_off={variable} off={offset} size={size}";
@@ -306,7 +333,7 @@ rules! {
     PacketWriteNotAllowed "packet-write-not-allowed" Invalid "the prog does not allow writes to packet data";
     OverwriteReferencedDynptr "overwrite-referenced-dynptr" Invalid "cannot overwrite referenced dynptr";
     ReturnStackPointer "return-stack-pointer" Invalid "cannot return stack pointer to the caller";
-    // Structs
+    "Structs":
     MapAccessNotSupported { map_type: u32 } "map-access-not-supported" NotSupported "map_ptr access not supported for map type {map_type}";
     NegativeMapOffset { register: Register, name: &'static str, offset: i32 } "negative-map-offset" Access "{register:#} is {name} invalid negative access: off={offset}";
     OnlyReadFromMap { name: &'static str } "only-read-from-map" Access "only read from {name} is supported";
@@ -330,7 +357,7 @@ rules! {
     NegativeOffset { register: Register, pointer: String, offset: i32 } "negative-offset" Access "negative offset {pointer} ptr {register:#} off={offset} disallowed";
     ModifiedPointer { register: Register, pointer: String, offset: i32 } "modified-pointer" Access "dereference of modified {pointer} ptr {register:#} off={offset} disallowed";
     VariableOffset { pointer: String, variable: Tnum } "variable-offset" Access "variable {pointer} access var_off={variable} disallowed";
-    // Special fields and kptrs
+    "Special fields and kptrs":
     SpecialFieldAccess { field: &'static str } "special-field-access" Access "{field} cannot be accessed directly by load/store";
     KptrByHelper "kptr-by-helper" Access "kptr cannot be accessed indirectly by helper";
     KptrVariableOffset "kptr-variable-offset" Access "kptr access cannot have variable offset";
@@ -352,7 +379,7 @@ rules! {
     PercpuObjectNotScalars "percpu-object-not-scalars" Invalid "bpf_percpu_obj_new type ID argument must be of a struct of scalars";
     PercpuObjectSpecialFields "percpu-object-special-fields" Invalid "bpf_percpu_obj_new type ID argument must not contain special fields";
     ReadOnlyCastOfNoStruct "read-only-cast-of-no-struct" Invalid "kfunc bpf_rdonly_cast type ID argument must be of a struct";
-    // Locks and sections
+    "Locks and sections":
     LockInTreeCallback "lock-in-tree-callback" Access "can't spin_{{lock,unlock}} in rbtree cb";
     LockAtVariableOffset { register: Register } "lock-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_spin_lock has to be at the constant offset";
     GraphAtVariableOffset { register: Register, field: &'static str } "graph-at-variable-offset" Invalid "{register:#} doesn't have constant offset. {field} has to be at the constant offset";
@@ -378,7 +405,7 @@ rules! {
     SleepableKfuncWithoutPreemption { name: String } "sleepable-kfunc-without-preemption" Access "kernel func {name} is sleepable within non-preemptible region";
     SleepableHelperInRcu { name: String, id: i32 } "sleepable-helper-in-rcu" Invalid "sleepable helper {name}#{id} in rcu_read_lock region";
     SleepableHelperWithoutPreemption { name: String, id: i32 } "sleepable-helper-without-preemption" Invalid "sleepable helper {name}#{id} in non-preemptible region";
-    // References
+    "References":
     UnreleasedReference { id: u32, acquired_at: u32 } "unreleased-reference" Invalid "Unreleased reference id={id} alloc_insn={acquired_at}";
     OwnerUnknown "owner-unknown" Fault "verifier internal error: ref_obj_id for allocated object must be non-zero";
     UnfitObject "unfit-object" Fault "verifier internal error: invalid PTR_TO_BTF_ID register for type match";
@@ -393,7 +420,7 @@ rules! {
     TailCallInRcu "tail-call-in-rcu" Invalid "tail_call cannot be used inside bpf_rcu_read_lock-ed region";
     TailCallWithoutPreemption "tail-call-without-preemption" Invalid "tail_call cannot be used inside bpf_preempt_disable-ed region";
     ReleasedWithOffset { register: Register } "released-with-offset" Invalid "{register:#} must have zero offset when passed to release func or trusted arg to kfunc";
-    // Helpers
+    "Helpers":
     InvalidHelper { name: String, id: i32 } "invalid-helper" Invalid "invalid func {name}#{id}";
     HelperNotAvailable { name: String, id: i32 } "helper-not-available" Invalid "program of this type cannot use helper {name}#{id}";
     HelperNeedsGpl "helper-needs-gpl" Invalid "cannot call GPL-restricted function from non-GPL compatible program";
@@ -422,7 +449,7 @@ rules! {
     FunctionAddressNotForType { id: i32, program: u32 } "function-address-not-for-type" NotSupported "func bpf_get_func_ip#{id} not supported for program type {program}";
     FunctionAddressNotTraced { id: i32 } "function-address-not-traced" NotSupported "func bpf_get_func_ip#{id} supported only for fentry/fexit/fmod_ret programs";
     InvalidSockmapArgument "invalid-sockmap-argument" Invalid "invalid arg_type for sockmap/sockhash";
-    // Timers and work queues
+    "Timers and work queues":
     TimerAtVariableOffset { register: Register } "timer-at-variable-offset" Invalid "{register:#} doesn't have constant offset. bpf_timer has to be at the constant offset";
     TimerWithoutBtf { map: String } "timer-without-btf" Invalid "map '{map}' has to have BTF in order to use bpf_timer";
     NoTimer { map: String } "no-timer" Invalid "map '{map}' has no valid bpf_timer";
@@ -432,7 +459,7 @@ rules! {
     NotAtWorkQueue { offset: i64, queue: i64 } "not-at-work-queue" Invalid "off {offset} doesn't point to 'struct bpf_wq' that is at {queue}";
     WorkQueueOfAnotherMap { queue: u32, map: u32 } "work-queue-of-another-map" Invalid "workqueue pointer in R1 map_uid={queue} doesn't match map pointer in R2 map_uid={map}";
     NotAMapPointer { register: Register } "not-a-map-pointer" Invalid "pointer in {register:#} isn't map pointer";
-    // Kernel functions
+    "Kernel functions":
     NoKernelContext { id: u32 } "no-kernel-context" Invalid "kern ctx type id {id} is not a struct";
     KfuncNeedsGpl "kfunc-needs-gpl" Invalid "cannot call kernel function from non-GPL compatible program";
     ThrowFromCallback { insn: usize, index: usize } "throw-from-callback" Invalid "bpf_throw kfunc (insn {insn}) cannot be called from callback subprog {index}";
@@ -474,14 +501,14 @@ rules! {
     MemoryAndSize { index: usize, next: usize, errno: Errno } "memory-and-size" Access "arg#{index} arg#{next} memory, len pair leads to invalid memory access";
     ReleaseNeedsReference { name: String } "release-needs-reference" Invalid "release kernel function {name} expects refcounted PTR_TO_BTF_ID";
     KfuncReturnUnsupported { name: String, kind: &'static str, target: String } "kfunc-return-unsupported" Invalid "kernel function {name} returns pointer type {kind} {target} is not supported";
-    // Iterators
+    "Iterators":
     InvalidIteratorArgument { number: usize } "invalid-iterator-argument" Invalid "expected valid iter pointer as arg #{number}";
     IteratorNotOnStack { index: usize } "iterator-not-on-stack" Invalid "arg#{index} expected pointer to an iterator on stack";
     ExpectedUninitialisedIterator { kind: String, number: usize } "expected-uninitialised-iterator" Invalid "expected uninitialized iter_{kind} as arg #{number}";
     ExpectedInitialisedIterator { kind: String, number: usize } "expected-initialised-iterator" Invalid "expected an initialized iter_{kind} as arg #{number}";
     IteratorOutsideRcu { name: String } "iterator-outside-rcu" Protocol "expected an RCU CS when using {name}";
     CssTaskIterNotAllowed "css-task-iter-not-allowed" Invalid "css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs";
-    // Functions and callbacks
+    "Functions and callbacks":
     CallTooDeep { frames: usize } "call-too-deep" TooBig "the call stack of {frames} frames is too deep";
     CallStackTooDeep { frames: usize } "call-stack-too-deep" TooBig "the call stack of {frames} frames is too deep !";
     TailCallStack { bytes: u32 } "tail-call-stack" Access "tail_calls are not allowed when call stack of previous frames is {bytes} bytes. Too large";
