@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
-packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils chromium)
+packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils chromium tmux)
 python3 -c 'import jsonschema' 2> /dev/null || packages+=(python3-jsonschema)
 missing=()
 for package in "${packages[@]}"; do
