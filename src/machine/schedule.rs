@@ -294,8 +294,7 @@ impl Machine {
     #[must_use]
     pub fn may_end_grace_period(&self) -> bool {
         let mut ripe = self.rcu.deferred().iter().filter(|free| self.rcu.is_ripe(free)).peekable();
-        ripe.peek().is_some()
-            && ripe.all(|free| !self.has_store_to(|to| self.parts(free.region).contains(&to)))
+        ripe.peek().is_some() && ripe.all(|free| !self.has_store_to(|to| self.parts(free.region).contains(&to)))
     }
 
     /// Executes one instruction of one task in the given way.

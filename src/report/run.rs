@@ -204,7 +204,8 @@ impl<'m> RunReport<'m> {
     #[must_use]
     pub fn elements(&self, index: usize) -> Option<Vec<Value>> {
         let map = self.machine.object().maps.get(index)?;
-        let state = self.machine.maps().get(index).filter(|state| map.globals.is_none() && state.family.has_values())?;
+        let state =
+            self.machine.maps().get(index).filter(|state| map.globals.is_none() && state.family.has_values())?;
         let value_type = map.definition.value_type;
         let elements = state.elements().into_iter().take(MAX_ELEMENTS).map(|(key, first)| {
             let key = if key.is_empty() { Value::Null } else { self.words.key_json(index as u32, &key) };

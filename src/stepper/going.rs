@@ -58,9 +58,10 @@ impl Session {
             return "so many steps are not possible; go back, or start anew".to_owned();
         }
         let row = self.rows().into_iter().find(|row| row.choice.actor == actor);
-        row.map_or_else(|| format!("{} has nothing to do", self.actor_name(actor)), |row| {
-            format!("{} {}", self.actor_name(actor), row.text)
-        })
+        row.map_or_else(
+            || format!("{} has nothing to do", self.actor_name(actor)),
+            |row| format!("{} {}", self.actor_name(actor), row.text),
+        )
     }
 
     /// The chosen actor executes one instruction.
@@ -233,7 +234,9 @@ impl Session {
             let waits = !self.machine().rcu().deferred().is_empty();
             let why = match (self.over().is_some(), waits) {
                 (true, _) => "the run is over",
-                (_, true) => "no grace period may end: a reader that began before the free, or a store on its way, holds it up",
+                (_, true) => {
+                    "no grace period may end: a reader that began before the free, or a store on its way, holds it up"
+                }
                 (_, false) => "nothing waits for a grace period",
             };
             return Stop::Nothing(why.to_owned());

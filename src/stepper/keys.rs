@@ -78,12 +78,7 @@ pub struct Binding {
     pub path: &'static str,
 }
 
-const fn binding(
-    keys: &'static [KeyCode],
-    command: Command,
-    machine: &'static str,
-    path: &'static str,
-) -> Binding {
+const fn binding(keys: &'static [KeyCode], command: Command, machine: &'static str, path: &'static str) -> Binding {
     Binding { keys, command, machine, path }
 }
 
@@ -102,14 +97,14 @@ pub const BINDINGS: &[Binding] = &[
     binding(
         &[KeyCode::Enter],
         Command::Step,
-        "the chosen step of the schedule: to the next instruction that others can see",
+        "the chosen step: to the next instruction that others can see",
         "to the next event: a branch, a reference, a lock",
     ),
-    binding(&[Char('f')], Command::Follow, "the next step of the plan: a token's, or what was gone back over", ""),
+    binding(&[Char('f')], Command::Follow, "the plan's next step: a token's, or what was gone back over", ""),
     binding(
         &[Char('c')],
         Command::Run,
-        "run until a break, a change of what is watched, a finding, or the end",
+        "run to a break, a change of what is watched, a finding, the end",
         "to the next break, or the path's end",
     ),
     binding(&[Char('r')], Command::RunSelected, "run the chosen CPU alone until its program returns", ""),
@@ -143,7 +138,12 @@ pub const BINDINGS: &[Binding] = &[
     binding(&[Char('t')], Command::Token, "show the schedule's token and copy it", ""),
     binding(&[Char('v')], Command::Path, "the verifier's path of this program", "back to the machine"),
     binding(&[Char('?'), KeyCode::F(1)], Command::Help, "these keys", "these keys"),
-    binding(&[Char('q'), KeyCode::Esc], Command::Quit, "close what is open; then end (Ctrl-C ends at once)", "the same"),
+    binding(
+        &[Char('q'), KeyCode::Esc],
+        Command::Quit,
+        "close what is open; then end (Ctrl-C ends at once)",
+        "the same",
+    ),
 ];
 
 /// What a key asks for.
@@ -235,6 +235,13 @@ mod tests {
             }
         }
         assert_eq!(command(Char('Z')), None);
+    }
+
+    #[test]
+    fn what_keys_mean_fits_beside_them() {
+        for binding in BINDINGS {
+            assert!(binding.names().len() < 15 && binding.machine.len().max(binding.path.len()) <= 63, "{binding:?}");
+        }
     }
 
     #[test]

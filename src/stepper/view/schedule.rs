@@ -72,7 +72,11 @@ fn step(actors: &[Actor], number: usize, actor: Actor, text: &str, newest: bool)
     let mut spans = vec![Span::styled(format!("{number:>4} "), FAINT)];
     for &lane in actors {
         let style = Style::new().fg(lane_colour(lane.0));
-        spans.push(if lane == actor { Span::styled("●  ", style) } else { Span::styled("│  ", style.patch(FAINT)) });
+        spans.push(if lane == actor {
+            Span::styled("●  ", style)
+        } else {
+            Span::styled("│  ", style.patch(FAINT))
+        });
     }
     spans.push(Span::styled(text.to_owned(), if newest { STRONG } else { Style::new() }));
     Line::from(spans)
@@ -81,7 +85,7 @@ fn step(actors: &[Actor], number: usize, actor: Actor, text: &str, newest: bool)
 /// What can be done next; where the rows are, and which is the first.
 pub fn next(frame: &mut Frame<'_>, area: Rect, session: &Session) -> (Rect, usize) {
     let (chosen, rows) = session.chosen_row();
-    let inner = framed(frame, area, " next: Enter takes the chosen step ");
+    let inner = framed(frame, area, " next (Enter) ");
     let height = usize::from(inner.height);
     let first = (chosen + 1).saturating_sub(height);
     let lines = rows.iter().enumerate().skip(first).take(height).map(|(index, row)| {
