@@ -31,6 +31,7 @@ pub use html::html;
 
 use super::explore::{ExploreReport, Shown};
 use super::run::ProgramRun;
+use super::told::Look;
 use crate::explore::simulation::Simulation;
 use crate::machine::Machine;
 
@@ -86,7 +87,7 @@ pub fn exploration(simulation: &Simulation, report: &ExploreReport<'_>) -> Page 
         fact("outcomes", report.result.outcomes.len()),
     ];
     page.outcomes = runs::outcomes(report);
-    page.report = report.text();
+    page.report = report.text(&Look::plain());
     page.views = views;
     page
 }

@@ -9,6 +9,7 @@ use crate::explore::simulation::Simulation;
 use crate::machine::{End, Machine, Moment};
 use crate::report::explore::{ExploreReport, FindingText, Shown, describe, replay_text};
 use crate::report::run::{ProgramRun, RunReport, RunVerdict};
+use crate::report::told::Look;
 
 /// Schedules that a page shows, at most.
 const MAX_VIEWS: usize = 60;
@@ -132,7 +133,7 @@ pub fn of_run(recorder: Recorder<'_>, machine: &Machine, runs: &[ProgramRun]) ->
         }
     }
     view.facts.push(fact("instructions", machine.steps()));
-    view.report = report.text();
+    view.report = report.text(&Look::plain());
     (view, recording)
 }
 
@@ -192,7 +193,7 @@ pub fn of_schedule(
     view.facts.extend(done.outcome.map(|outcome| fact("outcome", outcome)));
     view.facts.push(fact("trace", format!("{:032x}", shown.trace)));
     view.facts.push(fact("token", &shown.schedule));
-    view.report = replay_text(shown);
+    view.report = replay_text(shown, &Look::plain());
     add_findings(&mut view, shared, &recording, &found);
     view
 }
