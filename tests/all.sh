@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
-packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils)
+packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils chromium tmux)
 python3 -c 'import jsonschema' 2> /dev/null || packages+=(python3-jsonschema)
 missing=()
 for package in "${packages[@]}"; do
@@ -34,7 +34,7 @@ kptrsim=$PWD/target/debug/kptrsim
 btf=$(ls -v "$KPTRSIM_CACHE"/kernels/*/vmlinux.btf | tail -n 1)
 
 step "tests"
-export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_REQUIRE_JSONSCHEMA=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
+export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_REQUIRE_JSONSCHEMA=1 KPTRSIM_REQUIRE_CHROMIUM=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
 cargo test
 
 step "documentation"

@@ -16,14 +16,14 @@ enum { BUCKETS = 8 };
 
 long buckets[BUCKETS];
 
-/* Counts a packet in the bucket of its size: below 128 bytes, below 256, and so on. Returns the bucket. */
+/* Counts a packet in the bucket of its size: below 128 bytes, below 256, and so on. Returns how many that bucket has. */
 SEC("tc")
 int measure(struct __sk_buff *skb)
 {
 	__u32 bucket = skb->len / 128;
 
 	buckets[bucket]++;
-	return bucket;
+	return buckets[bucket];
 }
 
 char _license[] SEC("license") = "GPL";

@@ -14,7 +14,7 @@ enum { BUCKETS = 8 };
 
 long buckets[BUCKETS];
 
-/* Counts a packet in the bucket of its size: below 128 bytes, below 256, and so on. Returns the bucket. */
+/* Counts a packet in the bucket of its size: below 128 bytes, below 256, and so on. Returns how many that bucket has. */
 SEC("tc")
 int measure(struct __sk_buff *skb)
 {
@@ -23,7 +23,7 @@ int measure(struct __sk_buff *skb)
 	if (bucket >= BUCKETS)
 		bucket = BUCKETS - 1;
 	buckets[bucket]++;
-	return bucket;
+	return buckets[bucket];
 }
 
 char _license[] SEC("license") = "GPL";

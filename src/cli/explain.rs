@@ -73,7 +73,7 @@ pub enum ExplainError {
     #[error("no page on a rule has all of the words {0:?}; `kptrsim explain` lists all rules")]
     NotFound(String),
     /// The rule has no page.
-    #[error("there is no page on {} yet; its message is: {}", .0.id, .0.text)]
+    #[error("there is no page on {} yet; its message is: {}", .0.id, .0.message())]
     NoPage(&'static RuleEntry),
     /// The rule's page has no programs.
     #[error("no program breaks {0}; `kptrsim explain {0}` says why")]

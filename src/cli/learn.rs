@@ -27,6 +27,12 @@ use text::Words;
 /// The folder that `init` makes when none is named.
 const DEFAULT_FOLDER: &str = "kptrsim-lessons";
 
+/// Letters in a line where no terminal says how many it shows, and most anywhere.
+const WIDTH: usize = 100;
+
+/// What shells take for ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
 /// What lies in a learner's folder to be read first.
 const README: &str = include_str!("learn/folder.md");
 
@@ -239,8 +245,9 @@ impl Course {
         // A damaged file is told before any work is done.
         Progress::read(workshop.root())?;
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let width = terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0).min(WIDTH));
         let kernel = KernelArgs::default().kernel()?;
-        Ok(Course { lessons: Lesson::all()?, workshop, kernel, words: Words { colour } })
+        Ok(Course { lessons: Lesson::all()?, workshop, kernel, words: Words { colour, width } })
     }
 
     fn progress(&self) -> Result<Progress, ProgressError> {
@@ -297,6 +304,9 @@ impl Course {
         let Some(lesson) = self.chosen(word)? else { return Ok(ExitCode::SUCCESS) };
         let stop = interrupt::stop_flag()?;
         let result = self.check(lesson, &stop)?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(INTERRUPTED.into());
+        }
         self.print_check(lesson, &result, format)?;
         Ok(exit_code(result.as_ref().err()))
     }
@@ -307,7 +317,7 @@ impl Course {
         for lesson in &self.lessons {
             let result = self.check(lesson, &stop)?;
             if stop.load(Ordering::Relaxed) {
-                return Ok(ExitCode::from(130));
+                return Ok(INTERRUPTED.into());
             }
             match format {
                 Format::Text => output::print(&self.words.verdict(lesson, &result))?,

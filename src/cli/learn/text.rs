@@ -7,18 +7,19 @@ use anstyle::{AnsiColor, Style};
 
 use crate::lessons::check::Passed;
 use crate::lessons::{Failure, Lesson, Progress, Stage};
+use crate::report::rules;
+use crate::verifier::RuleEntry;
 
 /// Cells of the progress bar.
 const BAR: usize = 42;
 
-/// Columns of text that is ours.
-const WIDTH: usize = 100;
-
-/// Texts, with or without colours.
+/// Texts for a terminal, or for what is none.
 #[derive(Clone, Copy, Debug)]
 pub struct Words {
     /// May there be colours?
     pub colour: bool,
+    /// Letters in a line of prose.
+    pub width: usize,
 }
 
 const BOLD: Style = Style::new().bold();
@@ -31,9 +32,13 @@ impl Words {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
+    fn wrapped(self, text: &str) -> String {
+        textwrap::fill(text, self.width)
+    }
+
     /// How many are solved, as a bar.
     pub fn bar(self, solved: usize, all: usize) -> String {
-        let done = if all == 0 { BAR } else { BAR * solved / all };
+        let done = (BAR * solved).checked_div(all).unwrap_or(BAR);
         let done_cells = self.paint(GREEN, &"#".repeat(done));
         format!("[{done_cells}{}] {solved} of {all} solved\n", "-".repeat(BAR - done))
     }
@@ -46,7 +51,7 @@ impl Words {
 
     /// What is wrong, with the way to it.
     pub fn failed(self, lesson: &Lesson, path: &Path, failure: &Failure) -> String {
-        let mut text = self.heading(lesson, path);
+        let mut text = self.heading(lesson, path).trim_end().to_owned() + ": its first lines say what is to be done\n";
         let before = match failure.stage {
             Stage::Compile | Stage::Verify => "",
             Stage::Run => "\nThe verifier accepts it. But a run on simulated CPUs is not as it should be:\n",
@@ -55,7 +60,7 @@ impl Words {
                  in many ways, and not all of them end well:\n"
             }
         };
-        text += &wrapped(before);
+        text += &self.wrapped(before);
         text.push('\n');
         // The verifier's and the explorer's stories begin with what the message says.
         let told = matches!(failure.stage, Stage::Verify | Stage::Explore) && !failure.text.is_empty();
@@ -64,6 +69,10 @@ impl Words {
             let _ = writeln!(text, "{head}: {}\n", failure.message);
         }
         text += failure.text.trim_end();
+        let has_page = RuleEntry::find(&failure.kind).and_then(rules::markdown).is_some();
+        if failure.stage == Stage::Verify && has_page && !failure.text.contains("kptrsim explain") {
+            let _ = write!(text, "\n\nMore about this rule: kptrsim explain {}", failure.kind);
+        }
         text.trim_end().to_owned() + "\n"
     }
 
@@ -76,7 +85,7 @@ impl Words {
             did.push(format!("nothing wrong in any of the {schedules} ways in which the CPUs can take turns"));
         }
         let head = self.paint(GREEN, &format!("Exercise {} is solved", lesson.number()));
-        format!("{head}: {}.\n{}", did.join(", "), wrapped(&format!("{}\n", lesson.takeaway)))
+        self.wrapped(&format!("{head}: {}.\n{}\n", did.join(", "), lesson.takeaway))
     }
 
     /// One line about an exercise that was checked with all others.
@@ -96,7 +105,7 @@ impl Words {
         let mut text = String::new();
         for (index, hint) in lesson.hints.iter().take(shown).enumerate() {
             let head = format!("Hint {} of {all} for exercise {}: ", index + 1, lesson.number());
-            text += &wrapped(&format!("{head}{hint}\n"));
+            text += &self.wrapped(&format!("{head}{hint}\n"));
         }
         if shown == all {
             let number = lesson.number();
@@ -127,29 +136,11 @@ impl Words {
     }
 }
 
-/// Text with lines of at most [`WIDTH`] columns, broken at spaces.
-fn wrapped(text: &str) -> String {
-    let mut lines = String::new();
-    for line in text.split_inclusive('\n') {
-        let mut column = 0;
-        for word in line.split_inclusive(' ') {
-            if column > 0 && column + word.trim_end().chars().count() > WIDTH {
-                lines.truncate(lines.trim_end_matches(' ').len());
-                lines.push('\n');
-                column = 0;
-            }
-            lines.push_str(word);
-            column += word.chars().count();
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PLAIN: Words = Words { colour: false };
+    const PLAIN: Words = Words { colour: false, width: 100 };
 
     #[test]
     fn the_bar_is_as_long_as_what_is_solved() {
@@ -157,14 +148,6 @@ mod tests {
         assert_eq!(PLAIN.bar(21, 21), format!("[{}] 21 of 21 solved\n", "#".repeat(BAR)));
         assert!(PLAIN.bar(1, 21).starts_with("[##-"));
         assert!(PLAIN.bar(0, 0).contains("0 of 0"));
-    }
-
-    #[test]
-    fn long_lines_are_broken_at_spaces() {
-        let text = wrapped(&format!("{}\nshort\n", "word ".repeat(50)));
-        assert!(text.lines().all(|line| line.len() <= WIDTH && !line.ends_with(' ')), "{text}");
-        assert_eq!(text.split_whitespace().count(), 51);
-        assert!(text.ends_with("\nshort\n"));
     }
 
     #[test]
