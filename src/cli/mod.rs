@@ -26,6 +26,8 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod scenario;
+#[cfg(feature = "tui")]
+pub mod step;
 pub mod target;
 pub mod verify;
 pub mod witness;
@@ -46,6 +48,8 @@ enum Command {
     Replay(replay::Args),
     #[cfg(feature = "page")]
     Report(report::Args),
+    #[cfg(feature = "tui")]
+    Step(step::Args),
     Merge(merge::Args),
     Witness(witness::Args),
     Contain(contain::Args),
@@ -81,6 +85,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "proptest")]
         Command::Fuzz(args) => fuzz::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
+        #[cfg(feature = "tui")]
+        Command::Step(args) => step::run(&args).map_err(|error| error.to_string()),
         Command::Witness(args) => witness::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
         Command::Learn(args) => learn::run(&args).map_err(|error| error.to_string()),

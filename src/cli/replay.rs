@@ -53,6 +53,8 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         return Err(ExploreError::OtherScenario { name: path.display().to_string() });
     }
     let mut simulation = args.scenario.simulate(&loaded, &kernel)?;
+    // A schedule of `kptrsim step` may have them; one of a search names no such step.
+    simulation.offer_grace_periods();
     let mut shown = Shown::new(&mut simulation, args.token.clone());
     if args.shrink {
         let key = shown.findings.first().map(|finding| finding.key.clone()).ok_or(ExploreError::NoFinding)?;

@@ -13,6 +13,7 @@ pub mod graph;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod place;
+pub mod recorded;
 pub mod rule_help;
 pub mod rules;
 pub mod run;

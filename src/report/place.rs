@@ -62,6 +62,9 @@ impl<'m> Words<'m> {
         if place == Place::BEFORE {
             return "a program of another object takes what the maps hold, and drops it".to_owned();
         }
+        if place == Place::GRACE_PERIOD {
+            return "a grace period ends".to_owned();
+        }
         let program = self.machine.programs().get(place.program as usize);
         match program.and_then(|program| program.source().line_at(place.insn as usize)) {
             Some(line) => format!("{}:{}: {}", file_name(&line.file), line.line, line.text.trim()),

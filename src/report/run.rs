@@ -174,7 +174,8 @@ impl<'m> RunReport<'m> {
 
     /// Global variables by name. Variables of the same name in several sections cannot be told apart and the last
     /// one stands; the names of one object differ.
-    fn globals(&self) -> Map<String, Value> {
+    #[must_use]
+    pub fn globals(&self) -> Map<String, Value> {
         let mut globals = Map::new();
         let object = self.machine.object();
         let Some(btf) = object.btf.as_deref() else { return globals };
@@ -195,30 +196,33 @@ impl<'m> RunReport<'m> {
     /// Maps by name: a list of elements with `key` and `value`, or `values` (one a CPU) for per-CPU maps. Elements
     /// of arrays that nothing touched are zero and left out.
     fn maps(&self) -> Map<String, Value> {
-        let mut maps = Map::new();
-        for (index, (map, state)) in self.machine.object().maps.iter().zip(self.machine.maps()).enumerate() {
-            if map.globals.is_some() || !state.family.has_values() {
-                continue;
-            }
-            let value_type = map.definition.value_type;
-            let elements = state.elements().into_iter().take(MAX_ELEMENTS).map(|(key, first)| {
-                let key = if key.is_empty() { Value::Null } else { self.words.key_json(index as u32, &key) };
-                if state.per_cpu {
-                    let copies = (first.0..first.0 + self.machine.cpu_count()).map(RegionId);
-                    let values: Vec<_> =
-                        copies.map(|copy| self.value(value_type, self.machine.memory().peek(copy))).collect();
-                    json!({"key": key, "values": values})
-                } else {
-                    json!({"key": key, "value": self.value(value_type, self.machine.memory().peek(first))})
-                }
-            });
-            maps.insert(map.name.clone(), Value::Array(elements.collect()));
-        }
-        maps
+        let all = self.machine.object().maps.iter().enumerate();
+        all.filter_map(|(index, map)| Some((map.name.clone(), Value::Array(self.elements(index)?)))).collect()
     }
 
-    /// What is in an object: its value, or for a per-CPU object the value of each CPU's copy.
-    fn contents(&self, region: RegionId, into: &mut Value) {
+    /// A map's elements as [`RunReport::json`] has them; `None` for globals and for maps without values.
+    #[must_use]
+    pub fn elements(&self, index: usize) -> Option<Vec<Value>> {
+        let map = self.machine.object().maps.get(index)?;
+        let state =
+            self.machine.maps().get(index).filter(|state| map.globals.is_none() && state.family.has_values())?;
+        let value_type = map.definition.value_type;
+        let elements = state.elements().into_iter().take(MAX_ELEMENTS).map(|(key, first)| {
+            let key = if key.is_empty() { Value::Null } else { self.words.key_json(index as u32, &key) };
+            if state.per_cpu {
+                let copies = (first.0..first.0 + self.machine.cpu_count()).map(RegionId);
+                let values: Vec<_> =
+                    copies.map(|copy| self.value(value_type, self.machine.memory().peek(copy))).collect();
+                json!({"key": key, "values": values})
+            } else {
+                json!({"key": key, "value": self.value(value_type, self.machine.memory().peek(first))})
+            }
+        });
+        Some(elements.collect())
+    }
+
+    /// Adds what is in an object: its `value`, or for a per-CPU object the `values` of each CPU's copy.
+    pub fn contents(&self, region: RegionId, into: &mut Value) {
         let memory = self.machine.memory();
         match memory.region(region).kind {
             RegionKind::PerCpuObject { type_id } => {
@@ -394,7 +398,9 @@ impl<'m> RunReport<'m> {
         format!("{verb} of {} bytes {place}", access.size)
     }
 
-    fn map_lines(&self) -> Vec<String> {
+    /// A line for each element of each map; for per-CPU values one for each run of CPUs whose copies are equal.
+    #[must_use]
+    pub fn map_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, elements) in self.maps() {
             for element in elements.as_array().into_iter().flatten() {
@@ -455,7 +461,8 @@ pub fn end_json(machine: &Machine, end: &End) -> Value {
 }
 
 /// One line for each run of CPUs whose copies are equal.
-fn copies(name: &str, values: &[Value]) -> Vec<String> {
+#[must_use]
+pub fn copies(name: &str, values: &[Value]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut first = 0;
     for cpu in 1..=values.len() {

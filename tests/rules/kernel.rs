@@ -10,7 +10,7 @@ use kptrsim::verifier::{Rule, RuleEntry};
 use libtest_mimic::Failed;
 
 use crate::pages::Found;
-use crate::programs::{compiled, is_unprivileged};
+use crate::programs::{Checking, compiled};
 
 /// CPUs of the machine that is booted.
 const CPUS: u32 = 4;
@@ -38,7 +38,7 @@ pub fn agrees(found: &Found) -> Result<(), Failed> {
     let mut faults = Vec::new();
     for unprivileged in [false, true] {
         let jobs = jobs(found, unprivileged, &mut wanted)?;
-        let options = LoadOptions { log_level: 1, unprivileged, ..LoadOptions::default() };
+        let options = LoadOptions { log_level: 1, want_log: true, unprivileged, ..LoadOptions::default() };
         let asked = jobs.len();
         let mut answered = 0;
         judge.load(jobs, &options, |outcome| {
@@ -57,13 +57,13 @@ fn jobs(found: &Found, unprivileged: bool, wanted: &mut BTreeMap<String, Wanted>
     let mut jobs = Vec::new();
     for page in &found.pages {
         let parsed = page.page()?;
-        if is_unprivileged(&parsed)? != unprivileged {
+        if Checking::of(&parsed)?.unprivileged != unprivileged {
             continue;
         }
-        for (program, breaks) in [(parsed.broken_program(), true), (parsed.fixed_program(), false)] {
-            let Some(program) = program else { continue };
+        for program in compiled(page, &parsed)? {
+            let breaks = program.breaks;
             let name = format!("{} ({})", page.rule.id, if breaks { "breaks it" } else { "fixed" });
-            jobs.push(LoadJob { name: name.clone(), bytes: compiled(page.rule.id, program)?, programs: Vec::new() });
+            jobs.push(LoadJob { name: name.clone(), bytes: program.bytes.to_vec(), programs: Vec::new() });
             wanted.insert(name, Wanted { rule: page.rule, errno: parsed.errno.clone(), breaks });
         }
     }
@@ -83,7 +83,9 @@ fn fault(wanted: &Wanted, outcome: &ObjectOutcome) -> Option<String> {
         (true, [said]) => {
             // Where the kernel refuses without a word, the error number is all there is.
             let (rule, reason) = (wanted.rule, &said.reason);
-            let same = reason.is_empty() || !rule.text.contains(' ') || rule.fits(reason);
+            // Some rules have the line before the last one.
+            let logged = said.log.iter().flat_map(|log| log.lines()).any(|line| rule.fits(line));
+            let same = reason.is_empty() || !rule.text.contains(' ') || rule.fits(reason) || logged;
             let errno =
                 Rule::TABLE.iter().find(|entry| entry.errno.number() == said.errno).map(|entry| entry.errno.name());
             let named = errno.is_some_and(|name| wanted.errno.split(" or ").any(|one| one == name));

@@ -98,7 +98,8 @@ impl Shared {
         match line.and_then(|at| Some((self.files.get(at.0 as usize)?, at.1, self.line_text(at)?))) {
             Some(((file, _), line, text)) => {
                 let file = file.rsplit('/').next().unwrap_or(file);
-                format!("{file}:{line}: {}", text.trim())
+                let separator = if text.trim().is_empty() { "" } else { ": " };
+                format!("{file}:{line}{separator}{}", text.trim())
             }
             None => format!("instruction {slot}"),
         }

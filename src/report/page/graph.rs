@@ -15,7 +15,7 @@ const MAX_LINES: usize = 5;
 /// Characters of a line of a label, at most.
 const MAX_LABEL: usize = 34;
 /// Width of a block in pixels: a label's characters at the page's small size.
-const BLOCK_WIDTH: i32 = 250;
+const BLOCK_WIDTH: i32 = 264;
 /// Height of a label's line in pixels.
 const LINE_HEIGHT: i32 = 16;
 
@@ -125,7 +125,9 @@ fn label<'t>(
 ) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for instruction in own.iter().filter(|one| (first..=last).contains(&one.slot)) {
-        let text = instruction.line.and_then(|at| Some(format!("{} {}", at.1, line(at)?.trim())));
+        let source =
+            instruction.line.and_then(|at| Some((at.1, line(at)?.trim()))).filter(|(_, text)| !text.is_empty());
+        let text = source.map(|(number, text)| format!("{number} {text}"));
         let text = shortened(&text.unwrap_or_else(|| instruction.text.clone()));
         if !lines.contains(&text) {
             lines.push(text);

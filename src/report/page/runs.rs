@@ -56,16 +56,27 @@ fn arrow(finding: &Finding) -> Option<(Moment, Moment, &'static str)> {
 fn add_findings(view: &mut View, shared: &Shared, recording: &Recording, found: &[(&Finding, FindingText)]) {
     for (finding, text) in found {
         let places = places(finding);
-        let last = places.last().and_then(|(_, at)| recording.step_at(*at));
-        let end = view.steps.len().checked_sub(1);
-        view.story.push(Note { kind: NoteKind::Error, text: text.title.clone(), step: last.or(end) });
-        for (what, at) in places {
+        let at_place = |at: Moment, text: String| {
             let step = recording.step_at(at);
             let place = step.and_then(|step| view.steps.get(step)).and_then(|step| Some((step.program?, step.slot?)));
-            let place = place.map_or_else(String::new, |(program, slot)| format!(": {}", shared.place(program, slot)));
-            let text = format!("{what} on CPU {}{place}", at.cpu);
-            view.story.push(Note { kind: NoteKind::Note, text, step });
+            let text = match place {
+                Some((program, slot)) => format!("{}\n{text}", shared.place(program, slot)),
+                None => text,
+            };
+            (step, text)
+        };
+        let mut story = Vec::new();
+        for &(what, at) in &places {
+            let (step, text) = at_place(at, format!("{what} on CPU {}", at.cpu));
+            story.push(Note { kind: NoteKind::Note, text, step });
         }
+        let title = first_line(&text.title);
+        let (step, text) = match (finding, places.last()) {
+            (Finding::Ended(_) | Finding::Race { .. }, Some(&(_, at))) => at_place(at, title),
+            _ => (view.steps.len().checked_sub(1), title),
+        };
+        story.push(Note { kind: NoteKind::Error, text, step });
+        view.story.extend(story);
         let ends = arrow(finding).and_then(|(from, to, text)| {
             Some(Arrow { from: recording.step_at(from)?, to: recording.step_at(to)?, text: text.to_owned() })
         });
