@@ -10,11 +10,14 @@
 //! * [`explore`]: schedules over the machine: which there are, what goes wrong under them, and one of them again.
 //! * [`soundness`]: generated programs, and the machine held against the verifier.
 //! * [`crosscheck`]: a real kernel under QEMU as the judge.
-//! * [`report`]: what people and tools read.
+//! * [`lessons`]: exercises for learners, and whether they are solved.
+//! * [`report`]: what people and tools read. `stepper` (feature `tui`): the machine and the verifier, step by step in a terminal.
 //! * `fuzz` (feature `proptest`): campaigns of generated programs, judged by all of these.
+//! * [`testing`]: tests of BPF programs in `cargo test`; the stable face of all this.
 //! * [`cli`]: the command line.
 //!
-//! Start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
+//! To test your own programs, start at [`testing::Bpf`]; only that module keeps its meaning within a major version.
+//! For tools that need more, start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
 //! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md`,
 //! `docs/machine.md` and `docs/soundness.md` go through the rooms.
 
@@ -26,6 +29,7 @@ pub mod explore;
 pub mod fuzz;
 pub mod isa;
 pub mod kernel;
+pub mod lessons;
 pub mod machine;
 pub mod object;
 pub mod report;
@@ -35,6 +39,9 @@ mod seeded;
 #[cfg(feature = "seeded-faults")]
 pub mod seeded;
 pub mod soundness;
+#[cfg(feature = "tui")]
+pub mod stepper;
+pub mod testing;
 pub mod verifier;
 
 #[cfg(feature = "proptest")]

@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ContainError> {
         result = result.max(checked.result());
         match args.format {
             Format::Text => output::print(&checked.text(&args.path)),
-            Format::Json => output::print_json(&checked.json(&args.path)),
+            Format::Json => output::print_record("containment", &checked.json(&args.path)),
         }
     };
     if is_scenario(&args.path) {

@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::kernel_scenario::{self, ScenarioArgs};
-use super::output::{self, Format, OutputError, print_json};
+use super::output::{self, Format, OutputError, print_record};
 use super::target::{Kernel, TargetError, kernel_of_image, parse_object, read_or_compile};
 use super::verify::capabilities;
 use crate::crosscheck::compare::{self, OurVerdict, Overall};
@@ -168,7 +168,7 @@ fn kernel_only(args: &Args, judge: &mut Judge, jobs: Vec<LoadJob>) -> Result<Exi
             all_accepted &= verdict.program.verdict == Verdict::Accept;
             *counts.entry(compare::verdict_word(verdict.program.verdict)).or_default() += 1;
             let result = match args.format {
-                Format::Json => print_json(verdict),
+                Format::Json => print_record("kernel_verdict", verdict),
                 Format::Text => output::print(&kernel_text(verdict)),
             };
             if printed.is_ok() {
@@ -235,7 +235,7 @@ fn comparison(
         }));
     })?;
     match args.format {
-        Format::Json => comparisons.iter().try_for_each(print_json),
+        Format::Json => comparisons.iter().try_for_each(|one| print_record("crosscheck", one)),
         Format::Text => output::print(&compare::table(&comparisons)),
     }?;
     Ok(match compare::overall(&comparisons) {
@@ -326,7 +326,7 @@ fn test_run(args: &Args, image: &KernelImage, judge: &mut Judge, jobs: &[LoadJob
         let mut theirs = judge.test_run(&job.bytes, request.clone())?;
         if args.kernel_only {
             good &= theirs.error.is_none() && theirs.steps.iter().all(|step| step.errno == 0);
-            print_json(&theirs)?;
+            print_record("kernel_run", &theirs)?;
         } else {
             let object = parse_object(Path::new(&job.name), &job.bytes, &kernel)?;
             let ours = our_run(args, &kernel, &object, &request, &theirs);
@@ -348,7 +348,7 @@ fn print_differences(
 ) -> Result<(), OutputError> {
     if format == Format::Json {
         let line = serde_json::json!({ "object": job.name, "kernel": image.release, "differences": differences });
-        return print_json(&line);
+        return print_record("crosscheck_run", &line);
     }
     let verdict = match (&theirs.error, differences.is_empty()) {
         (Some(error), true) => format!("runs nowhere: {error}"),

@@ -144,7 +144,7 @@ fn terminal() -> Terminal {
 fn print_page(rule: &RuleEntry, page: &Page, format: PageFormat) -> Result<(), OutputError> {
     match format {
         PageFormat::Text => output::print(&text::page(page, terminal())),
-        PageFormat::Json => output::print_json(page),
+        PageFormat::Json => output::print_record("rule", page),
         PageFormat::Markdown => output::print(rules::markdown(rule).unwrap_or_default()),
     }
 }
@@ -164,7 +164,7 @@ fn print_list(
 ) -> Result<(), OutputError> {
     match format {
         PageFormat::Text => output::print(&text(entries, terminal())),
-        PageFormat::Json => entries.iter().try_for_each(output::print_json),
+        PageFormat::Json => entries.iter().try_for_each(|entry| output::print_record("rule_entry", entry)),
         PageFormat::Markdown => entries
             .iter()
             .try_for_each(|entry| output::print(&format!("- [`{0}`]({0}.md): {1}\n", entry.id, entry.title))),

@@ -9,8 +9,9 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupt;
-use super::output::{self, Format};
+use super::output::{self, FindingsFormat};
 use super::scenario::{ExploreError, ScenarioArgs, token_digest};
+use super::verify::source_tree;
 use crate::explore::finding::Finding;
 use crate::explore::records;
 use crate::explore::result::Shard;
@@ -20,6 +21,7 @@ use crate::explore::shrink::shrink;
 use crate::explore::simulation::Simulation;
 use crate::explore::system::Choice;
 use crate::report::explore::{ExploreReport, Shown};
+use crate::report::{github, sarif};
 
 /// Run a scenario on simulated CPUs under every schedule that matters, or as many as wanted, and show what goes wrong.
 ///
@@ -70,8 +72,15 @@ pub struct Args {
     #[arg(long, help_heading = "Search")]
     pub shrink: bool,
     /// Output format; json prints one object a line
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    pub format: FindingsFormat,
+    /// Also write a web page with each finding and outcome, and a schedule of it to step through
+    #[cfg(feature = "page")]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
 }
 
 /// How schedules are chosen.
@@ -123,9 +132,18 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     let shown = shown(args, &like, &simulation, &result);
     let report =
         ExploreReport { path: &args.path, scenario: &loaded.scenario, result: &result, like: &like, shown: &shown };
+    let tree = source_tree(args.root.as_deref());
     match args.format {
-        Format::Text => output::print(&report.text())?,
-        Format::Json => report.records().iter().try_for_each(output::print_json)?,
+        FindingsFormat::Text => output::print(&report.text())?,
+        FindingsFormat::Json => report.records().iter().try_for_each(output::print_json)?,
+        FindingsFormat::Sarif => output::print_document(&sarif::log(&report.diagnostics(), &[], &tree))?,
+        FindingsFormat::Github => {
+            report.diagnostics().iter().try_for_each(|one| output::print(&github::command(one, &tree)))?;
+        }
+    }
+    #[cfg(feature = "page")]
+    if let Some(path) = &args.html {
+        super::html::write(path, &crate::report::page::exploration(&simulation, &report))?;
     }
     let decided = |kind: fn(&Finding) -> bool| result.findings.values().any(|found| kind(&found.finding));
     Ok(if decided(|finding| !finding.is_undecided()) {

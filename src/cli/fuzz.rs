@@ -171,7 +171,7 @@ pub fn run(args: &Args) -> Result<ExitCode, FuzzError> {
     let summary = campaign.summary();
     match args.format {
         Format::Text => output::print(&summary.text())?,
-        Format::Json => output::print_json(&summary.json())?,
+        Format::Json => output::print_record("campaign", &summary.json())?,
     }
     ran?;
     Ok(if summary.found() {

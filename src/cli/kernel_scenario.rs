@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use super::output::{self, Format, print_json};
+use super::output::{self, Format};
 use super::target::{LoadedScenario, TargetError, kernel_of_image, load_scenario};
 use crate::crosscheck::kernel_outcomes::{KernelRuns, Outcomes, Record, kernel_outcomes};
 use crate::crosscheck::{BootOptions, Judge, KernelImage};
@@ -87,7 +87,7 @@ fn run_one(
     let outcomes = kernel_outcomes(judge, scenario, object, bytes, &runs)
         .map_err(|source| TargetError::Outcomes { path: path.clone(), source })?;
     match format {
-        Format::Json => print_json(&line(loaded, image, &outcomes))?,
+        Format::Json => output::print_record("kernel_outcomes", &line(loaded, image, &outcomes))?,
         Format::Text => output::print(&text(path, image, &outcomes))?,
     }
     if args.record {

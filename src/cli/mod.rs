@@ -2,22 +2,32 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+pub mod compare;
 pub mod contain;
 pub mod crosscheck;
 pub mod explain;
 pub mod explore;
 #[cfg(feature = "proptest")]
 pub mod fuzz;
+pub mod graph;
+#[cfg(feature = "page")]
+mod html;
 pub mod interrupt;
 pub mod kernel;
 mod kernel_scenario;
+pub mod learn;
+pub mod manual;
 pub mod merge;
 pub mod output;
 pub mod replay;
+#[cfg(feature = "page")]
+pub mod report;
 pub mod run;
 pub mod scenario;
+#[cfg(feature = "tui")]
+pub mod step;
 pub mod target;
 pub mod verify;
 pub mod witness;
@@ -36,6 +46,10 @@ enum Command {
     Run(run::Args),
     Explore(explore::Args),
     Replay(replay::Args),
+    #[cfg(feature = "page")]
+    Report(report::Args),
+    #[cfg(feature = "tui")]
+    Step(step::Args),
     Merge(merge::Args),
     Witness(witness::Args),
     Contain(contain::Args),
@@ -43,6 +57,17 @@ enum Command {
     Fuzz(fuzz::Args),
     Crosscheck(crosscheck::Args),
     Kernel(kernel::Args),
+    Learn(learn::Args),
+    Compare(compare::Args),
+    Graph(graph::Args),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
+}
+
+/// The command line as a description: of what help, manual pages and completions are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line and returns the process's exit code.
@@ -53,14 +78,23 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args).map_err(|error| error.to_string()),
         Command::Run(args) => run::run(&args).map_err(|error| error.to_string()),
         Command::Explore(args) => explore::run(&args).map_err(|error| error.to_string()),
+        #[cfg(feature = "page")]
+        Command::Report(args) => report::run(&args).map_err(|error| error.to_string()),
         Command::Merge(args) => merge::run(&args).map_err(|error| error.to_string()),
         Command::Contain(args) => contain::run(&args).map_err(|error| error.to_string()),
         #[cfg(feature = "proptest")]
         Command::Fuzz(args) => fuzz::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
+        #[cfg(feature = "tui")]
+        Command::Step(args) => step::run(&args).map_err(|error| error.to_string()),
         Command::Witness(args) => witness::run(&args).map_err(|error| error.to_string()),
         Command::Crosscheck(args) => crosscheck::run(&args).map_err(|error| error.to_string()),
+        Command::Learn(args) => learn::run(&args).map_err(|error| error.to_string()),
         Command::Kernel(args) => kernel::run(&args).map_err(|error| error.to_string()),
+        Command::Compare(args) => compare::run(&args).map_err(|error| error.to_string()),
+        Command::Graph(args) => graph::run(&args).map_err(|error| error.to_string()),
+        Command::Completions(args) => manual::completions(&args).map_err(|error| error.to_string()),
+        Command::Man(args) => manual::man(&args).map_err(|error| error.to_string()),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("kptrsim: {error}");

@@ -1,4 +1,4 @@
-//! What all commands share of printing: the two formats, and standard output when it cannot be written to.
+//! What all commands share of printing: the formats, and standard output when it cannot be written to.
 //!
 //! What is printed stands in [`crate::report`].
 
@@ -17,6 +17,39 @@ pub enum Format {
     Json,
 }
 
+/// How what is wrong with programs is printed, beside what all commands have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FindingsFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line (docs/schema/kptrsim-1.schema.json).
+    Json,
+    /// One SARIF 2.1.0 document, for code scanning.
+    Sarif,
+    /// Annotation commands for a step of a GitHub workflow.
+    Github,
+}
+
+/// The version of the JSON records, which `docs/schema/kptrsim-1.schema.json` describes. Within a version members are added, none is
+/// renamed, removed or given another meaning.
+pub const SCHEMA: u32 = 1;
+
+/// A record with the version before it.
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    schema: u32,
+    #[serde(flatten)]
+    record: &'a T,
+}
+
+/// A record with its name before it.
+#[derive(Serialize)]
+struct Named<'a, T> {
+    record: &'static str,
+    #[serde(flatten)]
+    value: &'a T,
+}
+
 /// What was found cannot be printed, such as to a closed pipe or a full disk.
 #[derive(Debug, Error)]
 #[error("cannot write to standard output: {0}")]
@@ -30,11 +63,28 @@ pub fn print(text: &str) -> Result<(), OutputError> {
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-/// Prints one JSON object on a line of its own.
+/// Prints one JSON object on a line of its own; it names itself by its member `record`.
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub fn print_json(value: &impl Serialize) -> Result<(), OutputError> {
-    let line = serde_json::to_string(value).map_err(io::Error::from)?;
+pub fn print_json(record: &impl Serialize) -> Result<(), OutputError> {
+    let line = serde_json::to_string(&Versioned { schema: SCHEMA, record }).map_err(io::Error::from)?;
     print(&format!("{line}\n"))
+}
+
+/// Prints one JSON object of that name on a line of its own.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn print_record(record: &'static str, value: &impl Serialize) -> Result<(), OutputError> {
+    print_json(&Named { record, value })
+}
+
+/// Prints one JSON document, for people to read as well.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn print_document(document: &impl Serialize) -> Result<(), OutputError> {
+    let text = serde_json::to_string_pretty(document).map_err(io::Error::from)?;
+    print(&format!("{text}\n"))
 }

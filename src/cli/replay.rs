@@ -34,6 +34,10 @@ pub struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Also write a web page that steps through the schedule
+    #[cfg(feature = "page")]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Performs the schedule and prints what came of it.
@@ -49,6 +53,8 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         return Err(ExploreError::OtherScenario { name: path.display().to_string() });
     }
     let mut simulation = args.scenario.simulate(&loaded, &kernel)?;
+    // A schedule of `kptrsim step` may have them; one of a search names no such step.
+    simulation.offer_grace_periods();
     let mut shown = Shown::new(&mut simulation, args.token.clone());
     if args.shrink {
         let key = shown.findings.first().map(|finding| finding.key.clone()).ok_or(ExploreError::NoFinding)?;
@@ -59,7 +65,11 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     }
     match args.format {
         Format::Text => output::print(&replay_text(&shown))?,
-        Format::Json => output::print_json(&replay_json(&shown))?,
+        Format::Json => output::print_record("replay", &replay_json(&shown))?,
+    }
+    #[cfg(feature = "page")]
+    if let Some(file) = &args.html {
+        super::html::write(file, &crate::report::page::replayed(&mut simulation, &path, &shown))?;
     }
     Ok(ExitCode::from(if shown.misfit.is_some() {
         2

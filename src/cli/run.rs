@@ -7,11 +7,13 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use thiserror::Error;
 
-use super::output::{self, Format, OutputError};
+use super::output::{self, FindingsFormat, OutputError};
 use super::target::{KernelArgs, TargetError, load_object};
+use super::verify::source_tree;
 use crate::machine::{End, Machine, MachineOptions, SetError, SetupError};
 use crate::object::Object;
 use crate::report::run::{ProgramRun, RunReport, RunVerdict};
+use crate::report::{github, sarif};
 
 /// Run programs of an object on simulated CPUs and show what came of it.
 ///
@@ -56,8 +58,15 @@ pub struct Args {
     #[arg(long, default_value_t = 100_000_000, value_name = "N")]
     pub max_insns: u64,
     /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    pub format: FindingsFormat,
+    /// Also write a web page that steps through the run: instructions, registers, who owns what, RCU sections
+    #[cfg(feature = "page")]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
 }
 
 /// When grace periods end in a run of one program after the other.
@@ -127,13 +136,18 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
     for assignment in &args.set {
         machine.set_global(assignment)?;
     }
-    let runs = run_all(&mut machine, &programs, args)?;
+    let runs = run_and_show(&mut machine, &programs, args)?;
     let report = RunReport::new(&machine, &runs);
-    let text = match args.format {
-        Format::Text => report.text(),
-        Format::Json => format!("{}\n", report.json()),
-    };
-    output::print(&text)?;
+    let diagnostics = || report.diagnostics(&args.object.display().to_string());
+    let tree = source_tree(args.root.as_deref());
+    match args.format {
+        FindingsFormat::Text => output::print(&report.text())?,
+        FindingsFormat::Json => output::print_record("run", &report.json())?,
+        FindingsFormat::Sarif => output::print_document(&sarif::log(&diagnostics(), &[], &tree))?,
+        FindingsFormat::Github => {
+            diagnostics().iter().try_for_each(|one| output::print(&github::command(one, &tree)))?;
+        }
+    }
     Ok(match report.verdict() {
         RunVerdict::Fine => ExitCode::SUCCESS,
         RunVerdict::Found => ExitCode::from(1),
@@ -153,22 +167,40 @@ fn chosen(args: &Args, object: &Object) -> Result<Vec<String>, RunError> {
     }
 }
 
+/// Runs the sequence, and writes the page if one is asked for.
+fn run_and_show(machine: &mut Machine, programs: &[String], args: &Args) -> Result<Vec<ProgramRun>, RunError> {
+    #[cfg(feature = "page")]
+    if let Some(path) = &args.html {
+        let (page, runs) = crate::report::page::run(machine, |machine, recorder| {
+            run_all(machine, programs, args, &mut |machine, task| recorder.run(machine, task))
+        })?;
+        super::html::write(path, &page)?;
+        return Ok(runs);
+    }
+    run_all(machine, programs, args, &mut Machine::run)
+}
+
 /// Runs the sequence as often as asked, until something ends otherwise than by returning. The last round's results
-/// are returned.
-fn run_all(machine: &mut Machine, programs: &[String], args: &Args) -> Result<Vec<ProgramRun>, RunError> {
+/// are returned. `run` runs a task to its end.
+fn run_all(
+    machine: &mut Machine,
+    programs: &[String],
+    args: &Args,
+    run: &mut dyn FnMut(&mut Machine, u32) -> End,
+) -> Result<Vec<ProgramRun>, RunError> {
     let loaded = programs.iter().map(|name| machine.load(name)).collect::<Result<Vec<_>, _>>()?;
     let mut runs = Vec::new();
     for _ in 0..args.repeat {
         runs.clear();
         for (name, &program) in programs.iter().zip(&loaded) {
             machine.start(program, args.cpu)?;
-            let end = machine.run(args.cpu);
+            let end = run(machine, args.cpu);
             let returned = matches!(end, End::Returned(_));
             runs.push(ProgramRun { name: name.clone(), cpu: args.cpu, end });
             if !returned {
                 return Ok(runs);
             }
-            for (name, cpu, end) in machine.run_callbacks()? {
+            for (name, cpu, end) in machine.run_callbacks_by(&mut *run)? {
                 let returned = matches!(end, End::Returned(_));
                 runs.push(ProgramRun { name, cpu, end });
                 if !returned {

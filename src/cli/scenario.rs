@@ -187,6 +187,5 @@ impl ScenarioArgs {
 /// The digest of scenario and object, as tokens carry it.
 #[must_use]
 pub fn token_digest(loaded: &LoadedScenario) -> Option<u64> {
-    let digest = loaded.scenario.digest(&loaded.bytes);
-    digest.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+    loaded.scenario.token_digest(&loaded.bytes)
 }

@@ -3,16 +3,20 @@
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
-use super::output::{self, Format, OutputError};
+use super::output::{self, OutputError};
 use super::target::{Kernel, KernelArgs, TargetError, load_object};
 use crate::kernel::Capabilities;
 use crate::object::{Object, Program};
-use crate::report::verify as report;
+use crate::report::diagnostic::{Diagnostic, of_verification};
+use crate::report::source_tree::SourceTree;
+use crate::report::veristat::{Column, Row, table};
+use crate::report::{github, sarif, verify as report};
 use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict, Verification};
 
 /// Decide what the Linux verifier would decide, and say why.
@@ -39,6 +43,24 @@ pub struct Args {
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+/// How verdicts are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a program (docs/schema/kptrsim-1.schema.json).
+    Json,
+    /// A table with the columns of `veristat -o csv`; programs that cannot be judged are left out.
+    Csv,
+    /// One SARIF 2.1.0 document, for code scanning.
+    Sarif,
+    /// Annotation commands for a step of a GitHub workflow.
+    Github,
 }
 
 /// Objects that are verified side by side before their verdicts are printed.
@@ -52,6 +74,9 @@ struct Tally {
     unsupported: usize,
 }
 
+/// A program's verdict, and how long it took.
+type Timed = (Verification, Duration);
+
 /// Runs the command.
 ///
 /// # Errors
@@ -59,7 +84,8 @@ struct Tally {
 pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
     let kernel = args.kernel.kernel()?;
     let mut tally = Tally::default();
-    let mut failed = false;
+    let mut printer = Printer::new(args, &kernel)?;
+    let mut failures = Vec::new();
     let progress = progress(args.objects.len());
     // A few objects at a time side by side, so that verdicts come out in order and soon.
     for paths in args.objects.chunks(OBJECTS_AT_ONCE) {
@@ -68,30 +94,89 @@ pub fn run(args: &Args) -> Result<ExitCode, TargetError> {
             progress.inc(1);
             match result {
                 Ok(verifications) => {
-                    for verification in verifications {
-                        tally.count(&verification);
-                        let object = path.display().to_string();
-                        progress.suspend(|| print(args, &object, &kernel.profile.build, &verification))?;
+                    for timed in verifications {
+                        tally.count(&timed.0);
+                        progress.suspend(|| printer.print(path, &timed))?;
                     }
                 }
-                Err(error) if args.objects.len() > 1 => {
+                Err(error) if args.objects.len() > 1 || args.format == Format::Sarif => {
                     progress.suspend(|| eprintln!("kptrsim: {error}"));
-                    failed = true;
+                    failures.push(error.to_string());
                 }
                 Err(error) => return Err(error),
             }
         }
     }
     progress.finish_and_clear();
-    if args.format == Format::Text {
-        print_summary(&tally)?;
-    }
-    Ok(match (failed, tally.rejected, tally.unsupported) {
-        (true, ..) => ExitCode::from(2),
+    printer.finish(&tally, &failures)?;
+    Ok(match (failures.is_empty(), tally.rejected, tally.unsupported) {
+        (false, ..) => ExitCode::from(2),
         (_, 1.., _) => ExitCode::from(1),
         (_, _, 1..) => ExitCode::from(3),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// Prints verdicts as they come, in the format that was asked for.
+struct Printer<'a> {
+    format: Format,
+    build: &'a str,
+    tree: SourceTree,
+    /// What a document has that is printed at the end.
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Printer<'a> {
+    fn new(args: &Args, kernel: &'a Kernel) -> Result<Printer<'a>, OutputError> {
+        if args.format == Format::Csv {
+            output::print(&table::csv_header(&Column::all().collect::<Vec<_>>()))?;
+        }
+        let tree = source_tree(args.root.as_deref());
+        Ok(Printer { format: args.format, build: &kernel.profile.build, tree, diagnostics: Vec::new() })
+    }
+
+    fn print(&mut self, path: &Path, (verification, took): &Timed) -> Result<(), OutputError> {
+        let object = path.display().to_string();
+        let diagnostic = || of_verification(&object, verification);
+        match self.format {
+            Format::Text => output::print(&report::text(&object, verification, io::stdout().is_terminal())),
+            Format::Json => output::print_record("verdict", &report::json(&object, self.build, verification)),
+            Format::Csv => {
+                let row = Row::of(path, verification, *took);
+                if row.is_judged() {
+                    output::print(&table::csv_row(&row, &Column::all().collect::<Vec<_>>()))
+                } else {
+                    Ok(())
+                }
+            }
+            Format::Github => diagnostic().map_or(Ok(()), |one| output::print(&github::command(&one, &self.tree))),
+            Format::Sarif => {
+                self.diagnostics.extend(diagnostic());
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(&self, tally: &Tally, failures: &[String]) -> Result<(), OutputError> {
+        match self.format {
+            Format::Text | Format::Github => print_summary(tally),
+            Format::Sarif => output::print_document(&sarif::log(&self.diagnostics, failures, &self.tree)),
+            Format::Csv if tally.unsupported > 0 => {
+                eprintln!(
+                    "kptrsim: {} programs are not in the table: unsupported, which veristat has no word for",
+                    tally.unsupported
+                );
+                Ok(())
+            }
+            Format::Csv | Format::Json => Ok(()),
+        }
+    }
+}
+
+/// The repository that source files are told relative to.
+#[must_use]
+pub fn source_tree(root: Option<&Path>) -> SourceTree {
+    root.map_or_else(|| SourceTree::around(Path::new(".")), SourceTree::at)
 }
 
 /// Progress on standard error, where the work is long and a person watches.
@@ -103,12 +188,16 @@ fn progress(objects: usize) -> ProgressBar {
     }
 }
 
-fn verify_object(path: &Path, args: &Args, kernel: &Kernel) -> Result<Vec<Verification>, TargetError> {
+fn verify_object(path: &Path, args: &Args, kernel: &Kernel) -> Result<Vec<Timed>, TargetError> {
     let object = load_object(path, kernel)?;
     let options =
         Options { log_level: level(args.log_level), capabilities: capabilities(args.unpriv), ..Options::default() };
     let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
-    Ok(chosen(&object, &args.prog)?.into_iter().map(|program| verifier.verify(program)).collect())
+    let timed = |program| {
+        let start = Instant::now();
+        (verifier.verify(program), start.elapsed())
+    };
+    Ok(chosen(&object, &args.prog)?.into_iter().map(timed).collect())
 }
 
 impl Tally {
@@ -153,13 +242,6 @@ pub fn chosen<'a>(object: &'a Object, names: &[String]) -> Result<Vec<&'a Progra
             })
         })
         .collect()
-}
-
-fn print(args: &Args, object: &str, build: &str, verification: &Verification) -> Result<(), OutputError> {
-    match args.format {
-        Format::Json => output::print_json(&report::json(object, build, verification)),
-        Format::Text => output::print(&report::text(object, verification, io::stdout().is_terminal())),
-    }
 }
 
 fn print_summary(tally: &Tally) -> Result<(), OutputError> {

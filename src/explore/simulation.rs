@@ -20,10 +20,12 @@ use super::watch::{Nobody, Watch};
 use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome, Place};
 use crate::scenario::{Broken, Judgement};
 
+mod actors;
 mod callbacks;
 mod checkpoint;
 mod setup;
 
+pub use actors::ActorKind;
 pub use callbacks::MAX_CALLBACKS;
 pub use setup::SimulationError;
 
@@ -117,6 +119,8 @@ pub struct Simulation {
     callbacks: Vec<CallbackActor>,
     /// Have other objects' programs had their turn in this run?
     others_done: bool,
+    /// Is the end of a grace period a step of its own?
+    grace_periods: bool,
     /// Callbacks begun in this run.
     begun: usize,
     /// How far the last step depended on what others had done.
@@ -322,6 +326,10 @@ impl Simulation {
             self.take_touches();
             return self.check_always();
         }
+        if self.grace_periods && choice.actor == self.grace_period() {
+            self.end_grace_period();
+            return self.check_always();
+        }
         if usize::from(choice.actor.0) < self.tasks() {
             self.task_step(usize::from(choice.actor.0), choice.branch, watch)?;
             return self.check_always();
@@ -438,7 +446,7 @@ impl System for Simulation {
     type Finding = Finding;
 
     fn actor_count(&self) -> usize {
-        self.tasks() + self.buffers() + self.callbacks.len() + usize::from(self.start.others)
+        self.searched_actors() + usize::from(self.grace_periods)
     }
 
     fn reset(&mut self) {
@@ -492,6 +500,7 @@ impl System for Simulation {
             let actor = self.others();
             into.extend(self.machine.others_can_take().into_iter().map(|branch| Choice { actor, branch }));
         }
+        self.grace_period_choice(into);
     }
 
     fn waiting(&self, into: &mut Vec<Waiting>) {
@@ -583,6 +592,9 @@ impl System for Simulation {
     }
 
     fn actor_name(&self, actor: Actor) -> String {
+        if self.grace_periods && actor == self.grace_period() {
+            return "RCU".to_owned();
+        }
         if self.start.others && actor == self.others() {
             return "another object's program".to_owned();
         }

@@ -260,6 +260,17 @@ impl Machine {
     /// # Errors
     /// [`SetupError::Memory`].
     pub fn run_callbacks(&mut self) -> Result<Vec<(String, u32, End)>, SetupError> {
+        self.run_callbacks_by(Machine::run)
+    }
+
+    /// The same by somebody else's hand: `run` is given the machine and the task in which a callback was started, and runs it to its end.
+    ///
+    /// # Errors
+    /// [`SetupError::Memory`].
+    pub fn run_callbacks_by(
+        &mut self,
+        mut run: impl FnMut(&mut Machine, u32) -> End,
+    ) -> Result<Vec<(String, u32, End)>, SetupError> {
         const SOON: u64 = 100_000_000;
         let mut ends = Vec::new();
         let pending = self.pending_callbacks();
@@ -270,7 +281,7 @@ impl Machine {
         for callback in pending.into_iter().filter(|callback| callback.due <= until) {
             let name = self.callback_name(callback.field).unwrap_or_default();
             let Some(task) = self.start_callback(callback.field)? else { continue };
-            let end = self.run(task);
+            let end = run(self, task);
             let returned = matches!(end, End::Returned(_));
             ends.push((name, callback.cpu, end));
             if !returned {

@@ -56,6 +56,7 @@ pub use maps::{MapFamily, MapState, Record};
 pub use ownership::Field;
 pub use region::{Life, Region, RegionKind};
 pub use running::{PacketBounds, Running, Step};
+pub use schedule::Way;
 pub use setup::{MAX_CPUS, MachineOptions, SetupError};
 pub use stepper::{Leak, Machine, UnwrittenNote};
 pub use story::{Moment, Place, RegionId};

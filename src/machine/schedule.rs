@@ -33,6 +33,19 @@ enum Unit {
     None,
 }
 
+/// One of several ways in which a task's next step can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// An object gets memory that was freed, as early as the rules allow.
+    UsedMemory,
+    /// An object gets memory that nothing used before.
+    FreshMemory,
+    /// There is no memory for the object.
+    NoMemory,
+    /// What the call's model has beside these.
+    Other(u16),
+}
+
 impl Machine {
     /// Notes what changes from now on, so that [`Machine::restore`] can come back to a clone made now.
     ///
@@ -259,6 +272,29 @@ impl Machine {
         let Scheduling::Allocates { per_cpu } = model.scheduling else { return (model.ways)(self, task, &args) };
         let size = self.local_type("", args[0]).map_or(0, |(_, size)| size);
         self.units(self.cpu_of(task), per_cpu, size).count().max(1) as u16
+    }
+
+    /// What a way of a task's next step is; `None` if there is only one.
+    #[must_use]
+    pub fn way(&self, task: u32, branch: u16) -> Option<Way> {
+        if self.ways(task) < 2 {
+            return None;
+        }
+        let (model, args) = self.next_call(task)?;
+        let Scheduling::Allocates { per_cpu } = model.scheduling else { return Some(Way::Other(branch)) };
+        let size = self.local_type("", args[0]).map_or(0, |(_, size)| size);
+        self.units(self.cpu_of(task), per_cpu, size).nth(branch.into()).map(|unit| match unit {
+            Unit::Used => Way::UsedMemory,
+            Unit::Fresh => Way::FreshMemory,
+            Unit::None => Way::NoMemory,
+        })
+    }
+
+    /// Could a grace period end now and free something? It could not while a store to what it frees waits in a store buffer.
+    #[must_use]
+    pub fn may_end_grace_period(&self) -> bool {
+        let mut ripe = self.rcu.deferred().iter().filter(|free| self.rcu.is_ripe(free)).peekable();
+        ripe.peek().is_some() && ripe.all(|free| !self.has_store_to(|to| self.parts(free.region).contains(&to)))
     }
 
     /// Executes one instruction of one task in the given way.

@@ -14,6 +14,8 @@ pub struct Place {
 impl Place {
     /// No instruction of this object's: what was there before any program ran, and what other objects' programs do.
     pub const BEFORE: Place = Place { program: u32::MAX, insn: 0 };
+    /// No instruction either: a grace period ends.
+    pub const GRACE_PERIOD: Place = Place { program: u32::MAX, insn: 1 };
 }
 
 /// A place, with the CPU and the step at which it was executed.

@@ -50,6 +50,12 @@ impl Machine {
         self.options.cpus
     }
 
+    /// Number of tasks: one for each CPU, then those that were added.
+    #[must_use]
+    pub fn task_count(&self) -> u32 {
+        self.tasks.len() as u32
+    }
+
     /// The CPU that a task is on; 0 for one that does not exist.
     #[must_use]
     pub fn cpu_of(&self, task: u32) -> u32 {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::diagnostic::{Diagnostic, Related, of_finding, spot};
 use super::place::Words;
 use super::run::{end_json, end_text};
 use crate::explore::finding::{Finding, RacingAccess};
@@ -16,7 +17,7 @@ use crate::explore::result::{Coverage, Record};
 use crate::explore::schedule::{Schedule, actors};
 use crate::explore::search::{Ended, SearchResult};
 use crate::explore::simulation::Simulation;
-use crate::explore::system::System;
+use crate::explore::system::{Choice, System};
 use crate::machine::{AccessKind, Machine};
 use crate::scenario::Scenario;
 use crate::scenario::file::is_scenario;
@@ -218,6 +219,12 @@ impl ExploreReport<'_> {
         self.shown.iter().find(|(shown, _)| shown == key).map(|(_, shown)| shown)
     }
 
+    /// A run's choices as a schedule.
+    #[must_use]
+    pub fn schedule_of(&self, choices: &[Choice]) -> Schedule {
+        Schedule { choices: choices.to_vec(), digest: self.like.digest, name: self.like.name.clone() }
+    }
+
     /// The command that repeats a schedule: of a scenario file the token says all, else the words are needed again.
     fn command(&self, shown: &Shown) -> String {
         if is_scenario(self.path) {
@@ -283,6 +290,24 @@ impl ExploreReport<'_> {
         text
     }
 
+    /// The findings in the shape that code hosts take, each with the schedule that shows it.
+    #[must_use]
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let object = self.path.display().to_string();
+        let told = self.result.findings.keys().filter_map(|key| {
+            let shown = self.schedule(key)?;
+            let found = shown.findings.iter().find(|one| one.key == *key)?;
+            let mut details: Vec<String> = found.body.lines().map(|line| line.trim().to_owned()).collect();
+            details.push(format!("replay it: {}", self.command(shown)));
+            let kind = format!("{}: ", found.json["kind"].as_str().unwrap_or_default());
+            let title = found.title.strip_prefix(&kind).unwrap_or(&found.title);
+            let mut diagnostic = of_finding(&object, title, details, &found.json, found.undecided);
+            diagnostic.steps = shown.steps.iter().filter_map(step).collect();
+            Some(diagnostic)
+        });
+        told.collect()
+    }
+
     /// The report for machines: findings, outcomes and the coverage, one record a line.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
@@ -303,6 +328,11 @@ impl ExploreReport<'_> {
         }
         records
     }
+}
+
+/// A step as a place on the way to a finding.
+fn step(line: &StepLine) -> Option<Related> {
+    Some(Related { message: format!("{}: {}", line.actor, line.text), spot: spot(&line.json)? })
 }
 
 /// The command that repeats a schedule of a scenario that is written nowhere but in words.

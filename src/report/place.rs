@@ -14,8 +14,8 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Names for the disassembly of one program.
-struct Names<'a>(&'a Object);
+/// Names for the disassembly of a program of an object.
+pub struct Names<'a>(pub &'a Object);
 
 impl CallName for Names<'_> {
     fn helper(&self, id: i32) -> Option<&str> {
@@ -44,6 +44,12 @@ impl<'m> Words<'m> {
         Words { machine }
     }
 
+    /// The machine that the words are about.
+    #[must_use]
+    pub fn machine(&self) -> &'m Machine {
+        self.machine
+    }
+
     /// The name of the program that an instruction belongs to.
     #[must_use]
     pub fn program(&self, place: Place) -> &'m str {
@@ -55,6 +61,9 @@ impl<'m> Words<'m> {
     pub fn source(&self, place: Place) -> String {
         if place == Place::BEFORE {
             return "a program of another object takes what the maps hold, and drops it".to_owned();
+        }
+        if place == Place::GRACE_PERIOD {
+            return "a grace period ends".to_owned();
         }
         let program = self.machine.programs().get(place.program as usize);
         match program.and_then(|program| program.source().line_at(place.insn as usize)) {
@@ -90,7 +99,9 @@ impl<'m> Words<'m> {
     pub fn place_json(&self, place: Place) -> Value {
         let program = self.machine.programs().get(place.program as usize);
         let line = program.and_then(|program| program.source().line_at(place.insn as usize));
-        let source = line.map(|line| json!({"file": &*line.file, "line": line.line, "text": line.text.trim()}));
+        let source = line.map(
+            |line| json!({"file": &*line.file, "line": line.line, "column": line.column, "text": line.text.trim()}),
+        );
         json!({"program": self.program(place), "insn": place.insn, "source": source})
     }
 

@@ -10,6 +10,7 @@ use crate::btf::{Type, TypeId};
 use crate::machine::ownership::{Holder, Reference};
 use crate::machine::{Attempt, End, Fault, Machine, Moment, RegionId, RegionKind, Unsupported};
 
+use super::diagnostic::{Diagnostic, of_finding};
 use super::place::Words;
 use super::value::{Values, hex, plain};
 
@@ -95,6 +96,33 @@ impl<'m> RunReport<'m> {
         })
     }
 
+    /// What went wrong, in the shape that code hosts take.
+    #[must_use]
+    pub fn diagnostics(&self, object: &str) -> Vec<Diagnostic> {
+        let ended = self.runs.iter().filter_map(|run| {
+            let undecided = match run.end {
+                End::Returned(_) => return None,
+                End::Fault(_) => false,
+                End::Unsupported(_) | End::Limit(..) => true,
+            };
+            let text = end_text(self.machine, &run.end);
+            let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+            let title = format!("{} on CPU {}: {}", run.name, run.cpu, lines.next().unwrap_or_default());
+            let mut json = self.run_json(run);
+            if matches!(run.end, End::Limit(..)) {
+                json["kind"] = json!("limit");
+            }
+            Some(of_finding(object, &title, lines.collect(), &json, undecided))
+        });
+        let leaked = self.leaked().into_iter().map(|mut leak| {
+            leak["kind"] = json!("leak");
+            let text = |member: &str| leak[member].as_str().unwrap_or_default().to_owned();
+            of_finding(object, &format!("{} is lost", text("what")), vec![text("why")], &leak, false)
+        });
+        let lost = if self.verdict() == RunVerdict::Found { leaked.collect() } else { Vec::new() };
+        ended.chain(lost).collect()
+    }
+
     fn run_json(&self, run: &ProgramRun) -> Value {
         let mut value = json!({"program": run.name, "cpu": run.cpu});
         match &run.end {
@@ -146,7 +174,8 @@ impl<'m> RunReport<'m> {
 
     /// Global variables by name. Variables of the same name in several sections cannot be told apart and the last
     /// one stands; the names of one object differ.
-    fn globals(&self) -> Map<String, Value> {
+    #[must_use]
+    pub fn globals(&self) -> Map<String, Value> {
         let mut globals = Map::new();
         let object = self.machine.object();
         let Some(btf) = object.btf.as_deref() else { return globals };
@@ -167,30 +196,33 @@ impl<'m> RunReport<'m> {
     /// Maps by name: a list of elements with `key` and `value`, or `values` (one a CPU) for per-CPU maps. Elements
     /// of arrays that nothing touched are zero and left out.
     fn maps(&self) -> Map<String, Value> {
-        let mut maps = Map::new();
-        for (index, (map, state)) in self.machine.object().maps.iter().zip(self.machine.maps()).enumerate() {
-            if map.globals.is_some() || !state.family.has_values() {
-                continue;
-            }
-            let value_type = map.definition.value_type;
-            let elements = state.elements().into_iter().take(MAX_ELEMENTS).map(|(key, first)| {
-                let key = if key.is_empty() { Value::Null } else { self.words.key_json(index as u32, &key) };
-                if state.per_cpu {
-                    let copies = (first.0..first.0 + self.machine.cpu_count()).map(RegionId);
-                    let values: Vec<_> =
-                        copies.map(|copy| self.value(value_type, self.machine.memory().peek(copy))).collect();
-                    json!({"key": key, "values": values})
-                } else {
-                    json!({"key": key, "value": self.value(value_type, self.machine.memory().peek(first))})
-                }
-            });
-            maps.insert(map.name.clone(), Value::Array(elements.collect()));
-        }
-        maps
+        let all = self.machine.object().maps.iter().enumerate();
+        all.filter_map(|(index, map)| Some((map.name.clone(), Value::Array(self.elements(index)?)))).collect()
     }
 
-    /// What is in an object: its value, or for a per-CPU object the value of each CPU's copy.
-    fn contents(&self, region: RegionId, into: &mut Value) {
+    /// A map's elements as [`RunReport::json`] has them; `None` for globals and for maps without values.
+    #[must_use]
+    pub fn elements(&self, index: usize) -> Option<Vec<Value>> {
+        let map = self.machine.object().maps.get(index)?;
+        let state =
+            self.machine.maps().get(index).filter(|state| map.globals.is_none() && state.family.has_values())?;
+        let value_type = map.definition.value_type;
+        let elements = state.elements().into_iter().take(MAX_ELEMENTS).map(|(key, first)| {
+            let key = if key.is_empty() { Value::Null } else { self.words.key_json(index as u32, &key) };
+            if state.per_cpu {
+                let copies = (first.0..first.0 + self.machine.cpu_count()).map(RegionId);
+                let values: Vec<_> =
+                    copies.map(|copy| self.value(value_type, self.machine.memory().peek(copy))).collect();
+                json!({"key": key, "values": values})
+            } else {
+                json!({"key": key, "value": self.value(value_type, self.machine.memory().peek(first))})
+            }
+        });
+        Some(elements.collect())
+    }
+
+    /// Adds what is in an object: its `value`, or for a per-CPU object the `values` of each CPU's copy.
+    pub fn contents(&self, region: RegionId, into: &mut Value) {
         let memory = self.machine.memory();
         match memory.region(region).kind {
             RegionKind::PerCpuObject { type_id } => {
@@ -366,7 +398,9 @@ impl<'m> RunReport<'m> {
         format!("{verb} of {} bytes {place}", access.size)
     }
 
-    fn map_lines(&self) -> Vec<String> {
+    /// A line for each element of each map; for per-CPU values one for each run of CPUs whose copies are equal.
+    #[must_use]
+    pub fn map_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, elements) in self.maps() {
             for element in elements.as_array().into_iter().flatten() {
@@ -427,7 +461,8 @@ pub fn end_json(machine: &Machine, end: &End) -> Value {
 }
 
 /// One line for each run of CPUs whose copies are equal.
-fn copies(name: &str, values: &[Value]) -> Vec<String> {
+#[must_use]
+pub fn copies(name: &str, values: &[Value]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut first = 0;
     for cpu in 1..=values.len() {

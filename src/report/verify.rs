@@ -39,6 +39,10 @@ pub struct JsonVerdict<'a> {
     pub total_states: u32,
     /// Checkpoints at once.
     pub peak_states: u32,
+    /// Most checkpoints compared at one instruction.
+    pub max_states_per_insn: u32,
+    /// Longest chain of checkpoints that one read marked.
+    pub longest_mark_read: u32,
     /// Bytes of stack of all functions, as the kernel's statistics have them: `16+8`.
     pub stack_depth: String,
     /// The log, if asked for.
@@ -53,6 +57,8 @@ pub struct JsonSource<'a> {
     pub file: &'a str,
     /// Line, from 1.
     pub line: u32,
+    /// Column, from 1; 0 if unknown.
+    pub column: u32,
     /// The line's text.
     pub text: &'a str,
 }
@@ -86,10 +92,17 @@ pub fn json<'a>(object: &'a str, build: &'a str, verification: &'a Verification)
         rule,
         notes,
         insn: verification.place.as_ref().map(|place| place.insn),
-        source: source.map(|line| JsonSource { file: &line.file, line: line.line, text: line.text.trim() }),
+        source: source.map(|line| JsonSource {
+            file: &line.file,
+            line: line.line,
+            column: line.column,
+            text: line.text.trim(),
+        }),
         insns_processed: statistics.insns_processed,
         total_states: statistics.total_states,
         peak_states: statistics.peak_states,
+        max_states_per_insn: statistics.max_states_per_insn,
+        longest_mark_read: statistics.longest_mark_read,
         stack_depth: depths.join("+"),
         log: &verification.log,
     }

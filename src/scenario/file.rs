@@ -371,6 +371,12 @@ impl Scenario {
         hex(&hash.finalize())
     }
 
+    /// The first eight bytes of [`Scenario::digest`], as tokens of schedules carry them.
+    #[must_use]
+    pub fn token_digest(&self, object: &[u8]) -> Option<u64> {
+        self.digest(object).get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+    }
+
     fn to_file(&self) -> FileScenario {
         let texts = |list: &[Condition]| list.iter().map(|one| unplaced(one.text.clone())).collect();
         let runs = |list: &[Run]| list.iter().map(|run| unplaced(to_run(run, 0))).collect();

@@ -13,6 +13,7 @@ use super::log::Log;
 use super::maps::{Fields, MapInfo};
 use super::options::Options;
 use super::precision::{Backtrack, HistoryEntry};
+use super::recorder::Recorder;
 use super::rule::Rule;
 use super::state::{Frame, Live, Place, State};
 use super::statistics::Statistics;
@@ -201,6 +202,8 @@ pub struct Verifier<'a> {
     pub exact_numbers: bool,
     /// Where kernel symbols without a type are taken to be.
     pub symbols: super::symbol_address::Assumption,
+    /// Keeps the path, if asked for.
+    pub recorder: Option<Box<Recorder>>,
 }
 
 impl<'a> Verifier<'a> {

@@ -4,6 +4,7 @@
 //! in the room's other files, by instruction class.
 
 use super::env::{Check, Pending, Verifier, reject};
+use super::path::Event;
 use super::prune::widen;
 use super::rule::Rule;
 use super::state::{Frame, State};
@@ -29,7 +30,11 @@ impl Verifier<'_> {
     pub fn explore(&mut self) -> Check {
         let mut print_state = false;
         loop {
-            match self.step(&mut print_state)? {
+            let result = self.step(&mut print_state);
+            if self.recorder.is_some() {
+                self.record_after(&result);
+            }
+            match result? {
                 Next::Fallthrough => self.insn += self.insn_slots(self.insn),
                 Next::Jump(target) => self.insn = target,
                 Next::PathEnds => {
@@ -37,6 +42,9 @@ impl Verifier<'_> {
                     self.explored.path_ended(&self.state);
                     let Some(next) = self.pending.pop() else { return Ok(()) };
                     self.log.reset_to(next.log_position);
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.take_up();
+                    }
                     self.state = next.state;
                     self.insn = next.insn;
                     self.previous = Some(next.from);
@@ -58,6 +66,9 @@ impl Verifier<'_> {
         if insn >= self.insns.len() {
             return reject(Rule::InsnOutOfProgram { insn, count: self.insns.len() });
         }
+        if self.recorder.is_some() {
+            self.record_before();
+        }
         self.statistics.insns_processed += 1;
         if self.statistics.insns_processed > self.options.max_processed.unwrap_or(PROCESSED_INSNS) {
             return reject(Rule::ProgramTooLarge { processed: self.statistics.insns_processed });
@@ -65,6 +76,7 @@ impl Verifier<'_> {
         self.state.last_insn = came_from;
         if self.facts[insn].prune_point && self.meet_checkpoints()? {
             self.log_safe(*print_state);
+            self.note_event(|_| Event::Pruned);
             return Ok(Next::PathEnds);
         }
         if self.facts[insn].jump_point {

@@ -278,6 +278,7 @@ impl Verifier<'_> {
         if self.state.obligations.entry(reference).is_none() {
             return reject(Rule::ConversionFailed { name, id });
         }
+        self.note_move(reference);
         let structs = self.local_fields;
         self.state.for_each_value(false, |value| {
             if let Value::Pointer(pointer) = value

@@ -238,6 +238,7 @@ impl Verifier<'_> {
             Some(Released::Object(register)) => register,
         };
         let released = if call.id == id::KPTR_XCHG && call.reference != 0 {
+            self.note_move(call.reference);
             self.publish(call.reference)
         } else if call.reference != 0 {
             self.release_reference(call.reference)

@@ -214,14 +214,16 @@ impl Verifier<'_> {
     }
 
     fn write_slot(&self, text: &mut String, slot: &StackSlot, index: usize, live: Live, frame: usize) -> fmt::Result {
-        let value = &slot.spilled.value;
-        let last = slot.bytes[SLOT_BYTES - 1];
-        if last == ByteKind::Iterator && value.reference() == 0 {
+        if slot.bytes[SLOT_BYTES - 1] == ByteKind::Iterator && slot.spilled.value.reference() == 0 {
             return Ok(());
         }
         write!(text, " fp-{}{}=", (index + 1) * SLOT_BYTES, liveness_text(live))?;
+        self.write_slot_value(text, slot, frame)
+    }
+
+    fn write_slot_value(&self, text: &mut String, slot: &StackSlot, frame: usize) -> fmt::Result {
         let kinds = slot.bytes.iter().map(|&kind| kind_character(kind));
-        match last {
+        match slot.bytes[SLOT_BYTES - 1] {
             ByteKind::Spill => text.extend(kinds.take_while(|&kind| kind != 'r')),
             ByteKind::Dynptr | ByteKind::Iterator => {}
             ByteKind::Misc | ByteKind::Zero | ByteKind::Invalid => {
@@ -229,7 +231,24 @@ impl Verifier<'_> {
                 return Ok(());
             }
         }
-        write_value(text, value, frame, self)
+        write_value(text, &slot.spilled.value, frame, self)
+    }
+
+    /// A value as the log names it, in the frame of that number.
+    #[must_use]
+    pub fn value_text(&self, value: &Value, frame: usize) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = write_value(&mut text, value, frame, self);
+        text
+    }
+
+    /// A stack slot's contents as the log names them, in the frame of that number.
+    #[must_use]
+    pub fn slot_text(&self, slot: &StackSlot, frame: usize) -> String {
+        let mut text = String::new();
+        let _ = self.write_slot_value(&mut text, slot, frame);
+        text
     }
 }
 

@@ -114,7 +114,7 @@ fn write_identity(attributes: &mut Attributes<'_>, pointer: &Pointer) -> fmt::Re
     if pointer.reference != 0 {
         attributes.add(format_args!("ref_obj_id={}", pointer.reference))?;
     }
-    if pointer.attributes.non_owning {
+    if pointer.is_non_owning() {
         attributes.add(format_args!("non_own_ref"))?;
     }
     Ok(())

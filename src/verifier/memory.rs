@@ -458,6 +458,10 @@ fn check_aligned_offset(what: &'static str, variable: Tnum, fixed: i32, access: 
 }
 
 fn class_for_alignment(pointer: &Pointer) -> &'static str {
+    // The kernel compares whole types, so what may be null has no name.
+    if pointer.attributes.nullable {
+        return "";
+    }
     match pointer.target {
         Target::Stack { .. } => "stack ",
         Target::MapKey(_) => "key ",

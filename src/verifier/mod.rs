@@ -5,7 +5,7 @@
 //! [`explore`] (paths), where each instruction class has its file ([`arithmetic`], [`memory`], [`stack`], [`branch`],
 //! [`helper`], [`kfunc`], [`exit`] …), [`prune`] and [`inclusion`] (where paths end early), [`precision`] and
 //! [`liveness`] (what counts in a comparison). What a rule says is in [`rule`]; the life of a per-CPU object in
-//! [`percpu`].
+//! [`percpu`]; what can be kept of the exploration, for whoever explains it, in [`path`].
 //!
 //! Nothing here runs a program; that is the machine, which this room never imports.
 
@@ -51,10 +51,14 @@ pub mod object_access;
 pub mod obligations;
 pub mod options;
 pub mod packet;
+pub mod path;
 pub mod percpu;
 pub mod pointer_arithmetic;
 pub mod precision;
 pub mod prune;
+pub mod recorder;
+#[cfg(test)]
+mod recorder_tests;
 pub mod references;
 pub mod rule;
 pub mod rule_entry;
@@ -76,6 +80,7 @@ mod verdict;
 
 pub use log::LogLevel;
 pub use options::Options;
+pub use path::{Record, Recorded};
 pub use percpu::PercpuLife;
 pub use rule::{Errno, Rule};
 pub use rule_entry::RuleEntry;

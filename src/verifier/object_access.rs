@@ -26,7 +26,7 @@ impl Verifier<'_> {
                 return self.check_kernel_struct_write(ty, access);
             }
         }
-        let known_owner = attributes.non_owning || attributes.trust == Trust::Rcu || pointer.reference != 0;
+        let known_owner = pointer.is_non_owning() || attributes.trust == Trust::Rcu || pointer.reference != 0;
         if attributes.allocated && !known_owner {
             return reject(Rule::OwnerUnknown);
         }
@@ -201,7 +201,7 @@ impl Verifier<'_> {
     pub fn fields_of(&self, pointer: &Pointer) -> Option<&super::maps::Fields> {
         match pointer.target {
             Target::MapValue(map) if !pointer.attributes.nullable => self.map(map).ok()?.fields.as_ref(),
-            Target::Object(ty) if pointer.attributes.allocated => self.local_fields(ty),
+            Target::Object(ty) if pointer.is_allocated_object() => self.local_fields(ty),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What a user may choose about a verification.
 
 use super::log::LogLevel;
+use super::path::Record;
 use crate::kernel::Capabilities;
 
 /// Choices of the user.
@@ -21,6 +22,8 @@ pub struct Options {
     pub all_paths: bool,
     /// Instructions that may be processed, if less than the kernel lets programs take.
     pub max_processed: Option<u32>,
+    /// How much of the exploration is kept.
+    pub record: Record,
 }
 
 impl Default for Options {
@@ -32,6 +35,7 @@ impl Default for Options {
             whole_states: false,
             all_paths: false,
             max_processed: None,
+            record: Record::No,
         }
     }
 }

@@ -222,10 +222,10 @@ impl Pointer {
         }
     }
 
-    /// Does it point to an object that the program allocated (`type_is_ptr_alloc_obj`)?
+    /// Does it point to an object that the program allocated, and may be relied upon (`type_is_ptr_alloc_obj`)?
     #[must_use]
     pub fn is_allocated_object(&self) -> bool {
-        self.object().is_some() && self.attributes.allocated
+        self.object().is_some() && self.attributes.allocated && self.attributes.trust != Trust::Untrusted
     }
 
     /// Does it point into a packet, metadata or data?

@@ -8,7 +8,9 @@ use super::log::Log;
 use super::map_fields::KernelSide;
 use super::maps::{MapInfo, maps_of};
 use super::options::Options;
+use super::path::{Record, Recorded};
 use super::precision::Backtrack;
+use super::recorder::Recorder;
 use super::rule::Rule;
 use super::state::{Frame, State};
 use super::statistics::Statistics;
@@ -63,6 +65,8 @@ pub struct Verification {
     pub statistics: Statistics,
     /// The kernel's log, if asked for.
     pub log: String,
+    /// What was recorded, if asked for; `None` too where no path led to the verdict.
+    pub path: Option<Recorded>,
 }
 
 /// What all programs of an object share.
@@ -88,16 +92,22 @@ impl<'a> ObjectVerifier<'a> {
     /// Verifies one program, alone, as if it were the only one to be loaded.
     #[must_use]
     pub fn verify(&self, program: &Program) -> Verification {
-        let first = self.verify_once(program, Assumption::Image);
+        // A path that is asked for only where the verdict falls costs accepted programs nothing so.
+        let record = if self.options.record == Record::Verdict { Record::No } else { self.options.record };
+        let mut first = self.verify_once(program, Assumption::Image, record);
+        if record != self.options.record && first.verdict != Verdict::Accept {
+            first.path = self.verify_once(program, Assumption::Image, self.options.record).path;
+        }
         let Some(symbol) = self.verifier(program, Assumption::Image).addressed_symbol().map(str::to_owned) else {
             return first;
         };
-        let others = Assumption::OTHERS.map(|other| self.verify_once(program, other));
+        let others = Assumption::OTHERS.map(|other| self.verify_once(program, other, Record::No));
         symbol_address::agreed(&symbol, first, &others)
     }
 
-    fn verify_once(&self, program: &Program, symbols: Assumption) -> Verification {
+    fn verify_once(&self, program: &Program, symbols: Assumption, record: Record) -> Verification {
         let mut verifier = self.verifier(program, symbols);
+        verifier.recorder = Recorder::new(record);
         let result = verifier.run();
         verifier.finish_statistics();
         let place = || {
@@ -122,6 +132,7 @@ impl<'a> ObjectVerifier<'a> {
             place,
             statistics: verifier.statistics,
             log: verifier.log.into_text(),
+            path: verifier.recorder.map(|recorder| recorder.finish()).filter(|path| !path.steps.is_empty()),
         }
     }
 
@@ -158,6 +169,7 @@ impl<'a> ObjectVerifier<'a> {
             exception_callback: None,
             exact_numbers: false,
             symbols,
+            recorder: None,
         }
     }
 }
@@ -297,13 +309,21 @@ impl Verifier<'_> {
         self.previous = None;
         self.pending.clear();
         self.history.clear();
+        self.forget_path();
         let longest_mark_read = self.explored.longest_mark_read;
         self.explored = Explored::new(self.insns.len());
         self.explored.longest_mark_read = longest_mark_read;
         self.log.touch_all();
         self.explore()?;
+        self.forget_path();
         self.log.reset_to(0);
         Ok(())
+    }
+
+    fn forget_path(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.start_over();
+        }
     }
 
     /// Global functions that a verified path has called are verified on their own (`do_check_subprogs`).

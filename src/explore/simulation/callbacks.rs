@@ -45,7 +45,7 @@ impl Simulation {
         usize::from(actor.0).checked_sub(self.first_callback_actor())
     }
 
-    fn pending(&self, one: &CallbackActor) -> Vec<PendingCallback> {
+    pub(super) fn pending(&self, one: &CallbackActor) -> Vec<PendingCallback> {
         let all = self.machine.pending_callbacks();
         all.into_iter().filter(|pending| pending.cpu == one.cpu && pending.kind == one.kind).collect()
     }

@@ -152,6 +152,7 @@ impl Simulation {
             callbacks,
             begun: 0,
             others_done: false,
+            grace_periods: false,
             stability: Stability::Varies,
             seen: HashMap::default(),
             kept: HashMap::default(),

@@ -276,7 +276,24 @@ impl View<'_> {
         for &item in &section.items {
             self.follow(item, insn, frame, &mut ways);
         }
+        self.fork_at(insn, frame, &mut ways);
         ways
+    }
+
+    /// A verifier that splits a number in two looks at the same instruction again later, for the other half
+    /// (`maybe_fork_scalars`).
+    fn fork_at(&self, insn: u32, frame: u32, into: &mut Ways) {
+        let Some(&first) = into.items.first() else { return };
+        let branches = self.trace.branches(insn, insn);
+        for &branch in &branches[branches.partition_point(|&branch| branch <= first)..] {
+            match self.trace.item(branch).map(|item| &item.state) {
+                Some(None) => into.cut = true,
+                Some(Some(state)) if state.depth() == frame => {
+                    into.items.insert(branch);
+                }
+                _ => {}
+            }
+        }
     }
 
     fn follow(&self, from: u32, insn: u32, frame: u32, into: &mut Ways) {

@@ -134,7 +134,7 @@ impl Verifier<'_> {
         let invalid = || reject(Rule::InvalidContextAccess { offset: access.offset, size: access.size });
         let target = match btf.ty(btf.resolve(ty)) {
             ty if is_small_int(ty) => return Ok(Value::unknown()),
-            Type::Enum { .. } | Type::Struct(_) | Type::Union(_) => return Ok(Value::unknown()),
+            Type::Enum { .. } | Type::Struct(_) => return Ok(Value::unknown()),
             Type::Pointer { target } => *target,
             other => {
                 let (ty, kind) = (shown(other.name()), kind_name(other));
