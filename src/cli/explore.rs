@@ -139,6 +139,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         FindingsFormat::Sarif => output::print_document(&sarif::log(&report.diagnostics(), &[], &tree))?,
         FindingsFormat::Github => {
             report.diagnostics().iter().try_for_each(|one| output::print(&github::command(one, &tree)))?;
+            output::print(&format!("explored: {}; findings: {}\n", result.coverage, result.findings.len()))?;
         }
     }
     #[cfg(feature = "page")]

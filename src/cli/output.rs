@@ -73,12 +73,19 @@ pub fn look_in(object: &Path, folders: &[PathBuf]) -> Look {
     Look { sources: look.sources.and_in(folders), ..look }
 }
 
-/// Prints text as it is.
+/// The exit code of a process whose reader went away, as shells have it: 128 and the number of `SIGPIPE`.
+const READER_GONE: i32 = 141;
+
+/// Prints text as it is. Where the reader has gone, such as `head` when it has its lines, the process ends without a word, as
+/// others do.
 ///
 /// # Errors
 /// When standard output cannot be written to.
 pub fn print(text: &str) -> Result<(), OutputError> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(READER_GONE),
+        result => Ok(result?),
+    }
 }
 
 /// Prints one JSON object on a line of its own; it names itself by its member `record`.

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -17,15 +18,19 @@ use thiserror::Error;
 
 use super::interrupt;
 use super::scenario::{ExploreError, ScenarioArgs, token_digest};
-use super::target::{Kernel, load_object};
+use super::target::{Kernel, TargetError, load_object, load_scenario};
 use crate::explore::schedule::Schedule;
+use crate::object::Object;
 use crate::scenario::file::is_scenario;
 use crate::scenario::words::OnWord;
 use crate::stepper::app::{App, Maker, Screen};
+use crate::stepper::path::PathSession;
 use crate::stepper::pick::Picker;
 use crate::stepper::session::Session;
 use crate::stepper::sources::Sources;
 use crate::stepper::view;
+use crate::verifier::path::Record;
+use crate::verifier::{ObjectVerifier, Options, Verdict};
 
 /// Step through programs in a terminal: CPU by CPU on the simulated machine.
 ///
@@ -44,6 +49,9 @@ pub struct Args {
     /// What runs where.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
+    /// Step through the verifier's path of a program instead of a run
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub verify: Option<String>,
     /// Use the mouse: a click chooses in `next`, the wheel moves the pane's text
     #[arg(long)]
     pub mouse: bool,
@@ -66,6 +74,9 @@ pub enum StepError {
     /// The terminal does not do what it should.
     #[error("the terminal: {0}")]
     Terminal(#[from] io::Error),
+    /// There is no path of the verifier's to step.
+    #[error("{0}")]
+    Path(String),
     /// The object has no programs.
     #[error("{0} has no programs")]
     NoPrograms(PathBuf),
@@ -86,7 +97,47 @@ impl Maker for Picked {
         }
         session(&args, &self.path, &self.kernel).map(|(session, _)| session).map_err(|error| error.to_string())
     }
+
+    fn path(&self, program: &str) -> Result<PathSession, String> {
+        let object = self.object().map_err(|error| error.to_string())?;
+        let Some(source) = object.programs.iter().find(|one| one.name == program) else {
+            let known: Vec<_> = object.programs.iter().map(|one| one.name.as_str()).collect();
+            return Err(format!("there is no program `{program}`; there are {}", known.join(", ")));
+        };
+        let verify = |record| {
+            let options = Options { record, ..Options::default() };
+            ObjectVerifier::new(&object, &self.kernel.profile, options).verify(source)
+        };
+        let mut verification = verify(Record::Tree { steps: MAX_RECORDED });
+        if verification.path.as_ref().is_some_and(|path| path.cut) && verification.verdict != Verdict::Accept {
+            // The path to the verdict is what matters, and it is the last.
+            verification = verify(Record::Verdict);
+        }
+        PathSession::new(Arc::new(object.clone()), program, verification)
+    }
 }
+
+impl Picked {
+    fn object(&self) -> Result<Object, TargetError> {
+        match is_scenario(&self.path) {
+            true => load_scenario(&self.path, &self.kernel).map(|loaded| loaded.object),
+            false => load_object(&self.path, &self.kernel),
+        }
+    }
+
+    /// The program whose path is shown first: the one that is named, the only one, or the first that the scenario runs.
+    fn first_path(&self, named: &str, object: &Object) -> Option<String> {
+        if !named.is_empty() {
+            return Some(named.to_owned());
+        }
+        let placed = self.args.on.first().and_then(|task| task.0.run.first()).map(|run| run.program.clone());
+        let only = object.programs.first().filter(|_| object.programs.len() == 1).map(|program| program.name.clone());
+        placed.or(only)
+    }
+}
+
+/// Steps of all paths together that are kept.
+const MAX_RECORDED: usize = 50_000;
 
 fn session(args: &ScenarioArgs, path: &PathBuf, kernel: &Kernel) -> Result<(Session, Sources), ExploreError> {
     let loaded = args.load(path, kernel)?;
@@ -126,13 +177,16 @@ fn app(args: &Args) -> Result<App, StepError> {
         Some(token) => args.path.clone().unwrap_or_else(|| PathBuf::from(&token.name)),
         None => PathBuf::from(&args.what),
     };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if let Some(named) = &args.verify {
+        return path_app(Picked { args: args.scenario.clone(), kernel, path: path.clone() }, named, folder);
+    }
     let maker = |kernel| Box::new(Picked { args: args.scenario.clone(), kernel, path: path.clone() });
     if token.is_none() && !is_scenario(&path) && args.scenario.on.is_empty() {
         let object = load_object(&path, &kernel).map_err(ExploreError::from)?;
         if object.programs.is_empty() {
             return Err(StepError::NoPrograms(path));
         }
-        let folder = path.parent().unwrap_or(Path::new(""));
         let sources = Sources::of(&object).with_files(folder);
         let picker = Picker::new(&path.display().to_string(), &object.programs);
         return Ok(App::new(Screen::Pick(picker), sources, maker(kernel)));
@@ -151,6 +205,27 @@ fn app(args: &Args) -> Result<App, StepError> {
         };
     }
     let mut app = App::new(Screen::Machine(Box::new(session)), sources, maker(kernel));
+    app.message = message;
+    Ok(app)
+}
+
+/// The stepper at a program's path, or at the list of programs.
+fn path_app(picked: Picked, named: &str, folder: &Path) -> Result<App, StepError> {
+    let object = picked.object().map_err(ExploreError::from)?;
+    let sources = Sources::of(&object).with_files(folder);
+    let screen = match picked.first_path(named, &object) {
+        Some(program) => Screen::Path(Box::new(picked.path(&program).map_err(StepError::Path)?)),
+        None => {
+            let mut picker = Picker::new(&picked.path.display().to_string(), &object.programs);
+            picker.verify = true;
+            Screen::Pick(picker)
+        }
+    };
+    let message = match &screen {
+        Screen::Path(path) => format!("{} {}", path.program().name, path.verdict()),
+        _ => "Enter shows the verifier's path of the chosen program".to_owned(),
+    };
+    let mut app = App::new(screen, sources, Box::new(picked));
     app.message = message;
     Ok(app)
 }

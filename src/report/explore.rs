@@ -309,7 +309,9 @@ impl ExploreReport<'_> {
             let found = shown.findings.iter().find(|one| one.key == *key)?;
             let mut details: Vec<String> = found.body.lines().map(|line| line.trim().to_owned()).collect();
             details.push(format!("replay it: {}", self.command(shown)));
-            let mut diagnostic = of_finding(&object, &found.title, details, &found.json, found.undecided);
+            let kind = format!("{}: ", found.json["kind"].as_str().unwrap_or_default());
+            let title = found.title.strip_prefix(&kind).unwrap_or(&found.title);
+            let mut diagnostic = of_finding(&object, title, details, &found.json, found.undecided);
             diagnostic.steps = shown.steps.iter().filter_map(step).collect();
             Some(diagnostic)
         });

@@ -14,6 +14,7 @@ pub mod lanes;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod place;
+pub mod recorded;
 pub mod rule_help;
 pub mod rules;
 pub mod run;

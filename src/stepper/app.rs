@@ -9,6 +9,7 @@ use crate::explore::random::Random;
 
 use super::going::{Begun, Whom};
 use super::keys::{self, Command};
+use super::path::PathSession;
 use super::pick::Picker;
 use super::session::Session;
 use super::sources::Sources;
@@ -16,6 +17,8 @@ use super::stops::{Break, Stop, file_name};
 
 /// Steps of a run between two looks at the keyboard.
 const SLICE: usize = 200;
+/// Panes of the verifier's path.
+const PATH_PANES: usize = 3;
 
 /// Makes what the user picks.
 pub trait Maker {
@@ -24,6 +27,12 @@ pub trait Maker {
     /// # Errors
     /// Why there is none.
     fn session(&self, on: &[(u32, Vec<String>)]) -> Result<Session, String>;
+
+    /// Verifies a program and makes a session of its paths.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn path(&self, program: &str) -> Result<PathSession, String>;
 }
 
 /// A pane of which one is shown at a time where there is little room.
@@ -50,9 +59,9 @@ impl Pane {
     pub fn name(self) -> &'static str {
         match self {
             Pane::Cpu => "CPU",
-            Pane::Objects => "objects",
-            Pane::Values => "values",
-            Pane::Findings => "findings",
+            Pane::Objects => "obj",
+            Pane::Values => "val",
+            Pane::Findings => "found",
             Pane::Stops => "stops",
         }
     }
@@ -64,6 +73,8 @@ pub enum Screen {
     Pick(Picker),
     /// The machine.
     Machine(Box<Session>),
+    /// The verifier's paths of a program.
+    Path(Box<PathSession>),
 }
 
 /// A line that is being typed.
@@ -105,6 +116,8 @@ pub struct App {
     /// Is it over?
     pub quit: bool,
     running: Option<Begun>,
+    /// The screen from which the verifier's path was asked for.
+    behind: Option<Screen>,
     searched: String,
     maker: Box<dyn Maker>,
 }
@@ -127,6 +140,7 @@ impl App {
             next_first: 0,
             quit: false,
             running: None,
+            behind: None,
             searched: String::new(),
             maker,
         }
@@ -198,6 +212,8 @@ impl App {
         match key {
             KeyCode::Char('q') | KeyCode::Esc => self.quit = true,
             KeyCode::Char('?') => self.help = Some(0),
+            KeyCode::Enter if picker.verify => self.path_screen(),
+            KeyCode::Char('v') => self.path_screen(),
             KeyCode::Enter => match self.maker.session(&picker.tasks()) {
                 Ok(session) => {
                     self.screen = Screen::Machine(Box::new(session));
@@ -226,7 +242,68 @@ impl App {
         }
     }
 
+    /// Shows the verifier's path of the program that is chosen, or the screen behind it again.
+    fn path_screen(&mut self) {
+        let program = match &self.screen {
+            Screen::Path(_) => {
+                match self.behind.take() {
+                    Some(behind) => self.screen = behind,
+                    None => self.message = "there is no machine: `kptrsim step` without --verify has one".to_owned(),
+                }
+                self.mark = None;
+                return;
+            }
+            Screen::Pick(picker) => picker.programs.get(picker.chosen).map(|(name, _)| name.clone()),
+            Screen::Machine(session) => session.program_name(session.selected().actor),
+        };
+        let Some(program) = program else {
+            self.message = "the chosen one runs no program".to_owned();
+            return;
+        };
+        match self.maker.path(&program) {
+            Ok(path) => {
+                self.message = format!("{program} {}", path.verdict());
+                self.mark = None;
+                self.set_pane(0);
+                self.behind = Some(std::mem::replace(&mut self.screen, Screen::Path(Box::new(path))));
+            }
+            Err(error) => self.message = error,
+        }
+    }
+
+    /// Commands on the verifier's path.
+    fn path_command(&mut self, command: Command) {
+        let Screen::Path(path) = &mut self.screen else { return };
+        match command {
+            Command::Instruction if !path.go(1) => self.message = "the path ends here".to_owned(),
+            Command::Back if !path.go(-1) => self.message = "this is the start".to_owned(),
+            Command::Instruction | Command::Back => {}
+            Command::Line | Command::LineInto => path.next_line(),
+            Command::Step => path.to_event(1),
+            Command::BackStep => path.to_event(-1),
+            Command::Start => path.to_start(),
+            Command::End => path.to_end(),
+            Command::Up => path.choose(-1),
+            Command::Down => path.choose(1),
+            Command::Run => {
+                self.message = path.to_break().map_or("the path ends here".to_owned(), |at| format!("break at {at}"));
+            }
+            Command::Pane(number) if number >= PATH_PANES => {}
+            Command::NextPane => {
+                let next = (self.pane as usize + 1) % PATH_PANES;
+                self.set_pane(next);
+            }
+            other => return self.show(other),
+        }
+        if !matches!(command, Command::Pane(_) | Command::NextPane) {
+            self.mark = None;
+        }
+    }
+
     fn command(&mut self, command: Command) {
+        if let Screen::Path(_) = self.screen {
+            return self.path_command(command);
+        }
         let Screen::Machine(session) = &mut self.screen else { return };
         let stop = match command {
             Command::Instruction => Some(session.step_instruction()),
@@ -282,6 +359,7 @@ impl App {
             Command::ScrollDown => self.scroll = self.scroll.saturating_add(5),
             Command::ScrollUp => self.scroll = self.scroll.saturating_sub(5),
             Command::Token => self.token(),
+            Command::Path => self.path_screen(),
             Command::Help => self.help = Some(0),
             Command::Quit => self.quit = true,
             _ => {}
@@ -330,11 +408,15 @@ impl App {
     /// The source line at which the chosen CPU is shown.
     #[must_use]
     pub fn current_line(&self) -> Option<Mark> {
+        if let Screen::Path(path) = &self.screen {
+            let line = path.program().line_at(path.step()?.insn)?;
+            return Some((line.file.to_string(), line.line));
+        }
         let Screen::Machine(session) = &self.screen else { return None };
         let actor = session.selected().actor;
         let place = match session.state(actor) {
             Some(state) => state.place,
-            None => session.next_start(actor)?,
+            None => session.next_start(actor).or_else(|| session.last_place(actor))?,
         };
         let program = session.machine().programs().get(place.program as usize)?.source();
         program.line_at(place.insn as usize).map(|line| (line.file.to_string(), line.line))
@@ -361,8 +443,12 @@ impl App {
     }
 
     fn toggle_break(&mut self, wanted: Break) {
-        let Screen::Machine(session) = &mut self.screen else { return };
-        self.message = match session.toggle_break(wanted.clone()) {
+        let set = match &mut self.screen {
+            Screen::Machine(session) => session.toggle_break(wanted.clone()),
+            Screen::Path(path) => path.toggle_break(wanted.clone()),
+            Screen::Pick(_) => return,
+        };
+        self.message = match set {
             Ok(true) => format!("breaks at {wanted}"),
             Ok(false) => format!("breaks no longer at {wanted}"),
             Err(error) => error,
@@ -399,10 +485,12 @@ impl App {
             },
             "watch" => self.watch(argument),
             "delete" => {
-                if let Screen::Machine(session) = &mut self.screen {
-                    session.clear_stops();
-                    self.message = "no breaks and nothing watched".to_owned();
+                match &mut self.screen {
+                    Screen::Machine(session) => session.clear_stops(),
+                    Screen::Path(path) => path.clear_breaks(),
+                    Screen::Pick(_) => {}
                 }
+                self.message = "no breaks and nothing watched".to_owned();
             }
             "goto" => self.goto(argument),
             "random" => self.random(argument),

@@ -97,14 +97,14 @@ pub const BINDINGS: &[Binding] = &[
     binding(
         &[KeyCode::Enter],
         Command::Step,
-        "the chosen step of the schedule: to the next instruction that others can see",
+        "the chosen step: to the next instruction that others can see",
         "to the next event: a branch, a reference, a lock",
     ),
-    binding(&[Char('f')], Command::Follow, "the next step of the plan: a token's, or what was gone back over", ""),
+    binding(&[Char('f')], Command::Follow, "the plan's next step: a token's, or what was gone back over", ""),
     binding(
         &[Char('c')],
         Command::Run,
-        "run until a break, a change of what is watched, a finding, or the end",
+        "run to a break, a change of what is watched, a finding, the end",
         "to the next break, or the path's end",
     ),
     binding(&[Char('r')], Command::RunSelected, "run the chosen CPU alone until its program returns", ""),
@@ -235,6 +235,13 @@ mod tests {
             }
         }
         assert_eq!(command(Char('Z')), None);
+    }
+
+    #[test]
+    fn what_keys_mean_fits_beside_them() {
+        for binding in BINDINGS {
+            assert!(binding.names().len() < 15 && binding.machine.len().max(binding.path.len()) <= 63, "{binding:?}");
+        }
     }
 
     #[test]

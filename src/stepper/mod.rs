@@ -7,6 +7,7 @@ pub mod app;
 pub mod going;
 pub mod keys;
 pub mod objects;
+pub mod path;
 pub mod pick;
 pub mod recording;
 pub mod rows;

@@ -151,6 +151,22 @@ impl<'m> Labels<'m> {
         Some(format!("{}{offset}", self.region(spot.region)))
     }
 
+    /// A field of what is in a region: `slots[0].live`, a global's name, `counter #1.hits`.
+    #[must_use]
+    pub fn field(&self, region: RegionId, offset: u32) -> String {
+        let words = self.words.field((region, offset));
+        let long = self.words.region(region);
+        let rest = words.strip_prefix(long.as_str()).unwrap_or("");
+        let map = match self.machine.memory().region(region).kind {
+            RegionKind::MapValue { map, .. } => self.machine.object().maps.get(map as usize),
+            _ => None,
+        };
+        match rest.strip_prefix('.') {
+            Some(global) if map.is_some_and(|map| map.globals.is_some()) => global.to_owned(),
+            _ => format!("{}{rest}", self.region(region)),
+        }
+    }
+
     /// A number as a register holds it: a place in memory, or the number.
     #[must_use]
     pub fn value(&self, value: u64) -> String {

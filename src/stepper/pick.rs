@@ -18,6 +18,8 @@ pub struct Picker {
     pub on: Vec<Vec<usize>>,
     /// The CPU to which programs are added.
     pub cpu: usize,
+    /// Is it the verifier's path that is asked for?
+    pub verify: bool,
 }
 
 impl Picker {
@@ -25,7 +27,14 @@ impl Picker {
     #[must_use]
     pub fn new(object: &str, programs: &[Program]) -> Picker {
         let programs = programs.iter().map(|program| (program.name.clone(), program.section.name.clone()));
-        Picker { object: object.to_owned(), programs: programs.collect(), chosen: 0, on: vec![Vec::new()], cpu: 0 }
+        Picker {
+            object: object.to_owned(),
+            programs: programs.collect(),
+            chosen: 0,
+            on: vec![Vec::new()],
+            cpu: 0,
+            verify: false,
+        }
     }
 
     /// Takes a key.

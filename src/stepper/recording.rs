@@ -4,7 +4,7 @@
 //! see, so that each CPU can be shown at any instruction of its last step, whatever the others have done since.
 
 use crate::explore::watch::Watch;
-use crate::machine::{Machine, Place};
+use crate::machine::{Access, Machine, Place};
 
 /// Instructions of one step that are kept; of what comes later only those at which it would stop.
 pub const MAX_RECORDED: usize = 4096;
@@ -93,8 +93,14 @@ impl TaskState {
     }
 }
 
-/// Keeps a task's states while a step is performed.
+/// Keeps a task's states while a step is performed, and what its first instruction touched.
 pub struct Recorder<'s> {
+    /// What the first instruction touched, once another one was executed.
+    pub touched: Option<Vec<Access>>,
+    /// Are states kept?
+    keeps: bool,
+    /// Instructions so far.
+    count: u64,
     /// The states, one before each instruction.
     pub states: Vec<TaskState>,
     /// Instructions that were not kept.
@@ -106,10 +112,10 @@ pub struct Recorder<'s> {
 }
 
 impl<'s> Recorder<'s> {
-    /// Nothing seen yet. States past [`MAX_RECORDED`] are kept where `stops` says so.
+    /// Nothing seen yet. States are kept or not; those past [`MAX_RECORDED`] where `stops` says so.
     #[must_use]
-    pub fn new(stops: &'s dyn Fn(Place) -> bool) -> Recorder<'s> {
-        Recorder { states: Vec::new(), left_out: 0, started: false, stops }
+    pub fn new(keeps: bool, stops: &'s dyn Fn(Place) -> bool) -> Recorder<'s> {
+        Recorder { touched: None, keeps, count: 0, states: Vec::new(), left_out: 0, started: false, stops }
     }
 }
 
@@ -119,6 +125,13 @@ impl Watch for Recorder<'_> {
     }
 
     fn before(&mut self, machine: &Machine, task: u32) {
+        if self.count == 1 {
+            self.touched = Some(machine.report().accesses.clone());
+        }
+        self.count += 1;
+        if !self.keeps {
+            return;
+        }
         let full = self.states.len() >= MAX_RECORDED;
         let wanted = !full || (self.states.len() < 2 * MAX_RECORDED && (self.stops)(machine.moment(task).place));
         match TaskState::of(machine, task).filter(|_| wanted) {

@@ -2,11 +2,21 @@
 
 use crate::explore::simulation::ActorKind;
 use crate::explore::system::{Actor, Choice};
-use crate::machine::{CallbackKind, RegionId, Way};
+use crate::machine::{CallbackKind, Machine, Place, RegionId, Way};
 use crate::report::place::Words;
 
 use super::objects::Labels;
 use super::session::Session;
+
+/// A place in one short line: the line's number and its text, without the file.
+#[must_use]
+pub fn brief(machine: &Machine, place: Place) -> String {
+    let program = machine.programs().get(place.program as usize);
+    match program.and_then(|program| program.source().line_at(place.insn as usize)) {
+        Some(line) => format!("{}: {}", line.line, line.text.trim()),
+        None => Words::new(machine).source(place),
+    }
+}
 
 /// One thing to choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,16 +114,14 @@ impl Session {
 
     /// Where an actor is shown to be.
     fn place_text(&self, actor: Actor) -> String {
-        let words = Words::new(self.machine());
-        self.state(actor).map_or_else(String::new, |state| words.source(state.place))
+        self.state(actor).map_or_else(String::new, |state| brief(self.machine(), state.place))
     }
 
     fn choice_text(&self, choice: Choice, branches: usize) -> String {
-        let words = Words::new(self.machine());
         match self.actor_kind(choice.actor) {
             ActorKind::Task { .. } => self.task_text(choice, branches),
             ActorKind::StoreBuffer { cpu } => {
-                format!("now seen: {}", words.source(self.machine().oldest_store(cpu).place))
+                format!("now seen: {}", brief(self.machine(), self.machine().oldest_store(cpu).place))
             }
             ActorKind::Callback { .. } if self.simulation.machine_task(choice.actor).is_some() => {
                 self.task_text(choice, branches)
@@ -140,13 +148,12 @@ impl Session {
     }
 
     fn task_text(&self, choice: Choice, branches: usize) -> String {
-        let words = Words::new(self.machine());
         let running = self.simulation.machine_task(choice.actor).filter(|&task| self.machine().is_running(task));
         let Some(task) = running else {
             let program = self.simulation.program_of(choice.actor).unwrap_or("?");
             return format!("starts {program}");
         };
-        let source = words.source(self.machine().moment(task).place);
+        let source = brief(self.machine(), self.machine().moment(task).place);
         if branches < 2 {
             return source;
         }

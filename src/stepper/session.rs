@@ -9,12 +9,11 @@ use crate::explore::race::RaceDetector;
 use crate::explore::schedule::Schedule;
 use crate::explore::simulation::{ActorKind, Simulation};
 use crate::explore::system::{Actor, Choice, System};
-use crate::explore::watch::Nobody;
-use crate::machine::{Machine, Place};
-use crate::report::place::Words;
+use crate::machine::{Access, AccessKind, Machine, Place};
 
-use super::objects::Runner;
+use super::objects::{Labels, Runner};
 use super::recording::{Recorder, TaskState};
+use super::rows::brief;
 use super::stops::{Break, break_at};
 use super::watches::{Watched, WatchedValue};
 
@@ -225,6 +224,20 @@ impl Session {
         last.states.get(last.shown.checked_sub(1)?)
     }
 
+    /// Where an actor's last step ended, if it runs nothing since.
+    #[must_use]
+    pub fn last_place(&self, actor: Actor) -> Option<Place> {
+        self.last.get(usize::from(actor.0))?.states.last().map(|state| state.place)
+    }
+
+    /// The name of the program that an actor runs, would start next, or ran last.
+    #[must_use]
+    pub fn program_name(&self, actor: Actor) -> Option<String> {
+        let place = self.state(actor).map(|state| state.place);
+        let place = place.or_else(|| self.next_start(actor)).or_else(|| self.last_place(actor))?;
+        self.machine().programs().get(place.program as usize).map(|program| program.source().name.clone())
+    }
+
     /// The first instruction of the program that an actor would start next.
     #[must_use]
     pub fn next_start(&self, actor: Actor) -> Option<Place> {
@@ -356,26 +369,21 @@ impl Session {
             let program = programs.get(place.program as usize);
             program.is_some_and(|program| breaks.iter().any(|one| one.is_at(program.source(), place.insn)))
         };
-        let mut step = LastStep::default();
-        let done = if record {
-            let mut recorder = Recorder::new(&stops);
-            let done = self.simulation.perform_watched(choice, &mut recorder);
-            step = LastStep {
-                shown: recorder.states.len(),
-                states: recorder.states,
-                left_out: recorder.left_out,
-                started: recorder.started,
-            };
-            done
-        } else {
-            self.simulation.perform_watched(choice, &mut Nobody)
+        let mut recorder = Recorder::new(record, &stops);
+        let done = self.simulation.perform_watched(choice, &mut recorder);
+        let touched = recorder.touched.take().unwrap_or_else(|| self.machine().report().accesses.clone());
+        let step = LastStep {
+            shown: recorder.states.len(),
+            states: recorder.states,
+            left_out: recorder.left_out,
+            started: recorder.started,
         };
         self.races.step(choice.actor, self.simulation.touches());
         if let Some(last) = self.last.get_mut(usize::from(choice.actor.0)) {
             *last = step;
         }
         self.choices.push(choice);
-        let text = self.step_text(choice);
+        let text = self.step_text(choice, &touched);
         self.texts.push(text);
         if let Err(finding) = done {
             self.failed = Some((choice.actor, finding));
@@ -383,17 +391,32 @@ impl Session {
     }
 
     /// What the step that was done last did.
-    fn step_text(&self, choice: Choice) -> String {
+    fn step_text(&self, choice: Choice, touched: &[Access]) -> String {
         let number = self.choices.len() - 1;
-        let words = Words::new(self.machine());
+        let machine = self.machine();
         let Some(at) = self.simulation.steps().get(number) else { return String::new() };
         let way = if choice.branch == 0 { String::new() } else { format!(" (way {})", choice.branch) };
         if self.simulation.starts().contains(&number) {
-            return format!("{} starts{way}", words.program(at.place));
+            let program = machine.programs().get(at.place.program as usize);
+            let function = program.and_then(|program| program.source().function_at(at.place.insn as usize));
+            return format!("{} starts{way}", function.map_or("?", |function| function.name.as_str()));
         }
-        let seen = matches!(self.actor_kind(choice.actor), ActorKind::StoreBuffer { .. });
-        let source = words.source(at.place);
-        if seen { format!("now seen: {source}") } else { format!("{source}{way}") }
+        let source = brief(machine, at.place);
+        if matches!(self.actor_kind(choice.actor), ActorKind::StoreBuffer { .. }) {
+            return format!("now seen: {source}");
+        }
+        let access = touched.iter().find(|access| !machine.memory().is_private(access.region));
+        let verb = access.and_then(|access| match access.kind {
+            AccessKind::Read | AccessKind::Dereference => Some("reads"),
+            AccessKind::Write => Some("writes"),
+            AccessKind::Atomic => Some("changes"),
+            _ => None,
+        });
+        let place = access.map(|access| Labels::new(machine).field(access.region, access.offset));
+        match verb.zip(place) {
+            Some((verb, place)) => format!("{source}{way}  {verb} {place}"),
+            None => format!("{source}{way}"),
+        }
     }
 
     /// Performs these choices from the start, and shows all of each actor's last step.
@@ -422,7 +445,18 @@ impl Session {
             let outcome = ending.outcome.filter(|_| self.failed.is_none());
             self.over = Some(Over { findings: ending.findings, outcome });
         }
+        self.keep_a_row_selected();
         self.refresh_watches();
+    }
+
+    /// What has no step left and is no CPU's task cannot stay chosen.
+    fn keep_a_row_selected(&mut self) {
+        let rows = self.rows();
+        if !rows.iter().any(|row| row.choice.actor == self.selected.actor)
+            && let Some(row) = rows.iter().find(|row| row.ready).or(rows.first())
+        {
+            self.selected = row.choice;
+        }
     }
 
     /// Goes back by one move; `false` if there is none.

@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use crate::explore::simulation::Simulation;
+use crate::isa::RawInsn;
+use crate::kernel::Profile;
 use crate::machine::MachineOptions;
 use crate::object::{LoadOptions, Object};
 use crate::scenario::words::Builder;
+use crate::verifier::path::Record;
+use crate::verifier::{ObjectVerifier, Options};
 
+use super::path::PathSession;
 use super::session::Session;
 use super::sources::Sources;
 
@@ -36,4 +41,27 @@ pub fn counting() -> Session {
 /// The source lines that the object carries.
 pub fn sources() -> Sources {
     Sources::of(&object())
+}
+
+/// The verifier's paths of one of its programs.
+pub fn path(program: &str) -> Result<PathSession, String> {
+    verified(object(), program)
+}
+
+/// Those of a program that keeps what it allocates: `create` without the instruction that gives it to the map.
+pub fn rejected() -> PathSession {
+    let mut object = object();
+    let create = object.programs.iter_mut().find(|program| program.name == "create").expect("it is there");
+    let exchange = create.insns.iter().position(|raw| raw.opcode == 0x85 && raw.src == 0 && raw.imm == 194);
+    let exchange = exchange.expect("it calls bpf_kptr_xchg");
+    // r0 = 0
+    create.insns[exchange] = RawInsn { opcode: 0xb7, dst: 0, src: 0, offset: 0, imm: 0 };
+    verified(object, "create").expect("there is a path")
+}
+
+fn verified(object: Object, program: &str) -> Result<PathSession, String> {
+    let options = Options { record: Record::Tree { steps: 10_000 }, ..Options::default() };
+    let source = object.programs.iter().find(|one| one.name == program).ok_or("no such program")?;
+    let verification = ObjectVerifier::new(&object, &Profile::embedded(), options).verify(source);
+    PathSession::new(Arc::new(object.clone()), program, verification)
 }

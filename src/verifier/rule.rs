@@ -289,6 +289,7 @@ rules! {
     LineAtNoInsn { line: usize } "line-at-no-insn" Invalid "Invalid insn code at line_info[{line}].insn_off";
     FunctionWithoutLine { index: usize } "function-without-line" Invalid "missing bpf_line_info for func#{index}";
     FunctionsWithoutLine { count: usize, index: usize } "functions-without-line" Invalid "missing bpf_line_info for {count} funcs starting from func#{index}";
+    MappedSpecialField { map: String } "mapped-special-field" NotSupported "map '{map}': failed to re-mmap() contents: -ENOTSUPP";
     MapIndexWithoutTable "map-index-without-table" Protocol "fd_idx without fd_array is invalid";
     NotAMap { descriptor: i32, errno: Errno } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
     DirectValueOffset { offset: u32 } "direct-value-offset" Invalid "direct value offset of {offset} is not allowed";

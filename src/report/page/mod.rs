@@ -96,7 +96,7 @@ pub fn exploration(simulation: &Simulation, report: &ExploreReport<'_>) -> Page 
 #[must_use]
 pub fn replayed(simulation: &mut Simulation, path: &Path, shown: &Shown) -> Page {
     let mut shared = Shared::default();
-    let view = runs::of_schedule(&mut shared, simulation, shown, "schedule", "the schedule");
+    let view = runs::of_schedule(&mut shared, simulation, shown, ("schedule", "the schedule"), None);
     let mut page = page(Kind::Replay, title(path), shared);
     page.facts = vec![fact("CPUs", simulation.machine().cpu_count())];
     page.views.push(view);

@@ -1,25 +1,87 @@
-//! The source and the bytecode of the chosen CPU's program.
+//! The source and the bytecode around an instruction.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Style};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use crate::explore::system::Actor;
-use crate::machine::Place;
-use crate::object::Program;
-use crate::report::place::Words;
+use crate::object::{Object, Program};
+use crate::report::recorded::instruction;
 use crate::stepper::app::App;
+use crate::stepper::path::PathSession;
 use crate::stepper::session::Session;
 use crate::stepper::stops::{Break, file_name};
 
 use super::{CHOSEN, FAINT, STRONG, WRONG, framed, lane_colour};
 
-/// Where the chosen actor is shown: the next instruction, or the first of the program that it would start.
-fn shown_place(session: &Session) -> Option<Place> {
-    let actor = session.selected().actor;
-    session.state(actor).map(|state| state.place).or_else(|| session.next_start(actor))
+/// Code, and what stands beside it.
+pub struct Code<'a> {
+    object: &'a Object,
+    /// The program that is shown, and the instruction around which it is.
+    shown: Option<(&'a Program, usize)>,
+    /// Is the instruction the next one?
+    current: bool,
+    /// The sign of that.
+    sign: Span<'static>,
+    breaks: &'a [Break],
+    /// Lines at which others are: file, line, sign.
+    others: Vec<(String, u32, Span<'static>)>,
+    /// Who it is about.
+    name: String,
+}
+
+impl<'a> Code<'a> {
+    /// What the chosen actor executes next, or would.
+    pub fn of_machine(session: &'a Session) -> Code<'a> {
+        let actor = session.selected().actor;
+        let state = session.state(actor);
+        let place = state.as_ref().map(|state| state.place);
+        let place = place.or_else(|| session.next_start(actor)).or_else(|| session.last_place(actor));
+        let program = |place: crate::machine::Place| {
+            let program = session.machine().programs().get(place.program as usize)?;
+            Some((program.source(), place.insn as usize))
+        };
+        let sign = match session.has_failed(actor) {
+            true => Span::styled("✗", WRONG),
+            false => Span::styled("▶", STRONG.fg(lane_colour(actor.0))),
+        };
+        Code {
+            object: session.machine().object(),
+            shown: place.and_then(program),
+            current: state.is_some(),
+            sign,
+            breaks: session.breaks(),
+            others: others_at(session, actor),
+            name: session.actor_name(actor).to_owned(),
+        }
+    }
+
+    /// What the verifier looks at.
+    pub fn of_path(path: &'a PathSession) -> Code<'a> {
+        Code {
+            object: path.object(),
+            shown: path.step().map(|step| (path.program(), step.insn)),
+            current: true,
+            sign: Span::styled("▶", STRONG),
+            breaks: path.breaks(),
+            others: Vec::new(),
+            name: path.program().name.clone(),
+        }
+    }
+}
+
+/// The lines at which other actors are.
+fn others_at(session: &Session, chosen: Actor) -> Vec<(String, u32, Span<'static>)> {
+    let line = |actor: Actor| {
+        let state = session.state(actor)?;
+        let program = session.machine().programs().get(state.place.program as usize)?.source();
+        let line = program.line_at(state.place.insn as usize)?;
+        let sign = char::from_digit(u32::from(actor.0), 10).unwrap_or('+').to_string();
+        Some((line.file.to_string(), line.line, Span::styled(sign, Style::new().fg(lane_colour(actor.0)))))
+    };
+    session.actors().filter(|&actor| actor != chosen).filter_map(line).collect()
 }
 
 /// The first row of a window of `height` rows of `count`, so that row `centre` is well inside.
@@ -27,74 +89,48 @@ fn window(centre: usize, count: usize, height: usize) -> usize {
     centre.saturating_sub(height / 2).min(count.saturating_sub(height))
 }
 
-/// The source around the current line.
-pub fn source(frame: &mut Frame<'_>, area: Rect, app: &App, session: &Session) {
+/// The source around the current line, or around the mark.
+pub fn source(frame: &mut Frame<'_>, area: Rect, app: &App, code: &Code<'_>) {
     let current = app.current_line();
     let centre = app.mark.clone().or_else(|| current.clone());
-    let name = session.actor_name(session.selected().actor);
     let title = match &centre {
-        Some((file, _)) => format!(" {} ({name}) ", file_name(file)),
-        None => format!(" source ({name}) "),
+        Some((file, _)) => format!(" {} ({}) ", file_name(file), code.name),
+        None => format!(" source ({}) ", code.name),
     };
     let inner = framed(frame, area, title);
     let Some((file, line)) = centre else {
-        let why = if shown_place(session).is_some() { "the object has no line here" } else { "it runs nothing" };
+        let why = if code.shown.is_some() { "the object has no line here" } else { "it runs nothing" };
         return frame.render_widget(Paragraph::new(Line::styled(why, FAINT)), inner);
     };
     let Some(source) = app.sources.file(&file) else { return };
     let numbers: Vec<u32> = source.lines.keys().copied().collect();
     let at = numbers.partition_point(|&number| number < line);
     let first = window(at, numbers.len(), inner.height.into());
-    let others = others_at(session);
     let lines = numbers.iter().skip(first).take(inner.height.into()).map(|&number| {
-        let is_current = current.as_ref().is_some_and(|(known, at)| *known == file && *at == number);
+        let is_current = code.current && current.as_ref().is_some_and(|(known, at)| *known == file && *at == number);
         let is_marked = app.mark.as_ref().is_some_and(|(_, at)| *at == number);
-        let text = source.lines.get(&number).map_or("", String::as_str);
-        let here = |one: &&(String, u32, Actor)| one.0 == file && one.1 == number;
-        let other = others.iter().find(here).map(|one| one.2);
+        let other = code.others.iter().find(|one| one.0 == file && one.1 == number).map(|one| one.2.clone());
         let style = match (is_current, is_marked) {
             (_, true) => CHOSEN,
             (true, false) => STRONG,
             (false, false) => Style::new(),
         };
-        let break_sign = if has_break(session, &file, number) { Span::styled("●", WRONG) } else { Span::raw(" ") };
         Line::from(vec![
-            break_sign,
-            pointer(session, is_current, other),
+            break_sign(has_break(code.breaks, &file, number)),
+            if is_current { code.sign.clone() } else { other.unwrap_or_else(|| Span::raw(" ")) },
             Span::styled(format!("{number:>4} "), FAINT),
-            Span::styled(text.to_owned(), style),
+            Span::styled(source.lines.get(&number).map_or("", String::as_str).to_owned(), style),
         ])
     });
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), inner);
 }
 
-/// The sign of who is at a line: the chosen one, or the CPU of another.
-fn pointer(session: &Session, is_current: bool, other: Option<Actor>) -> Span<'static> {
-    match (is_current, other) {
-        (true, _) if session.has_failed(session.selected().actor) => Span::styled("✗", WRONG),
-        (true, _) => Span::styled("▶", STRONG.fg(lane_colour(session.selected().actor.0))),
-        (false, Some(actor)) => {
-            let sign = char::from_digit(u32::from(actor.0), 10).unwrap_or('+');
-            Span::styled(sign.to_string(), Style::new().fg(lane_colour(actor.0)))
-        }
-        (false, None) => Span::raw(" "),
-    }
+fn break_sign(is_there: bool) -> Span<'static> {
+    if is_there { Span::styled("●", WRONG) } else { Span::raw(" ") }
 }
 
-/// The lines at which other actors are.
-fn others_at(session: &Session) -> Vec<(String, u32, Actor)> {
-    let chosen = session.selected().actor;
-    let line = |actor: Actor| {
-        let state = session.state(actor)?;
-        let program = session.machine().programs().get(state.place.program as usize)?.source();
-        let line = program.line_at(state.place.insn as usize)?;
-        Some((line.file.to_string(), line.line, actor))
-    };
-    session.actors().filter(|&actor| actor != chosen).filter_map(line).collect()
-}
-
-fn has_break(session: &Session, file: &str, number: u32) -> bool {
-    session.breaks().iter().any(|one| match one {
+fn has_break(breaks: &[Break], file: &str, number: u32) -> bool {
+    breaks.iter().any(|one| match one {
         Break::Line { file: named, line } => {
             *line == number && named.as_ref().is_none_or(|named| named == file_name(file))
         }
@@ -108,32 +144,25 @@ fn begins(program: &Program, slot: usize) -> bool {
 }
 
 /// The instructions around the current one.
-pub fn bytecode(frame: &mut Frame<'_>, area: Rect, session: &Session) {
-    let place = shown_place(session);
-    let program = place.and_then(|place| session.machine().programs().get(place.program as usize));
-    let (Some(place), Some(program)) = (place, program) else {
+pub fn bytecode(frame: &mut Frame<'_>, area: Rect, code: &Code<'_>) {
+    let Some((program, insn)) = code.shown else {
         framed(frame, area, " bytecode ");
         return;
     };
-    let program = program.source();
-    let function = program.function_at(place.insn as usize).map_or("", |function| function.name.as_str());
-    let inner =
-        framed(frame, area, format!(" bytecode: {} ", if function.is_empty() { &program.name } else { function }));
+    let function = program.function_at(insn).map_or(program.name.as_str(), |function| function.name.as_str());
+    let inner = framed(frame, area, format!(" bytecode: {function} "));
     let slots: Vec<usize> = (0..program.insns.len()).filter(|&slot| begins(program, slot)).collect();
-    let at = slots.partition_point(|&slot| slot < place.insn as usize);
+    let at = slots.partition_point(|&slot| slot < insn);
     let first = window(at, slots.len(), inner.height.into());
-    let words = Words::new(session.machine());
-    let running = session.state(session.selected().actor).is_some();
     let lines = slots.iter().skip(first).take(inner.height.into()).map(|&slot| {
-        let here = Place { insn: slot as u32, ..place };
-        let is_current = running && here == place;
-        let break_sign = if session.break_at(here) { Span::styled("●", WRONG) } else { Span::raw(" ") };
+        let is_current = code.current && slot == insn;
         let style = if is_current { STRONG } else { Style::new() };
-        let text = words.instruction(here);
-        // The opcode's number says nothing that the text does not.
-        let text = text.split_once(": (").and_then(|(slot, rest)| Some((slot, rest.split_once(") ")?.1)));
-        let text = text.map_or_else(|| words.instruction(here), |(slot, text)| format!("{slot:>4} {text}"));
-        Line::from(vec![break_sign, pointer(session, is_current, None), Span::styled(text, style)])
+        Line::from(vec![
+            break_sign(code.breaks.iter().any(|one| one.is_at(program, slot as u32))),
+            if is_current { code.sign.clone() } else { Span::raw(" ") },
+            Span::styled(format!("{slot:>4} "), FAINT),
+            Span::styled(instruction(code.object, program, slot), style),
+        ])
     });
-    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).style(Style::new().fg(Color::Reset)), inner);
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), inner);
 }

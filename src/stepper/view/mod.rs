@@ -6,6 +6,7 @@
 mod code;
 mod overlay;
 mod panes;
+mod path;
 mod schedule;
 
 use ratatui::Frame;
@@ -50,9 +51,13 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
     match &app.screen {
         Screen::Pick(picker) => overlay::picker(frame, body, title, picker),
         Screen::Machine(session) => {
-            frame.render_widget(Paragraph::new(title_line(session)).style(CHOSEN), title);
+            draw_title(frame, title, title_line(session));
             let next = machine(frame, body, app, session);
             (app.next_area, app.next_first) = next;
+        }
+        Screen::Path(session) => {
+            draw_title(frame, title, path::title(session));
+            path::draw(frame, body, app, session);
         }
     }
     frame.render_widget(Paragraph::new(message_line(app)), message);
@@ -62,7 +67,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
         frame.set_cursor_position((column.min(message.right().saturating_sub(1)), message.y));
     }
     if let Some(row) = app.help {
-        app.help = Some(overlay::help(frame, area, row));
+        let on_path = matches!(app.screen, Screen::Path(_));
+        app.help = Some(overlay::help(frame, area, row, on_path));
     }
 }
 
@@ -74,14 +80,26 @@ fn too_small(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(text).alignment(Alignment::Center).wrap(Wrap { trim: true }), area);
 }
 
-fn title_line(session: &Session) -> String {
+/// What is stepped on the left, where it is on the right.
+fn title_line(session: &Session) -> (String, String) {
     let (done, planned) = (session.done().len(), session.plan().len());
     let of = if planned == 0 { String::new() } else { format!(" of {}", done + planned) };
     let cpus = session.machine().cpu_count();
     let plural = if cpus == 1 { "" } else { "s" };
     let memory = if session.machine().has_store_buffers() { "TSO" } else { "SC" };
-    let end = if session.over().is_some() { "  the run is over" } else { "" };
-    format!(" kptrsim step  {}  {cpus} CPU{plural}, {memory}  step {done}{of}{end}", session.name())
+    let end = if session.over().is_some() { ", over" } else { "" };
+    (session.name().to_owned(), format!("{cpus} CPU{plural}, {memory}, step {done}{of}{end}"))
+}
+
+/// The title: the right part is there in any case.
+fn draw_title(frame: &mut Frame<'_>, area: Rect, (left, right): (String, String)) {
+    let room = usize::from(area.width).saturating_sub(right.chars().count() + 18);
+    let left: String = match left.chars().count() {
+        count if count > room => std::iter::once('…').chain(left.chars().skip(count + 1 - room)).collect(),
+        _ => left,
+    };
+    let text = format!(" kptrsim step  {left:<room$}  {right} ");
+    frame.render_widget(Paragraph::new(text).style(CHOSEN), area);
 }
 
 fn message_line(app: &App) -> Line<'_> {
@@ -95,12 +113,9 @@ fn message_line(app: &App) -> Line<'_> {
 fn hint(app: &App) -> &'static str {
     match (&app.prompt, &app.screen) {
         (Some(_), _) => "Enter does it, Esc leaves it",
-        (None, Screen::Pick(_)) => {
-            "Enter starts  a adds the program to the CPU  d takes one away  n p next, previous CPU  q quit"
-        }
-        (None, Screen::Machine(_)) => {
-            "s instruction  n line  Enter step  c run  Left back  Up Down choose  b break  ? keys  q quit"
-        }
+        (None, Screen::Pick(_)) => "Enter start  a add to the CPU  d take away  n p CPU  v verifier's path  q quit",
+        (None, Screen::Machine(_)) => "s insn  n line  Enter step  c run  Left back  Up Down choose  ? keys  q quit",
+        (None, Screen::Path(_)) => "s insn  n line  Enter event  Left back  Up Down path  v machine  ? keys  q quit",
     }
 }
 
@@ -115,6 +130,7 @@ fn framed(frame: &mut Frame<'_>, area: Rect, title: impl Into<Line<'static>>) ->
 /// The panes; where the rows of what can be done next are, and the first of them.
 fn machine(frame: &mut Frame<'_>, area: Rect, app: &App, session: &Session) -> (Rect, usize) {
     let rows = session.rows().len() as u16;
+    let shown = code::Code::of_machine(session);
     let wide = area.width >= 150 && area.height >= 30;
     let tall = area.height >= 38;
     let next_height = (rows + 2).min(area.height / 3).max(4);
@@ -123,8 +139,8 @@ fn machine(frame: &mut Frame<'_>, area: Rect, app: &App, session: &Session) -> (
             Layout::horizontal([Constraint::Percentage(40), Constraint::Percentage(28), Constraint::Fill(1)])
                 .areas(area);
         let [source, bytecode] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(2)]).areas(code);
-        code::source(frame, source, app, session);
-        code::bytecode(frame, bytecode, session);
+        code::source(frame, source, app, &shown);
+        code::bytecode(frame, bytecode, &shown);
         let [next, schedule] = Layout::vertical([Constraint::Length(next_height), Constraint::Fill(1)]).areas(middle);
         let rows = schedule::next(frame, next, session);
         schedule::lanes(frame, schedule, session);
@@ -136,8 +152,8 @@ fn machine(frame: &mut Frame<'_>, area: Rect, app: &App, session: &Session) -> (
     let [left, right] = Layout::horizontal([Constraint::Percentage(56), Constraint::Fill(1)]).areas(area);
     let [source, bytecode, schedule] =
         Layout::vertical([Constraint::Fill(4), Constraint::Fill(3), Constraint::Fill(4)]).areas(left);
-    code::source(frame, source, app, session);
-    code::bytecode(frame, bytecode, session);
+    code::source(frame, source, app, &shown);
+    code::bytecode(frame, bytecode, &shown);
     schedule::lanes(frame, schedule, session);
     if tall {
         let [next, cpu, pane] =

@@ -5,23 +5,26 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph};
 
-use crate::stepper::keys::{BINDINGS, WORDS};
+use crate::stepper::keys::{BINDINGS, Binding, WORDS, WordCommand};
 use crate::stepper::pick::Picker;
 
 use super::{CHOSEN, FAINT, STRONG, framed};
 
-/// The keys from a row on; the row that could be.
-pub fn help(frame: &mut Frame<'_>, area: Rect, row: u16) -> u16 {
-    let key = |binding: &crate::stepper::keys::Binding| {
-        let names = format!("{:<15}", binding.names());
-        Line::from(vec![Span::styled(names, STRONG), Span::raw(binding.machine)])
+/// The keys of a screen from a row on; the row that could be.
+pub fn help(frame: &mut Frame<'_>, area: Rect, row: u16, on_path: bool) -> u16 {
+    let says = |binding: &Binding| match (on_path, binding.path) {
+        (true, "the same") | (false, _) => binding.machine,
+        (true, path) => path,
     };
-    let word = |word: &crate::stepper::keys::WordCommand| {
+    let key = |binding: &Binding| {
+        let names = format!("{:<15}", binding.names());
+        Line::from(vec![Span::styled(names, STRONG), Span::raw(says(binding))])
+    };
+    let word = |word: &WordCommand| {
         let written = format!(":{} {}", word.name, word.argument);
         vec![Line::styled(written, STRONG), Line::from(format!("               {}", word.says))]
     };
-    let mut lines: Vec<Line<'static>> =
-        BINDINGS.iter().filter(|binding| !binding.machine.is_empty()).map(key).collect();
+    let mut lines: Vec<Line<'static>> = BINDINGS.iter().filter(|binding| !says(binding).is_empty()).map(key).collect();
     lines.push(Line::default());
     lines.extend(WORDS.iter().flat_map(word));
     let width = area.width.min(100);

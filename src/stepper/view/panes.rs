@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 
 use crate::explore::simulation::ActorKind;
 use crate::explore::system::Choice;
+use crate::machine::Moment;
 use crate::report::explore::describe;
 use crate::report::place::Words;
 use crate::report::run::{RunReport, copies};
@@ -16,18 +17,23 @@ use crate::stepper::objects::{Labels, ObjectView, Stage, objects};
 use crate::stepper::recording::{FrameState, StackSlot, TaskState};
 use crate::stepper::session::Session;
 
-use super::{FAINT, STRONG, WRONG, framed, scrolled};
+use super::{CHOSEN, FAINT, STRONG, WRONG, framed, scrolled};
 
 /// What changed by the last instruction.
-const CHANGED: Style = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+pub const CHANGED: Style = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
 
 /// The panes' names, the chosen one standing out.
 fn tabs(chosen: Pane) -> Line<'static> {
-    let tab = |(number, pane): (usize, Pane)| {
-        let style = if pane == chosen { STRONG } else { FAINT };
-        Span::styled(format!(" {number} {} ", pane.name()), style)
+    tab_line(&Pane::ALL.map(Pane::name), chosen as usize)
+}
+
+/// Names with the keys that choose them.
+pub fn tab_line(names: &[&'static str], chosen: usize) -> Line<'static> {
+    let tab = |(number, name): (usize, &&str)| {
+        let style = if number == chosen { CHOSEN } else { FAINT };
+        [Span::styled(format!("{} {name}", number + 1), style), Span::raw(" ")]
     };
-    Line::from_iter((1..).zip(Pane::ALL).map(tab))
+    Line::from_iter(names.iter().enumerate().flat_map(tab))
 }
 
 /// The chosen pane.
@@ -58,8 +64,8 @@ fn cpu_lines(session: &Session) -> Vec<Line<'static>> {
     let actor = session.selected().actor;
     let Some(state) = session.state(actor) else {
         let (index, rows) = session.chosen_row();
-        let text = rows.get(index).map_or("nothing to do", |row| row.text.as_str());
-        return vec![Line::from(format!("{} {text}", session.actor_name(actor)))];
+        let row = rows.get(index).map(|row| format!("{} {}", row.actor, row.text));
+        return vec![Line::from(row.unwrap_or_else(|| "nothing to do".to_owned()))];
     };
     let words = Words::new(session.machine());
     let labels = Labels::new(session.machine());
@@ -68,7 +74,7 @@ fn cpu_lines(session: &Session) -> Vec<Line<'static>> {
     if session.has_failed(actor) {
         head.push(Span::styled("  could not go on here", WRONG));
     } else if state.trace {
-        head.push(Span::styled("  may sleep: reads under RCU tasks trace", FAINT));
+        head.push(Span::styled("  may sleep (RCU tasks trace)", FAINT));
     }
     if state.rcu > 0 {
         let depth = if state.rcu > 1 { format!(" ({} deep)", state.rcu) } else { String::new() };
@@ -101,25 +107,28 @@ fn registers(labels: &Labels<'_>, frame: &FrameState, before: Option<&FrameState
         .collect()
 }
 
-fn slot_text(labels: &Labels<'_>, slot: &StackSlot) -> String {
-    if slot.written == u8::MAX {
-        return labels.value(u64::from_le_bytes(slot.bytes));
+/// Where in a slot something was written, and what is there.
+fn slot_text(labels: &Labels<'_>, slot: &StackSlot) -> (i32, String) {
+    let [a, b, c, d, e, f, g, h] = slot.bytes;
+    match slot.written {
+        0xff => return (slot.offset, labels.value(u64::from_le_bytes(slot.bytes))),
+        0x0f => return (slot.offset, format!("{} (4 bytes)", i32::from_le_bytes([a, b, c, d]))),
+        0xf0 => return (slot.offset + 4, format!("{} (4 bytes)", i32::from_le_bytes([e, f, g, h]))),
+        _ => {}
     }
     let byte = |(index, byte): (usize, &u8)| {
         if slot.written & (1 << index) == 0 { "..".to_owned() } else { format!("{byte:02x}") }
     };
     let bytes: Vec<_> = slot.bytes.iter().enumerate().map(byte).collect();
-    format!("bytes {}", bytes.join(" "))
+    (slot.offset, format!("bytes {}", bytes.join(" ")))
 }
 
 fn stack(labels: &Labels<'_>, frame: &FrameState, before: Option<&FrameState>) -> Vec<Line<'static>> {
     let slot = |slot: &StackSlot| {
         let changed = before.is_some_and(|before| !before.stack.contains(slot));
         let style = if changed { CHANGED } else { Style::new() };
-        Line::from(vec![
-            Span::styled(format!("fp{:<5}", slot.offset), FAINT),
-            Span::styled(slot_text(labels, slot), style),
-        ])
+        let (offset, text) = slot_text(labels, slot);
+        Line::from(vec![Span::styled(format!("fp{offset:<5}"), FAINT), Span::styled(text, style)])
     };
     frame.stack.iter().map(slot).collect()
 }
@@ -153,7 +162,12 @@ fn object_lines(session: &Session) -> Vec<Line<'static>> {
     if all.is_empty() {
         return vec![faint("nothing was allocated yet")];
     }
-    let moment = |what: &str, at| faint(format!("  {what} {}", words.moment(at)));
+    let moment = |what: &str, at: Moment| {
+        let program = session.machine().programs().get(at.place.program as usize);
+        let line = program.and_then(|program| program.source().line_at(at.place.insn as usize));
+        let place = line.map_or_else(|| words.source(at.place), |line| format!("line {}", line.line));
+        faint(format!("  {what} at {place} ({}, CPU {})", words.program(at.place), at.cpu))
+    };
     let mut lines = Vec::new();
     // What lives comes first.
     let (gone, live): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.stage == Stage::Freed);

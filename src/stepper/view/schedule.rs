@@ -85,7 +85,7 @@ fn step(actors: &[Actor], number: usize, actor: Actor, text: &str, newest: bool)
 /// What can be done next; where the rows are, and which is the first.
 pub fn next(frame: &mut Frame<'_>, area: Rect, session: &Session) -> (Rect, usize) {
     let (chosen, rows) = session.chosen_row();
-    let inner = framed(frame, area, " next: Enter takes the chosen step ");
+    let inner = framed(frame, area, " next (Enter) ");
     let height = usize::from(inner.height);
     let first = (chosen + 1).saturating_sub(height);
     let lines = rows.iter().enumerate().skip(first).take(height).map(|(index, row)| {

@@ -6,6 +6,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use super::draw;
 use crate::stepper::app::{App, Maker, Screen};
+use crate::stepper::path::PathSession;
 use crate::stepper::pick::Picker;
 use crate::stepper::session::Session;
 use crate::stepper::testing;
@@ -17,6 +18,10 @@ impl Maker for Make {
         let words: Vec<String> = on.iter().map(|(cpu, programs)| format!("{cpu}:{}", programs.join(","))).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         Ok(testing::session(&[], &words, |builder| builder))
+    }
+
+    fn path(&self, program: &str) -> Result<PathSession, String> {
+        testing::path(program)
     }
 }
 
@@ -127,4 +132,27 @@ fn every_size_and_every_key_can_be_drawn() {
             }
         }
     }
+}
+
+#[test]
+fn the_verifiers_path_of_a_program() {
+    let mut app = app(testing::counting());
+    press(&mut app, "v");
+    assert_eq!(app.message, "count is accepted");
+    press(&mut app, "ssssssssnn");
+    insta::assert_snapshot!(screen(&mut app, 80, 24));
+    press(&mut app, "v");
+    assert!(matches!(app.screen, Screen::Machine(_)));
+}
+
+#[test]
+fn the_path_to_a_rejection() {
+    let path = testing::rejected();
+    let mut app = App::new(Screen::Path(Box::new(path)), testing::sources(), Box::new(Make));
+    press(&mut app, "G");
+    insta::assert_snapshot!(screen(&mut app, 80, 24));
+    press(&mut app, "3");
+    insta::assert_snapshot!(screen(&mut app, 100, 30));
+    press(&mut app, "v");
+    assert!(app.message.starts_with("there is no machine"));
 }
