@@ -2,6 +2,7 @@
 
 use super::Bpf;
 use crate::object::Program;
+use crate::report::told::Look;
 use crate::report::verify::text;
 use crate::verifier::{ObjectVerifier, Options, Verdict, Verification};
 
@@ -141,6 +142,6 @@ fn verdict(object: &str, verification: &Verification) -> ProgramVerdict {
         errno,
         line,
         processed: verification.statistics.insns_processed,
-        text: text(object, verification, false),
+        text: text(object, verification, &Look::plain()),
     }
 }
