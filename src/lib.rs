@@ -13,9 +13,11 @@
 //! * [`lessons`]: exercises for learners, and whether they are solved.
 //! * [`report`]: what people and tools read. `stepper` (feature `tui`): the machine and the verifier, step by step in a terminal.
 //! * `fuzz` (feature `proptest`): campaigns of generated programs, judged by all of these.
+//! * [`testing`]: tests of BPF programs in `cargo test`; the stable face of all this.
 //! * [`cli`]: the command line.
 //!
-//! Start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
+//! To test your own programs, start at [`testing::Bpf`]; only that module keeps its meaning within a major version.
+//! For tools that need more, start at [`object::Object::parse`], then [`verifier::ObjectVerifier`], [`machine::Machine`], or
 //! [`scenario::Scenario`] with [`explore::simulation::Simulation`] and [`explore::search::search`]. `docs/verifier.md`,
 //! `docs/machine.md` and `docs/soundness.md` go through the rooms.
 
@@ -39,6 +41,7 @@ pub mod seeded;
 pub mod soundness;
 #[cfg(feature = "tui")]
 pub mod stepper;
+pub mod testing;
 pub mod verifier;
 
 #[cfg(feature = "proptest")]

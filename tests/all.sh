@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
-packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils tmux)
+packages=(clang-19 llvm-19 qemu-system-x86 libelf-dev zlib1g-dev pkg-config make gcc bpftool python3 linux-source-6.12 xz-utils chromium tmux)
+python3 -c 'import jsonschema' 2> /dev/null || packages+=(python3-jsonschema)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
@@ -33,8 +34,15 @@ kptrsim=$PWD/target/debug/kptrsim
 btf=$(ls -v "$KPTRSIM_CACHE"/kernels/*/vmlinux.btf | tail -n 1)
 
 step "tests"
-export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
+export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_REQUIRE_JSONSCHEMA=1 KPTRSIM_REQUIRE_CHROMIUM=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
 cargo test
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+
+step "the example project, which has tests of its own"
+cp Cargo.lock examples/project/Cargo.lock
+CARGO_TARGET_DIR=$PWD/target cargo test --quiet --manifest-path examples/project/Cargo.toml
 
 step "the exam: the kernel's selftests, judged here and by the real kernel"
 selftests=target/selftests

@@ -8,10 +8,10 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use super::output::{self, OutputError};
-use crate::report::veristat::Column;
 use crate::report::veristat::compare::{Comparison, Joined};
 use crate::report::veristat::filter::{Condition, Filter, SortKey};
 use crate::report::veristat::table::{Table, TableError};
+use crate::report::veristat::{Column, Stat};
 
 /// Compare two results of `kptrsim verify` or of veristat: verdicts, instructions, states.
 ///
@@ -35,7 +35,7 @@ pub struct Args {
     /// Order: columns such as `insns_diff`, with `^` behind it from the least, with `v` from the greatest
     #[arg(short, long, value_name = "COLUMN", value_delimiter = ',')]
     pub sort: Vec<SortKey>,
-    /// Columns to show; by default all that both files have
+    /// Columns to show; by default those that both files have
     #[arg(short, long, value_name = "COLUMN", value_delimiter = ',', value_parser = column)]
     pub emit: Vec<Column>,
     /// The first N programs only
@@ -48,6 +48,9 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
+
+/// Columns that a table for people has only if they are asked for, as veristat's.
+const TOO_MANY: [Column; 2] = [Column::Stat(Stat::MaxStatesPerInsn), Column::Stat(Stat::MaxMarkReadLen)];
 
 /// How a comparison is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,6 +115,8 @@ pub fn run(args: &Args) -> Result<ExitCode, CompareError> {
             return Err(CompareError::Column(missing.name()));
         }
         comparison.columns.clone_from(&args.emit);
+    } else if args.format == Format::Table {
+        comparison.columns.retain(|column| !TOO_MANY.contains(column));
     }
     match args.format {
         Format::Csv => output::print(&comparison.csv())?,

@@ -73,7 +73,7 @@ pub enum ExplainError {
     #[error("no page on a rule has all of the words {0:?}; `kptrsim explain` lists all rules")]
     NotFound(String),
     /// The rule has no page.
-    #[error("there is no page on {} yet; its message is: {}", .0.id, .0.text)]
+    #[error("there is no page on {} yet; its message is: {}", .0.id, .0.message())]
     NoPage(&'static RuleEntry),
     /// The rule's page has no programs.
     #[error("no program breaks {0}; `kptrsim explain {0}` says why")]
@@ -144,7 +144,7 @@ fn terminal() -> Terminal {
 fn print_page(rule: &RuleEntry, page: &Page, format: PageFormat) -> Result<(), OutputError> {
     match format {
         PageFormat::Text => output::print(&text::page(page, terminal())),
-        PageFormat::Json => output::print_json(page),
+        PageFormat::Json => output::print_record("rule", page),
         PageFormat::Markdown => output::print(rules::markdown(rule).unwrap_or_default()),
     }
 }
@@ -164,7 +164,7 @@ fn print_list(
 ) -> Result<(), OutputError> {
     match format {
         PageFormat::Text => output::print(&text(entries, terminal())),
-        PageFormat::Json => entries.iter().try_for_each(output::print_json),
+        PageFormat::Json => entries.iter().try_for_each(|entry| output::print_record("rule_entry", entry)),
         PageFormat::Markdown => entries
             .iter()
             .try_for_each(|entry| output::print(&format!("- [`{0}`]({0}.md): {1}\n", entry.id, entry.title))),

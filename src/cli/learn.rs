@@ -11,12 +11,13 @@ use thiserror::Error;
 
 use super::interrupt;
 use super::output::{self, Format, OutputError};
-use super::target::{C_OPTIONS, HEADERS, Kernel, KernelArgs, TargetError, parse_object, read_or_compile};
+use super::target::{Kernel, KernelArgs, TargetError, parse_object, read_or_compile};
 use crate::lessons::check::{Candidate, Passed, Surroundings};
 use crate::lessons::{
     Failure, FindError, Lesson, ManifestError, Progress, ProgressError, Reset, Stage, Workshop, WorkshopError, Written,
     check, find,
 };
+use crate::object::compile::{C_OPTIONS, CompileError, HEADERS};
 
 mod text;
 mod watch;
@@ -282,8 +283,8 @@ impl Course {
         self.workshop.contents(lesson)?;
         let bytes = match read_or_compile(&path) {
             Ok(bytes) => bytes,
-            Err(TargetError::NoClang(_)) => return Err(LearnError::NoClang),
-            Err(TargetError::Compile { messages, .. }) => {
+            Err(TargetError::Compile(CompileError::NoClang(_))) => return Err(LearnError::NoClang),
+            Err(TargetError::Compile(CompileError::Refused { messages, .. })) => {
                 let failure = Failure::new(Stage::Compile, "does-not-compile", "clang cannot compile it");
                 return Ok(Err(Failure { text: messages, ..failure }));
             }
@@ -345,7 +346,7 @@ impl Course {
         }
         let failure = result.as_ref().err();
         output::print_record(
-            "exercise_check",
+            "exercise",
             &JsonCheck {
                 exercise: lesson.name,
                 number: lesson.number(),
@@ -386,7 +387,7 @@ impl Course {
         }
         for lesson in &self.lessons {
             output::print_record(
-                "exercise",
+                "lesson",
                 &JsonLesson {
                     exercise: lesson.name,
                     number: lesson.number(),

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use thiserror::Error;
@@ -87,20 +88,29 @@ pub fn man(args: &ManArgs) -> Result<ExitCode, ManualError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All pages with their names: that of `kptrsim`, then one for each command.
+/// All pages with their names: that of `kptrsim`, then one for each command and each command of a command.
 fn pages() -> Result<Vec<(String, String)>, ManualError> {
     let mut whole = super::command().disable_help_subcommand(true);
     whole.build();
-    let commands = whole.get_subcommands().cloned().map(|command| {
-        let name = format!("kptrsim-{}", command.get_name());
-        let shown = format!("kptrsim {}", command.get_name());
-        (name.clone(), command.name(name).bin_name(shown).version(env!("CARGO_PKG_VERSION")))
-    });
-    let all = [("kptrsim".to_owned(), whole.clone())].into_iter().chain(commands);
-    let rendered = all.map(|(name, command)| {
-        let mut page = Vec::new();
-        Man::new(command).render(&mut page).map_err(ManualError::Render)?;
-        Ok((name, String::from_utf8_lossy(&page).into_owned()))
-    });
-    rendered.collect()
+    let mut pages = Vec::new();
+    add_page(whole, "kptrsim".to_owned(), "kptrsim".to_owned(), &mut pages)?;
+    Ok(pages)
+}
+
+fn add_page(
+    command: Command,
+    name: String,
+    shown: String,
+    pages: &mut Vec<(String, String)>,
+) -> Result<(), ManualError> {
+    let command = command.name(name.clone()).bin_name(shown.clone()).version(env!("CARGO_PKG_VERSION"));
+    let inner: Vec<Command> = command.get_subcommands().cloned().collect();
+    let mut page = Vec::new();
+    Man::new(command).render(&mut page).map_err(ManualError::Render)?;
+    pages.push((name.clone(), String::from_utf8_lossy(&page).into_owned()));
+    for command in inner {
+        let word = command.get_name().to_owned();
+        add_page(command, format!("{name}-{word}"), format!("{shown} {word}"), pages)?;
+    }
+    Ok(())
 }

@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::Args as ClapArgs;
 use thiserror::Error;
@@ -15,23 +14,17 @@ use crate::btf::{Btf, BtfError};
 use crate::crosscheck::kernel_outcomes::OutcomesError;
 use crate::crosscheck::{Cache, CrosscheckError, KernelImage};
 use crate::kernel::{Profile, Tables, TablesError};
+use crate::object::compile::{CompileError, is_source, object_name};
 use crate::object::{LoadOptions, Object, ObjectError};
 use crate::scenario::{Scenario, ScenarioError};
 
-/// Compilers that are tried, in this order, for a source file.
-const COMPILERS: [&str; 6] = ["clang-19", "clang", "clang-20", "clang-18", "clang-17", "clang-21"];
+pub use crate::object::compile::compile;
 
 /// How a gzip file begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Bytes of a configuration that are read of a compressed file; a kernel's has some 300 thousand.
 const MAX_CONFIG: u64 = 16 << 20;
-
-/// The headers that programs include, so that clang alone compiles them.
-pub const HEADERS: [(&str, &str); 2] = [
-    ("kptrsim.h", include_str!("../../kfuncs/include/kptrsim.h")),
-    ("kptrsim_helpers.h", include_str!("../../kfuncs/include/kptrsim_helpers.h")),
-];
 
 /// Why there is nothing to judge, or no kernel to judge for.
 #[derive(Debug, Error)]
@@ -94,19 +87,9 @@ pub enum TargetError {
     /// The kernel in the cache has no types beside it.
     #[error("kernel {0} has no BTF in the cache; fetch it again with `kptrsim kernel fetch {0}`")]
     NoBtf(String),
-    /// No compiler for a source file.
-    #[error("{0} is a source file and no clang was found; install clang-19, or give the compiled object")]
-    NoClang(PathBuf),
-    /// The compiler refused the source file.
-    #[error("{compiler} cannot compile {path}:\n{messages}")]
-    Compile {
-        /// The compiler.
-        compiler: String,
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        messages: String,
-    },
+    /// A source file that cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// The object has no program of that name.
     #[error("{object} has no program {name}; it has {known}")]
     NoProgram {
@@ -257,11 +240,7 @@ pub fn load_object(path: &Path, kernel: &Kernel) -> Result<Object, TargetError> 
 /// # Errors
 /// If it cannot be read or compiled.
 pub fn read_or_compile(path: &Path) -> Result<Vec<u8>, TargetError> {
-    if path.extension().is_some_and(|extension| extension == "c" || extension == "s") {
-        compile(path)
-    } else {
-        read(path)
-    }
+    if is_source(path) { Ok(compile(path)?) } else { read(path) }
 }
 
 /// Loads an object's bytes.
@@ -298,70 +277,4 @@ pub fn load_scenario(path: &Path, kernel: &Kernel) -> Result<LoadedScenario, Tar
     let bytes = read_or_compile(&object_path)?;
     let object = parse_object(&object_path, &bytes, kernel)?;
     Ok(LoadedScenario { path: path.to_owned(), scenario, bytes, object })
-}
-
-/// What an object is called: its file name without `.o`, `.bpf.o`, `.bpf.c` or `.bpf.s`.
-fn object_name(path: &Path) -> String {
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    [".bpf.o", ".bpf.c", ".bpf.s", ".o", ".c", ".s"]
-        .iter()
-        .find_map(|ending| name.strip_suffix(ending))
-        .map_or(name.clone(), str::to_owned)
-}
-
-/// What clang is told for a C file, and for assembly text, which may have instructions of every version.
-pub const C_OPTIONS: &[&str] = &["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"];
-const ASSEMBLY_OPTIONS: &[&str] = &["--target=bpf", "-mcpu=v4"];
-
-/// Compiles a BPF C or assembly file with the clang that is found; the project's header is on its include path.
-///
-/// # Errors
-/// If there is no clang, or it refuses the file.
-pub fn compile(path: &Path) -> Result<Vec<u8>, TargetError> {
-    let folder = std::env::temp_dir().join(format!("kptrsim-{}-{}", std::process::id(), fresh_number()));
-    let failed = |source| TargetError::Read { path: folder.clone(), source };
-    fs::create_dir_all(&folder).map_err(failed)?;
-    let result = compile_in(&folder, path);
-    let _ = fs::remove_dir_all(&folder);
-    result
-}
-
-fn fresh_number() -> usize {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn compile_in(folder: &Path, path: &Path) -> Result<Vec<u8>, TargetError> {
-    read(path)?;
-    for (name, text) in HEADERS {
-        let file = folder.join(name);
-        fs::write(&file, text).map_err(|source| TargetError::Read { path: file, source })?;
-    }
-    let output = folder.join("out.bpf.o");
-    let is_assembly = path.extension().is_some_and(|extension| extension == "s");
-    let options = if is_assembly { ASSEMBLY_OPTIONS } else { C_OPTIONS };
-    for compiler in COMPILERS {
-        let run = Command::new(compiler)
-            .args(options)
-            .arg("-I")
-            .arg(folder)
-            // The folder is another one each time; the object's bytes are not to be.
-            .arg(format!("-ffile-prefix-map={}=include", folder.display()))
-            .arg("-c")
-            .arg(path)
-            .arg("-o")
-            .arg(&output)
-            .output();
-        let Ok(run) = run else { continue };
-        if !run.status.success() {
-            return Err(TargetError::Compile {
-                compiler: compiler.to_owned(),
-                path: path.to_owned(),
-                messages: String::from_utf8_lossy(&run.stderr).into_owned(),
-            });
-        }
-        return read(&output);
-    }
-    Err(TargetError::NoClang(path.to_owned()))
 }

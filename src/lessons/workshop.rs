@@ -123,9 +123,9 @@ impl Workshop {
         let workshop = Workshop { root: root.to_owned() };
         let mut written = Written::default();
         for lesson in lessons {
-            workshop.place(&lesson.file(), lesson.exercise, force, &mut written)?;
+            workshop.place(lesson.file(), lesson.exercise, force, &mut written)?;
             if let Some(scenario) = &lesson.scenario {
-                workshop.place(&lesson.scenario_file(), scenario, force, &mut written)?;
+                workshop.place(lesson.scenario_file(), scenario, force, &mut written)?;
             }
         }
         for (path, text) in beside {

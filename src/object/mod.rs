@@ -8,6 +8,7 @@
 mod assemble;
 mod co_re;
 mod code;
+pub mod compile;
 mod datasec;
 mod elf;
 mod error;

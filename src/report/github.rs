@@ -32,10 +32,6 @@ pub fn command(diagnostic: &Diagnostic, tree: &SourceTree) -> String {
         properties.into_iter().map(|(name, value)| format!("{name}={}", property(&value))).collect();
     let mut lines = vec![diagnostic.title.clone()];
     lines.extend(diagnostic.details.iter().cloned());
-    for related in &diagnostic.related {
-        let file = tree.relative(Path::new(&related.spot.file)).unwrap_or_else(|| related.spot.file.clone());
-        lines.push(format!("{}: {file}:{}: {}", related.message, related.spot.line, related.spot.text));
-    }
     format!("::{level} {}::{}\n", properties.join(","), data(&lines.join("\n")))
 }
 

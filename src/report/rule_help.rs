@@ -1,6 +1,8 @@
 //! A few sentences on each rule and each kind of finding, for formats that carry help with a result.
 
-use crate::verifier::Rule;
+use super::rules;
+use super::rules::page::Block;
+use crate::verifier::RuleEntry;
 
 /// Help on a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,26 +85,47 @@ pub fn rule_help(id: &str) -> RuleHelp {
         };
     }
     let words = id.replace('-', " ");
-    if Rule::ALL.contains(&id) {
-        let text = format!(
-            "The Linux verifier refuses the program by the rule `{id}`. `kptrsim explain {id}` tells why the rule exists, with a program that breaks it and one that keeps it."
-        );
-        return RuleHelp { short: words, full: text.clone(), markdown: text.clone(), text, tag: "verifier" };
+    if let Some(entry) = RuleEntry::find(id) {
+        return of_rule(entry);
     }
     let text = format!("A run ends with the fault `{id}`. `kptrsim replay` with the token shows it step for step.");
     RuleHelp { short: words, full: text.clone(), markdown: text.clone(), text, tag: "execution" }
+}
+
+/// A rule of the verifier: its page, or where it has none, its message.
+fn of_rule(entry: &'static RuleEntry) -> RuleHelp {
+    let more = format!("`kptrsim explain {}` prints the page on this rule.", entry.id);
+    let page = rules::page(entry).ok().flatten();
+    let title = page.as_ref().map_or_else(|| entry.id.replace('-', " "), |page| page.title.clone());
+    let why = page.iter().flat_map(|page| &page.why).find_map(|block| match block {
+        Block::Text(text) => Some(text.clone()),
+        Block::Program(_) => None,
+    });
+    let full = why.unwrap_or_else(|| format!("The Linux verifier refuses the program: {}.", entry.text));
+    let markdown = rules::markdown(entry).map_or_else(|| format!("{full}\n\n{more}\n"), rendered);
+    RuleHelp { short: title, text: format!("{full}\n\n{more}"), full, markdown, tag: "verifier" }
+}
+
+/// A page for readers who see it rendered: the message's fields, in angle brackets, would be taken for HTML.
+fn rendered(page: &str) -> String {
+    let lines = page.lines().map(|line| match line.strip_prefix("> ") {
+        Some(message) => format!("> {}", message.replace('<', "\\<")),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::explore::finding::Finding;
+    use crate::verifier::Rule;
 
     #[test]
     fn every_rule_and_kind_has_help() {
         for id in Rule::ALL.iter().copied().chain(Finding::kinds()).chain(["unsupported", "limit"]) {
             let help = rule_help(id);
-            assert!(!help.short.is_empty() && help.full.len() > help.short.len() && !help.markdown.is_empty(), "{id}");
+            assert!(!help.short.is_empty() && !help.full.is_empty() && !help.markdown.is_empty(), "{id}");
         }
         assert_eq!(rule_help(Rule::ALL[0]).tag, "verifier");
         assert_eq!(rule_help("wild-access").tag, "execution");

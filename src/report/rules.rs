@@ -52,8 +52,8 @@ pub fn all() -> Vec<Entry> {
 }
 
 fn listed(entry: &'static RuleEntry) -> Entry {
-    let title = markdown(entry).and_then(page::title).unwrap_or(entry.text);
-    Entry { id: entry.id, family: entry.family, title: title.to_owned() }
+    let title = markdown(entry).and_then(page::title).map_or_else(|| entry.message(), str::to_owned);
+    Entry { id: entry.id, family: entry.family, title }
 }
 
 /// The rules whose pages have all of these words, in any case; those first that have more of them in name and title.

@@ -16,6 +16,8 @@ use crate::object::{Map, MapDefinition, Object};
 const READ_ONLY_FOR_PROGRAMS: u32 = 1 << 7;
 /// Program side is write-only (`BPF_F_WRONLY_PROG`).
 const WRITE_ONLY_FOR_PROGRAMS: u32 = 1 << 8;
+/// User space may map the values into its memory (`BPF_F_MMAPABLE`).
+const MAPPABLE: u32 = 1 << 10;
 /// Flags that keep programs from a map's values.
 pub(super) const PROGRAM_ACCESS_FLAGS: u32 = READ_ONLY_FOR_PROGRAMS | WRITE_ONLY_FOR_PROGRAMS;
 
@@ -181,6 +183,8 @@ pub struct MapInfo {
     pub fields: Option<Fields>,
     /// What a lookup gives.
     pub looked_up: LookedUp,
+    /// Are these globals, one of which at least the process that loads them sees in its own memory?
+    pub mapped: bool,
 }
 
 impl MapInfo {
@@ -220,6 +224,7 @@ pub fn maps_of(object: &Object, btf: Option<&Arc<Btf>>, profile: &Profile) -> Ve
         if map.globals.as_ref().is_some_and(|globals| globals.read_only) {
             info.flags |= READ_ONLY_FOR_PROGRAMS;
         }
+        info.mapped = map.globals.is_some() && info.flags & MAPPABLE != 0;
         if let Some(definition) = inner_definition(map, object) {
             inner.push((index, definition));
         }
@@ -292,5 +297,6 @@ fn map_info(index: u32, name: &str, definition: &MapDefinition, btf: Option<&Arc
         has_btf: found.is_some(),
         fields,
         looked_up,
+        mapped: false,
     }
 }

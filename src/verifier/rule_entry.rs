@@ -30,22 +30,36 @@ impl RuleEntry {
         fitting.max_by_key(|entry| entry.pieces().iter().map(String::len).sum::<usize>())
     }
 
+    /// Its text with the names of its fields in angle brackets: `<register> !read_ok`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let (pieces, fields) = self.parts();
+        let fields = fields.iter().map(|field| format!("<{}>", field.replace('_', " "))).chain([String::new()]);
+        pieces.iter().zip(fields).map(|(piece, field)| format!("{piece}{field}")).collect()
+    }
+
     /// The text around its fields, in order: one piece more than there are fields.
     #[must_use]
     pub fn pieces(&self) -> Vec<String> {
-        let mut pieces = Vec::new();
+        self.parts().0
+    }
+
+    /// The text around its fields, and the fields' names.
+    fn parts(&self) -> (Vec<String>, Vec<String>) {
+        let (mut pieces, mut fields) = (Vec::new(), Vec::new());
         let mut piece = String::new();
         let mut letters = self.text.chars().peekable();
         while let Some(letter) = letters.next() {
             if matches!(letter, '{' | '}') && letters.next_if_eq(&letter).is_none() {
-                while letters.next().is_some_and(|inside| inside != '}') {}
+                let field: String = letters.by_ref().take_while(|inside| *inside != '}').collect();
+                fields.push(field.split(':').next().unwrap_or_default().to_owned());
                 pieces.push(std::mem::take(&mut piece));
             } else {
                 piece.push(letter);
             }
         }
         pieces.push(piece);
-        pieces
+        (pieces, fields)
     }
 
     /// May a line of a kernel's log be this rule's text, with some fields? A rule whose text is all field has no lines

@@ -25,6 +25,7 @@ impl Verifier<'_> {
 
     /// What the kernel refuses before it looks at an instruction.
     pub fn check_may_load(&self) -> Check {
+        self.check_globals_can_be_mapped()?;
         let capabilities = self.options.capabilities;
         if capabilities == Capabilities::all() {
             return Ok(());
@@ -49,6 +50,15 @@ impl Verifier<'_> {
             return unsupported("the address of a kernel symbol, which such a process cannot read");
         }
         Ok(())
+    }
+
+    /// libbpf maps globals into its memory as soon as one of them is neither static nor hidden, which the kernel does
+    /// not let it do with special fields (`bpf_map_mmap`).
+    fn check_globals_can_be_mapped(&self) -> Check {
+        match self.maps.iter().find(|map| map.mapped && map.fields.is_some()) {
+            Some(map) => reject(Rule::MappedSpecialField { map: map.name.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Does a register hold what must not become a number (`is_pointer_value`)?

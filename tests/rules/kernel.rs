@@ -60,10 +60,10 @@ fn jobs(found: &Found, unprivileged: bool, wanted: &mut BTreeMap<String, Wanted>
         if Checking::of(&parsed)?.unprivileged != unprivileged {
             continue;
         }
-        for (program, breaks) in [(parsed.broken_program(), true), (parsed.fixed_program(), false)] {
-            let Some(program) = program else { continue };
+        for program in compiled(page, &parsed)? {
+            let breaks = program.breaks;
             let name = format!("{} ({})", page.rule.id, if breaks { "breaks it" } else { "fixed" });
-            jobs.push(LoadJob { name: name.clone(), bytes: compiled(page.rule.id, program)?, programs: Vec::new() });
+            jobs.push(LoadJob { name: name.clone(), bytes: program.bytes.to_vec(), programs: Vec::new() });
             wanted.insert(name, Wanted { rule: page.rule, errno: parsed.errno.clone(), breaks });
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use kptrsim::report::rules::{self, page::Page};
 use kptrsim::verifier::{Rule, RuleEntry};
@@ -16,6 +17,18 @@ const MOST_LINES: usize = 110;
 pub struct RulePage {
     pub rule: &'static RuleEntry,
     pub markdown: String,
+    /// What clang made of its programs, once it was asked.
+    pub objects: Arc<Objects>,
+}
+
+/// The object of a page's program, or why there is none.
+type MadeOnce = OnceLock<Result<Vec<u8>, String>>;
+
+/// The objects of a page's two programs.
+#[derive(Default)]
+pub struct Objects {
+    pub broken: MadeOnce,
+    pub fixed: MadeOnce,
 }
 
 impl RulePage {
@@ -43,7 +56,7 @@ pub fn read() -> Result<Found, String> {
         let name = entry.map_err(said)?.file_name().to_string_lossy().into_owned();
         let text = || fs::read_to_string(folder.join(&name)).map_err(said);
         match name.strip_suffix(".md").and_then(RuleEntry::find) {
-            Some(rule) => found.pages.push(RulePage { rule, markdown: text()? }),
+            Some(rule) => found.pages.push(RulePage { rule, markdown: text()?, objects: Arc::default() }),
             None if name == "PENDING" => found.pending = text()?.lines().map(str::to_owned).collect(),
             None if name == "README.md" => {}
             None => found.strays.push(name),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kptrsim::cli::target::{self, KernelArgs};
+use kptrsim::cli::target::{self, KernelArgs, TargetError};
 use kptrsim::cli::verify::capabilities;
 use kptrsim::report::rules::page::{Page, Program};
 use kptrsim::verifier::{ObjectVerifier, Options, Rejection, RuleEntry, Verdict};
@@ -41,33 +41,53 @@ pub fn needs_kernel(page: &RulePage) -> bool {
     checking.is_ok_and(|checking| checking.kernel.is_some())
 }
 
-/// The object that clang makes of a program.
-pub fn compiled(id: &str, program: &Program) -> Result<Vec<u8>, Failed> {
-    let folder = tempfile::tempdir()?;
+/// One of a page's programs.
+pub struct Compiled<'a> {
+    /// Is it the one that breaks the rule?
+    pub breaks: bool,
+    /// The object that clang makes of it.
+    pub bytes: &'a [u8],
+}
+
+/// A page's programs, compiled once: the one that breaks the rule, then the mended one; none if it has none.
+pub fn compiled<'a>(page: &'a RulePage, parsed: &Page) -> Result<Vec<Compiled<'a>>, Failed> {
+    let objects = &page.objects;
+    let programs = [(true, parsed.broken_program(), &objects.broken), (false, parsed.fixed_program(), &objects.fixed)];
+    let mut compiled = Vec::new();
+    for (breaks, program, object) in programs {
+        let Some(program) = program else { continue };
+        let made = object.get_or_init(|| compile(page.rule.id, program).map_err(|error| error.to_string()));
+        compiled.push(Compiled { breaks, bytes: made.as_deref().map_err(Clone::clone)? });
+    }
+    Ok(compiled)
+}
+
+fn compile(id: &str, program: &Program) -> Result<Vec<u8>, TargetError> {
+    let failed = |source| TargetError::Write { path: id.into(), source };
+    let folder = tempfile::tempdir().map_err(failed)?;
     let path = folder.path().join(format!("{id}.bpf.{}", program.language.extension()));
-    fs::write(&path, &program.text)?;
-    Ok(target::compile(&path)?)
+    fs::write(&path, &program.text).map_err(failed)?;
+    target::compile(&path)
 }
 
 /// The program breaks the rule and nothing else; the mended one is accepted.
 pub fn verify(page: &RulePage) -> Result<(), Failed> {
     let parsed = page.page()?;
-    let (Some(broken), Some(fixed)) = (parsed.broken_program(), parsed.fixed_program()) else {
-        return Ok(());
-    };
     let checking = Checking::of(&parsed)?;
-    let mut refused = refused(page.rule.id, broken, &checking)?;
-    match (refused.pop(), refused.is_empty()) {
-        (Some(Verdict::Reject(rejection)), true) => breaks(page.rule, &rejection)?,
-        (Some(Verdict::Unsupported(what)), true) => return Err(format!("not supported: {what}").into()),
-        (Some(_), _) => return Err("more than one program is rejected".into()),
-        (None, _) => return Err("the program that breaks the rule is accepted".into()),
+    for program in compiled(page, &parsed)? {
+        let mut refused = refused(page.rule.id, program.bytes, &checking)?;
+        match (program.breaks, refused.pop(), refused.is_empty()) {
+            (true, Some(Verdict::Reject(rejection)), true) => breaks(page.rule, &rejection)?,
+            (true, None, _) => return Err("the program that breaks the rule is accepted".into()),
+            (true, Some(_), false) => return Err("more than one program is rejected".into()),
+            (false, None, _) => {}
+            (false, Some(Verdict::Reject(rejection)), _) => {
+                return Err(format!("mended, it is rejected: {}", rejection.rule).into());
+            }
+            (_, Some(other), _) => return Err(format!("no verdict: {other:?}").into()),
+        }
     }
-    match self::refused(page.rule.id, fixed, &checking)?.pop() {
-        Some(Verdict::Reject(rejection)) => Err(format!("mended, it is rejected: {}", rejection.rule).into()),
-        Some(_) => Err("mended, it is not supported".into()),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn breaks(rule: &RuleEntry, rejection: &Rejection) -> Result<(), Failed> {
@@ -87,10 +107,9 @@ fn breaks(rule: &RuleEntry, rejection: &Rejection) -> Result<(), Failed> {
 }
 
 /// The verdicts on a file's programs, of which there is at least one, without those that are accepted.
-fn refused(id: &str, program: &Program, checking: &Checking) -> Result<Vec<Verdict>, Failed> {
-    let bytes = compiled(id, program)?;
+fn refused(id: &str, bytes: &[u8], checking: &Checking) -> Result<Vec<Verdict>, Failed> {
     let kernel = KernelArgs { kernel: checking.kernel.clone(), ..KernelArgs::default() }.kernel()?;
-    let object = target::parse_object(id.as_ref(), &bytes, &kernel)?;
+    let object = target::parse_object(id.as_ref(), bytes, &kernel)?;
     let options = Options { capabilities: capabilities(checking.unprivileged), ..Options::default() };
     let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
     if object.programs.is_empty() {

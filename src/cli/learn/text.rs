@@ -38,7 +38,7 @@ impl Words {
 
     /// How many are solved, as a bar.
     pub fn bar(self, solved: usize, all: usize) -> String {
-        let done = if all == 0 { BAR } else { BAR * solved / all };
+        let done = (BAR * solved).checked_div(all).unwrap_or(BAR);
         let done_cells = self.paint(GREEN, &"#".repeat(done));
         format!("[{done_cells}{}] {solved} of {all} solved\n", "-".repeat(BAR - done))
     }

@@ -43,13 +43,13 @@ impl Shared {
             return number;
         }
         let instructions = self.instructions(object, program);
-        let starts = program.functions.iter().map(|function| function.start);
-        let ends = starts.skip(1).chain([program.insns.len()]);
-        let functions = program.functions.iter().zip(ends).map(|(function, end)| Function {
+        let graphs = graph::of_functions(object, program, &instructions).into_iter().chain(std::iter::repeat(None));
+        let ends = program.functions.iter().skip(1).map(|function| function.start).chain([program.insns.len()]);
+        let functions = program.functions.iter().zip(ends).zip(graphs).map(|((function, end), graph)| Function {
             name: function.name.clone(),
             start: function.start,
             end,
-            graph: graph::of_function(program, function.start..end, &instructions, |line| self.line_text(line)),
+            graph,
         });
         let functions = functions.collect();
         let number = self.programs.len() as u32;
@@ -98,7 +98,8 @@ impl Shared {
         match line.and_then(|at| Some((self.files.get(at.0 as usize)?, at.1, self.line_text(at)?))) {
             Some(((file, _), line, text)) => {
                 let file = file.rsplit('/').next().unwrap_or(file);
-                format!("{file}:{line}: {}", text.trim())
+                let separator = if text.trim().is_empty() { "" } else { ": " };
+                format!("{file}:{line}{separator}{}", text.trim())
             }
             None => format!("instruction {slot}"),
         }

@@ -15,6 +15,7 @@ use super::texts::Numbered;
 use crate::explore::simulation::Simulation;
 use crate::explore::system::{Choice, System};
 use crate::explore::watch::Watch;
+use crate::machine::rcu::ReadSide;
 use crate::machine::{Access, AccessKind, End, Event, Machine, Moment, Outcome};
 use crate::report::place::Words;
 
@@ -387,6 +388,8 @@ fn verb(kind: AccessKind) -> Option<&'static str> {
 impl Watch for Recorder<'_> {
     fn started(&mut self, machine: &Machine, task: u32) {
         self.lane_of_task.insert(task, self.lane);
+        // Each program has sections of its own, also where one follows the other at once.
+        self.sections.reader(self.lane, ReadSide::default(), self.steps.len());
         if let Some(running) = machine.running(task) {
             self.came = Some(format!("{} starts", running.program().source().name));
         }

@@ -22,6 +22,14 @@ pub struct Terminal {
     pub width: usize,
 }
 
+/// What a program is compared with.
+#[derive(Clone, Copy)]
+struct Changes<'a> {
+    from: &'a Program,
+    /// Of the lines that are not in it.
+    style: Style,
+}
+
 impl Terminal {
     fn styled(self, style: Style, text: &str) -> String {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
@@ -54,13 +62,17 @@ pub fn page(page: &Page, terminal: Terminal) -> String {
     for line in page.message.lines() {
         let _ = writeln!(text, "  {}", terminal.styled(WRONG, line));
     }
-    let parts = [("Why", &page.why, CODE), ("Breaks it", &page.breaks, WRONG), ("Fixed", &page.fixed, RIGHT)];
-    for (name, blocks, comments) in parts {
+    let parts = [
+        ("Why", &page.why, None),
+        ("Breaks it", &page.breaks, page.fixed_program().map(|other| Changes { from: other, style: WRONG })),
+        ("Fixed", &page.fixed, page.broken_program().map(|other| Changes { from: other, style: RIGHT })),
+    ];
+    for (name, blocks, changes) in parts {
         if !blocks.is_empty() {
             let _ = writeln!(text, "\n{}", terminal.styled(HEADING, name));
             for (number, block) in blocks.iter().enumerate() {
                 let gap = if number == 0 { "" } else { "\n" };
-                let _ = write!(text, "{gap}{}", block_text(block, comments, terminal));
+                let _ = write!(text, "{gap}{}", block_text(block, changes, terminal));
             }
         }
     }
@@ -79,26 +91,28 @@ fn commands(page: &Page) -> String {
     format!("kptrsim explain {id} --program breaks > {file} && kptrsim verify{options} {file}")
 }
 
-fn block_text(block: &Block, comments: Style, terminal: Terminal) -> String {
+fn block_text(block: &Block, changes: Option<Changes<'_>>, terminal: Terminal) -> String {
     match block {
         Block::Text(paragraph) => {
             let lines = textwrap::wrap(paragraph, terminal.width.saturating_sub(2).max(20));
             let wrapped = lines.join("\n");
             terminal.with_code(&wrapped).lines().map(|line| format!("  {line}\n")).collect()
         }
-        Block::Program(program) => program_text(program, comments, terminal),
+        Block::Program(program) => program_text(program, changes, terminal),
     }
 }
 
-/// Code, with its comments in a colour: they say what is wrong and what was mended.
-fn program_text(program: &Program, comments: Style, terminal: Terminal) -> String {
+/// Code, the lines in a colour that the other program does not have.
+fn program_text(program: &Program, changes: Option<Changes<'_>>, terminal: Terminal) -> String {
     let mut text = String::new();
     for line in program.text.lines() {
-        let line = line.replace('\t', "    ");
-        let comment = line.find("//").or_else(|| line.find("/*"));
-        let (code, comment) = line.split_at(comment.unwrap_or(line.len()));
-        let comment = if comment.is_empty() { String::new() } else { terminal.styled(comments, comment) };
-        let _ = writeln!(text, "{}", format!("    {code}{comment}").trim_end());
+        let shown = format!("    {}", line.replace('\t', "    "));
+        let changed = changes.filter(|changes| !changes.from.text.lines().any(|other| other == line));
+        let shown = match changed {
+            Some(changes) => terminal.styled(changes.style, &shown),
+            None => shown,
+        };
+        let _ = writeln!(text, "{}", shown.trim_end());
     }
     text
 }

@@ -486,6 +486,7 @@ static TABLE: &[(Class, &[&str])] = &[
         Class::NoHarm(NoHarm::Offer),
         &[
             "map-needs-capability",
+            "mapped-special-field",
             "program-type-needs-capability",
             "functions-need-capability",
             "structure-needs-capability",

@@ -15,8 +15,8 @@ class CodePane {
     this.shown = what;
     this.rows = new Map();
     this.current = undefined;
-    const row = ([key, number, text]) => {
-      if (key === undefined) return el("div", { class: "heading" }, text);
+    const row = ([key, number, text, title]) => {
+      if (key === undefined) return el("div", { class: "heading", title }, text);
       const line = el("div", { class: "row", on: { click: () => this.go(wanted(key)) } },
         el("span", { class: "number" }, String(number)), el("span", { class: "text" }, text));
       this.rows.set(key, line);
@@ -44,7 +44,7 @@ class CodePane {
 }
 
 function sourceRows(file) {
-  const rows = [[undefined, "", page.files[file].name]];
+  const rows = [[undefined, "", fileName(file), page.files[file].name]];
   let last = 0;
   for (const { number, text } of page.files[file].lines) {
     if (number !== last + 1) rows.push([undefined, "", "⋯"]);
@@ -64,8 +64,11 @@ function bytecodeRows(program) {
   return rows;
 }
 
-function drawCode(panes, walk, step) {
+function drawCode(panes, walk, position, step) {
   if (step.program === undefined) {
+    // Between programs: what ran last stays in sight, without a mark.
+    const last = walk.numbers.slice(0, position).reverse().map((number) => walk.view.steps[number]).find((one) => one.program !== undefined);
+    if (last !== undefined) drawCode(panes, walk, position, last);
     panes.source.mark(undefined);
     panes.bytecode.mark(undefined);
     return;

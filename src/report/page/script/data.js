@@ -40,5 +40,6 @@ function placeOf(step) {
   if (instruction === undefined) return step.came === undefined ? "" : words(step.came);
   if (instruction.line === undefined) return `instruction ${step.slot}`;
   const [file, line] = instruction.line;
-  return `${fileName(file)}:${line}: ${(linesOf[file].get(line) ?? "").trim()}`;
+  const text = (linesOf[file].get(line) ?? "").trim();
+  return `${fileName(file)}:${line}${text === "" ? "" : `: ${text}`}`;
 }

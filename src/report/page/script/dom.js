@@ -8,7 +8,7 @@ function add(element, attributes, children) {
     if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
   return element;
 }
 
@@ -16,6 +16,12 @@ const el = (tag, attributes = {}, ...children) => add(document.createElement(tag
 
 const svg = (tag, attributes = {}, ...children) =>
   add(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+// Puts children in the place of those that were there.
+const fill = (element, ...children) => {
+  element.replaceChildren();
+  return add(element, {}, children);
+};
 
 // Scrolls a container so that an element inside it can be seen; leaves the page where it is.
 function reveal(container, element) {

@@ -65,7 +65,7 @@ class GraphDrawing {
     this.section.hidden = false;
     const title = el("h2", { id: "graph-title" }, `Control flow of ${fn.name}`);
     if (fn.graph === null) {
-      this.section.replaceChildren(title, el("p", { class: "none" }, "It has too many blocks to be drawn."));
+      fill(this.section, title, el("p", { class: "none" }, "It has too many blocks to be drawn."));
       return;
     }
     const { blocks, edges } = travelled(walk, program, fn);
@@ -81,7 +81,8 @@ class GraphDrawing {
     const ways = [...drawn].sort((one, other) => edges.has(`${one.from} ${one.to}`) - edges.has(`${other.from} ${other.to}`));
     const lines = ways.map((edge) => {
       const taken = edges.has(`${edge.from} ${edge.to}`);
-      return svg("path", { d: edgePath(edge.points), class: `edge ${edge.kind}${taken ? " visited" : ""}`, "marker-end": `url(#${taken ? "tip-visited" : "tip"})` });
+      return svg("path", { d: edgePath(edge.points), class: `edge ${edge.kind}${taken ? " visited" : ""}`, "marker-end": `url(#${taken ? "tip-visited" : "tip"})` },
+        edge.condition !== undefined && svg("title", {}, edge.condition));
     });
     this.canvas(title, fn, blocks.size, svg("g", {}, lines), svg("g", {}, this.blocks));
   }
@@ -90,7 +91,7 @@ class GraphDrawing {
     const { width, height } = fn.graph;
     const label = `${fn.graph.blocks.length} blocks, of which the path comes by ${visited}`;
     const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Control-flow graph of ${fn.name}: ${label}` },
-      svg("defs", {}, ["tip", "tip-visited"].map((id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, svg("path", { d: "M0,0 L8,4 L0,8 z", class: id })))),
+      svg("defs", {}, ["tip", "tip-visited"].map((id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerUnits: "userSpaceOnUse", markerWidth: 11, markerHeight: 11, orient: "auto-start-reverse" }, svg("path", { d: "M0,0 L8,4 L0,8 z", class: id })))),
       ...parts);
     const resize = (scale) => {
       this.scale = scale;
@@ -99,7 +100,7 @@ class GraphDrawing {
     };
     const zoom = (name, text, by) => el("button", { type: "button", "aria-label": name, on: { click: () => resize(Math.min(3, Math.max(0.2, (this.scale ?? 1) * by))) } }, text);
     resize(1);
-    this.section.replaceChildren(
+    fill(this.section, 
       el("div", { class: "titled" }, title, el("span", { class: "buttons" }, zoom("Smaller", "−", 0.8), zoom("Larger", "+", 1.25))),
       el("p", { class: "legend" }, `${label}. Solid: the condition holds; dashed: it does not. `, el("span", { class: "swatch path-swatch" }), " the path"),
       el("div", { class: "canvas", tabindex: "0", role: "group", "aria-label": "The graph" }, picture));

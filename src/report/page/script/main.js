@@ -15,8 +15,10 @@ function linkTo(view, path, step) {
 
 const linkHere = (step) => linkTo(at.view, at.path, step);
 
-// The position that a view is opened at: where a path ended badly, else its start.
+// The position that a view is opened at: where something went wrong, else its start.
 function opening(view, walk) {
+  const error = view.story.find((one) => one.kind === "error" && one.step !== undefined);
+  if (error !== undefined) return walk.positions.get(error.step) ?? 0;
   return STATUS[view.status].tone === "bad" ? walk.length - 1 : 0;
 }
 
@@ -57,7 +59,7 @@ function drawStep() {
   const { view, walk, position } = at;
   if (walk.length === 0) return;
   const step = walk.step(position);
-  drawCode(panes, walk, step);
+  drawCode(panes, walk, position, step);
   pathPane.draw(walk, position, linkHere);
   drawState(walk, position);
   timeline.draw(view, position);
@@ -78,7 +80,7 @@ function drawNow(walk, position, step) {
   const lane = walk.view.lanes.length > 1 ? `${walk.view.lanes[step.lane]}: ` : "";
   const text = instructionOf(step)?.text;
   const events = (step.events ?? []).map((event) => el("li", {}, words(event)));
-  byId("now").replaceChildren(
+  fill(byId("now"),
     el("p", {}, el("span", { class: "unseen" }, `Step ${position + 1}. `), el("b", {}, lane), placeOf(step)),
     text !== undefined ? el("p", { class: "instruction" }, el("code", {}, `${step.slot}: ${text}`), step.came === undefined ? "" : el("span", { class: "came" }, ` ${words(step.came)}`)) : "",
     events.length > 0 ? el("ul", { class: "events" }, events) : "",
@@ -151,9 +153,21 @@ function fromAddress() {
   const wanted = new URLSearchParams(location.hash.slice(1));
   const view = page.views.find((one) => one.name === wanted.get("view")) ?? firstView();
   if (view === undefined) return;
-  const path = Number(wanted.get("path") ?? 0);
   const step = Number(wanted.get("step") ?? 0) - 1;
-  show(view, path in view.paths ? path : 0, wanted.has("step") && step in view.steps ? step : undefined);
+  if (!(step in view.steps)) {
+    show(view, pathOf(wanted, view) ?? 0, undefined);
+    return;
+  }
+  const path = pathOf(wanted, view);
+  const has = (number) => new Walk(view, number).positions.has(step);
+  const found = path !== undefined && has(path) ? path : view.paths.findIndex((_, number) => has(number));
+  show(view, Math.max(found, 0), step);
+}
+
+// The path that an address names, if there is one.
+function pathOf(wanted, view) {
+  const path = wanted.has("path") ? Number(wanted.get("path")) : undefined;
+  return path in view.paths ? path : undefined;
 }
 
 // What a reader came for: the first that went wrong, else the first.

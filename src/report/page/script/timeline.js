@@ -81,20 +81,20 @@ class TimelineDrawing {
     this.cursor = svg("rect", { y: 0, width: Math.max(2, this.unit), height, class: "cursor" });
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Lanes, RCU sections, grace periods and objects' lives; the same is below as a list",
       on: { click: (event) => this.go(Math.floor((event.clientX - picture.getBoundingClientRect().left) / this.unit)) } },
-      svg("defs", {}, svg("marker", { id: "arrow-tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, svg("path", { d: "M0,0 L8,4 L0,8 z", class: "arrow-tip" }))),
+      svg("defs", {}, svg("marker", { id: "arrow-tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerUnits: "userSpaceOnUse", markerWidth: 11, markerHeight: 11, orient: "auto" }, svg("path", { d: "M0,0 L8,4 L0,8 z", class: "arrow-tip" }))),
       this.cursor,
       rows.map((row) => (row.lane === undefined ? this.bars(row) : this.lane(view, row))),
       view.timeline.arrows.map((arrow) => this.arrow(view, rows, arrow)));
     this.scroll = el("div", { class: "canvas", tabindex: "0", role: "group", "aria-label": "Timeline" }, picture);
     const labels = el("div", { class: "labels", "aria-hidden": "true" }, rows.map((row) => this.label(row)));
     labels.style.height = `${height}px`;
-    this.section.replaceChildren(
-      el("h2", { id: "timeline-title" }, "Side by side"), this.legend(view),
+    fill(this.section, 
+      el("h2", { id: "timeline-title" }, "Timeline"), this.legend(view),
       el("div", { class: "lanes" }, labels, this.scroll), this.list(view));
   }
 
   label(row) {
-    const label = el("div", { class: row.minor ? "label minor" : "label", title: row.name }, row.name);
+    const label = el("div", { class: row.minor ? "label minor" : "label", title: row.name }, this.labelWidth() === 0 ? row.name.replace(/^(per-CPU )?object of struct /, "") : row.name);
     label.style.top = `${row.y}px`;
     label.style.height = `${row.height}px`;
     return label;

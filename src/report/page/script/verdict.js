@@ -11,17 +11,25 @@ function factList(facts) {
   return el("dl", { class: "facts" }, facts.map((one) => el("div", {}, el("dt", {}, one.name), el("dd", {}, one.value))));
 }
 
+// A note whose first line is a place has it in front, in the type of code.
+function noteParts(one, link) {
+  const lines = one.text.split("\n");
+  const [place, ...rest] = lines.length > 1 ? lines : ["", ...lines];
+  const text = rest.join("\n");
+  return [one.step === undefined ? text : el("a", { href: link(one.step) }, text), place && el("code", { class: "place" }, place)];
+}
+
 function drawVerdict(view, link) {
   const note = (one) =>
     el("li", { class: one.kind },
       el("span", { class: "unseen" }, `${NOTES[one.kind]}: `),
-      one.step === undefined ? one.text : el("a", { href: link(one.step) }, one.text));
-  byId("verdict").replaceChildren(
+      noteParts(one, link));
+  fill(byId("verdict"),
     el("h2", { id: "verdict-title" }, badge(view.status), " ", el("span", { class: "name" }, view.title)),
-    el("p", { class: "verdict" }, view.verdict),
+    view.verdict !== view.title ? el("p", { class: "verdict" }, view.verdict) : undefined,
     factList(view.facts),
     view.story.length > 0 && el("ol", { class: "story" }, view.story.map(note)),
-    view.cut !== undefined ? el("p", { class: "cut" }, view.cut) : "",
+    view.cut !== undefined && el("p", { class: "cut" }, view.cut),
   );
   drawReport(view.report || page.report);
 }
@@ -29,7 +37,7 @@ function drawVerdict(view, link) {
 function drawReport(report) {
   const section = byId("report");
   section.hidden = report === "";
-  section.replaceChildren(
+  fill(section,
     el("h2", { id: "report-title" }, "As the terminal has it"),
     el("details", {}, el("summary", {}, "Show"), el("pre", { tabindex: "0" }, report)),
   );
