@@ -277,8 +277,9 @@ fn rejection_is_an_annotation() -> Outcome {
 
 fn findings_are_annotations() -> Outcome {
     let text = printed(1, &[&["explore"], &CREATE_TWICE[..], &["--format", "github"]].concat())?;
-    text.lines().try_for_each(|line| annotation_points_at(line, "copy->"))?;
-    check(text.lines().count() == 2, text)
+    let (findings, last) = text.trim_end().rsplit_once('\n').ok_or("one line only")?;
+    findings.lines().try_for_each(|line| annotation_points_at(line, "copy->"))?;
+    check(findings.lines().count() == 2 && last.starts_with("explored: all ") && last.ends_with("findings: 2"), text)
 }
 
 fn csv_is_compared() -> Outcome {

@@ -2,11 +2,14 @@
 //!
 //! What is printed stands in [`crate::report`].
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 use serde::Serialize;
 use thiserror::Error;
+
+use crate::report::told::Look;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,12 +58,27 @@ struct Named<'a, T> {
 #[error("cannot write to standard output: {0}")]
 pub struct OutputError(#[from] io::Error);
 
-/// Prints text as it is.
+/// How messages about an object look: with colours and as wide as it is on a terminal, plain elsewhere.
+#[must_use]
+pub fn look(object: &Path) -> Look {
+    let is_terminal = io::stdout().is_terminal();
+    let width = || terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    Look::of_terminal(object, is_terminal.then(width))
+}
+
+/// The exit code of a process whose reader went away, as shells have it: 128 and the number of `SIGPIPE`.
+const READER_GONE: i32 = 141;
+
+/// Prints text as it is. Where the reader has gone, such as `head` when it has its lines, the process ends without a word, as
+/// others do.
 ///
 /// # Errors
 /// When standard output cannot be written to.
 pub fn print(text: &str) -> Result<(), OutputError> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(READER_GONE),
+        result => Ok(result?),
+    }
 }
 
 /// Prints one JSON object on a line of its own; it names itself by its member `record`.

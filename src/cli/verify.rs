@@ -17,7 +17,7 @@ use crate::report::diagnostic::{Diagnostic, of_verification};
 use crate::report::source_tree::SourceTree;
 use crate::report::veristat::{Column, Row, table};
 use crate::report::{github, sarif, verify as report};
-use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict, Verification};
+use crate::verifier::{LogLevel, ObjectVerifier, Options, Record, Verdict, Verification};
 
 /// Decide what the Linux verifier would decide, and say why.
 ///
@@ -139,7 +139,7 @@ impl<'a> Printer<'a> {
         let object = path.display().to_string();
         let diagnostic = || of_verification(&object, verification);
         match self.format {
-            Format::Text => output::print(&report::text(&object, verification, io::stdout().is_terminal())),
+            Format::Text => output::print(&report::text(&object, verification, &output::look(path))),
             Format::Json => output::print_record("verdict", &report::json(&object, self.build, verification)),
             Format::Csv => {
                 let row = Row::of(path, verification, *took);
@@ -190,8 +190,12 @@ fn progress(objects: usize) -> ProgressBar {
 
 fn verify_object(path: &Path, args: &Args, kernel: &Kernel) -> Result<Vec<Timed>, TargetError> {
     let object = load_object(path, kernel)?;
-    let options =
-        Options { log_level: level(args.log_level), capabilities: capabilities(args.unpriv), ..Options::default() };
+    let options = Options {
+        log_level: level(args.log_level),
+        capabilities: capabilities(args.unpriv),
+        record: Record::Verdict,
+        ..Options::default()
+    };
     let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
     let timed = |program| {
         let start = Instant::now();

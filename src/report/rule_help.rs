@@ -102,8 +102,17 @@ fn of_rule(entry: &'static RuleEntry) -> RuleHelp {
         Block::Program(_) => None,
     });
     let full = why.unwrap_or_else(|| format!("The Linux verifier refuses the program: {}.", entry.text));
-    let markdown = rules::markdown(entry).map_or_else(|| format!("{full}\n\n{more}\n"), str::to_owned);
+    let markdown = rules::markdown(entry).map_or_else(|| format!("{full}\n\n{more}\n"), rendered);
     RuleHelp { short: title, text: format!("{full}\n\n{more}"), full, markdown, tag: "verifier" }
+}
+
+/// A page for readers who see it rendered: the message's fields, in angle brackets, would be taken for HTML.
+fn rendered(page: &str) -> String {
+    let lines = page.lines().map(|line| match line.strip_prefix("> ") {
+        Some(message) => format!("> {}", message.replace('<', "\\<")),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::texts::Numbered;
 use super::{page, title};
 use crate::kernel::Profile;
 use crate::object::{Object, Program};
+use crate::report::told::Look;
 use crate::report::verify;
 use crate::verifier::obligations::LockOwner;
 use crate::verifier::path::{Came, Event, Snapshot};
@@ -83,7 +84,7 @@ fn of_program(
         verdict,
         facts: facts(verification),
         story: Vec::new(),
-        report: verify::text(&path.display().to_string(), verification, false),
+        report: verify::text(&path.display().to_string(), verification, &Look::plain()),
         lanes: vec!["the verifier".to_owned()],
         keys: Vec::new(),
         steps: Vec::new(),
@@ -237,6 +238,8 @@ fn came(came: Came, program: &Program, slot: usize) -> Option<String> {
 
 fn in_words(event: &Event) -> String {
     match event {
+        Event::Called { name } => format!("calls {name}"),
+        Event::Loaded { register, from } => format!("loads a pointer from {from} into {register}"),
         Event::Acquired { id, what, by } if by.is_empty() => format!("acquires reference {id}, {what}"),
         Event::Acquired { id, what, by } => format!("acquires reference {id}, {what}, from {by}"),
         Event::Released { id } => format!("gives reference {id} back"),
