@@ -217,6 +217,7 @@ impl Teller<'_> {
             Subject::Nth(number) => {
                 Register::new(number).map_or_else(Vec::new, |register| self.value_items(register, last, known))
             }
+            Subject::Object => self.value_items(self.object_argument(last), last, known),
             Subject::Base => match self.path.insn(last) {
                 Some(Insn::Load { src, .. }) => self.value_items(src, last, known),
                 Some(Insn::Store { dst, .. } | Insn::Atomic { dst, .. }) => self.value_items(dst, last, known),
@@ -224,6 +225,16 @@ impl Teller<'_> {
                 _ => Vec::new(),
             },
         }
+    }
+
+    /// The argument of a call that is a pointer to an object; the first, if none is.
+    fn object_argument(&self, last: usize) -> Register {
+        let frame = self.path.innermost(last);
+        let text = |register| self.path.text(last, At { frame, place: Where::Register(register) });
+        let is_object = |register: &Register| text(*register).contains("ptr_") && !text(*register).starts_with("map_ptr");
+        let objects: Vec<Register> = Register::caller_saved().filter(is_object).collect();
+        let foreign = objects.iter().find(|&&register| words::reference_in(text(register)).is_none());
+        foreign.or(objects.first()).copied().unwrap_or(Register::R1)
     }
 
     /// Where a reference was acquired, and what became of the pointers to it.

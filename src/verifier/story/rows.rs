@@ -2,7 +2,7 @@
 
 use super::table::{Row, Section, Subject};
 
-use Subject::{Argument, Base, Held, Nth, Path, Register};
+use Subject::{Argument, Base, Held, Nth, Object, Path, Register};
 
 const LOCK: Subject = Subject::Section(Section::Lock);
 const RCU: Subject = Subject::Section(Section::Rcu);
@@ -27,23 +27,23 @@ const REFERENCES: [Row; 19] = [
         "give it back before the load: {release}; or read the packet with `bpf_skb_load_bytes()`"),
     row("not-referenced", Register("register"), "`{call}()` gives a reference back, but is given {value}",
         "{advice|pass the pointer that the acquiring function returned, checked for NULL, and only once: what was given back or moved is not yours any more}"),
-    row("release-needs-reference", Nth(1), "`{name}()` gives a reference back, but is given {value}",
+    row("release-needs-reference", Object, "`{name}()` gives a reference back, but is given {value}",
         "{advice|pass the pointer that the acquiring function returned, checked for NULL, and only once}"),
-    row("helper-reference-not-acquired", Nth(1), "`{name}()` is given {value}, which this function does not hold",
+    row("helper-reference-not-acquired", Object, "`{name}()` is given {value}, which this function does not hold",
         "give back only what was acquired here; a callback cannot give back what its caller holds"),
-    row("kfunc-reference-not-acquired", Nth(1), "`{name}()` is given {value}, which this function does not hold",
+    row("kfunc-reference-not-acquired", Object, "`{name}()` is given {value}, which this function does not hold",
         "give back only what was acquired here; a callback cannot give back what its caller holds"),
     row("two-references", Register("register"), "two arguments of `{call}()` own something, and it can take only one",
         "call it with one owned pointer"),
     row("owner-unknown", Base, "the object is accessed through {value}, and who owns it is not known",
         "check the pointer for NULL, and access the object through the pointer that owns it or under the lock of its list or tree"),
-    row("unfit-object", Nth(1), "`{call}()` cannot take {value}",
+    row("unfit-object", Object, "`{call}()` cannot take {value}",
         "{advice|check the pointer for NULL first; a helper takes objects that are trusted or under RCU, not those that may be gone}"),
-    row("allocated-to-helper", Nth(1), "`{call}()` cannot take an object that the program allocated",
+    row("allocated-to-helper", Object, "`{call}()` cannot take an object that the program allocated",
         "copy what the helper needs to the stack, and pass that"),
     row("released-with-offset", Register("register"), "`{call}()` needs the pointer to the object's start",
         "pass the pointer as it was acquired; keep it in a variable of its own, and use a copy to reach members"),
-    row("allocated-not-referenced", Nth(1), "`{call}()` takes the object over, but the program does not own it",
+    row("allocated-not-referenced", Object, "`{call}()` takes the object over, but the program does not own it",
         "pass a pointer that owns the object: a new one, one that was popped or removed, or one more reference from `bpf_refcount_acquire()`"),
     row("expected-allocated", Argument("index", 1), "`{call}()` needs an object that the program allocated, but is given {value}",
         "{advice|pass what `bpf_obj_new()` returned, checked for NULL; what a map's field or a list owns must be taken out first}"),
@@ -200,7 +200,7 @@ const TRUST: [Row; 14] = [
         "{advice|write only to objects that the program owns, or whose list or tree is locked; to others, use the kfuncs that are meant for it}"),
     row("modified-pointer", Register("register"), "the pointer was moved by {offset} bytes; `{call}()` and accesses need it as it came",
         "{advice|pass the pointer to the object's start}"),
-    row("variable-offset", Nth(1), "which part of {pointer} is accessed is not known here",
+    row("variable-offset", Object, "which part of {pointer} is accessed is not known here",
         "use a constant offset"),
     row("negative-offset", Register("register"), "the pointer was moved in front of the object, by {offset} bytes",
         "pass the pointer to the object's start"),

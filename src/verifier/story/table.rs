@@ -20,6 +20,8 @@ pub enum Subject {
     Argument(&'static str, i64),
     /// The value in the register of that number.
     Nth(u8),
+    /// The object among a call's arguments: the first that the program does not own, or the first.
+    Object,
     /// The pointer that memory is accessed through, or a call's first argument.
     Base,
 }
