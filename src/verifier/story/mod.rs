@@ -334,7 +334,7 @@ impl Teller<'_> {
             return self.stack_items(frame, offset, last, known);
         }
         let traced = self.path.follow(at, last);
-        self.traced_items(traced, at, last, known)
+        self.traced_items(traced, last, known)
     }
 
     /// The same of what memory is accessed through: on the stack, of what is there.
@@ -356,11 +356,11 @@ impl Teller<'_> {
         let inside = self.path.text(last, at);
         known.value = Some(if inside.is_empty() { "unused stack".to_owned() } else { slot_words(inside) });
         let traced = self.path.follow(at, last);
-        self.traced_items(traced, at, last, known)
+        self.traced_items(traced, last, known)
     }
 
     /// What following a value came to, with what happened to the reference that it carried.
-    fn traced_items(&self, traced: Traced, at: At, last: usize, known: &mut Known) -> Vec<Item> {
+    fn traced_items(&self, traced: Traced, last: usize, known: &mut Known) -> Vec<Item> {
         let from = traced.items.last().map_or(0, |item| item.step);
         let mut items = traced.items;
         known.advice = known.value.as_deref().and_then(|value| self.advice(value, last)).map(str::to_owned);
@@ -386,7 +386,7 @@ impl Teller<'_> {
             });
             items.extend(more);
         } else {
-            items.extend(self.null_checks(at, last, from));
+            items.extend(self.null_checks(&traced.ids, last, from));
         }
         items
     }
@@ -424,25 +424,18 @@ impl Teller<'_> {
         })
     }
 
-    /// Comparisons of the value with NULL, by the identity that its text has.
-    fn null_checks(&self, at: At, last: usize, from: usize) -> Vec<Item> {
-        let text = self.path.text(last, at);
-        if text.contains("_or_null") || !text.contains("ptr_") && !text.contains("map_value") {
-            return Vec::new();
-        }
-        let Where::Register(_) = at.place else { return Vec::new() };
-        let check = self.path.steps.iter().enumerate().skip(from).filter_map(|(step, found)| {
+    /// The last comparison with NULL of a value that had one of those identities.
+    fn null_checks(&self, ids: &[u32], last: usize, from: usize) -> Vec<Item> {
+        let steps = self.path.steps.iter().enumerate().take(last).skip(from);
+        let mut checks = steps.filter_map(|(step, found)| {
             found.events.iter().find_map(|event| match event {
-                Event::Branch { null_check: Some(check), .. } if !check.is_null => {
-                    let named = At { frame: self.path.innermost(step), place: Where::Register(check.register) };
-                    let checked = self.path.text(step, named).replace("_or_null", "");
-                    let same = checked.split('(').next() == text.split('(').next();
-                    same.then(|| Item { step, what: What::Checked, text: self.check_text(found, false) })
+                Event::Branch { null_check: Some(check), .. } if ids.contains(&check.id) => {
+                    Some(Item { step, what: What::Checked, text: self.check_text(found, check.is_null) })
                 }
                 _ => None,
             })
         });
-        check.last().into_iter().collect()
+        checks.next_back().into_iter().collect()
     }
 
     fn section_items(&self, section: Section, last: usize) -> Vec<Item> {

@@ -86,6 +86,12 @@ pub fn reference_in(text: &str) -> Option<u32> {
     within(text, "ref_obj_id=").or_else(|| within(text, "ref_id=")).and_then(|id| id.parse().ok())
 }
 
+/// The identity that a value has, by its text.
+#[must_use]
+pub fn identity_in(text: &str) -> Option<u32> {
+    within(text, "(id=").and_then(|id| id.parse().ok())
+}
+
 /// The expression that a line compares with NULL, if that is all that it asks: `slot` of `if (!slot)`.
 #[must_use]
 pub fn checked_in(line: &str) -> Option<&str> {
@@ -249,6 +255,8 @@ mod tests {
         assert_eq!(reference_in("ptr_node(id=2,ref_obj_id=12,off=8)"), Some(12));
         assert_eq!(reference_in("iter_num(ref_id=3,state=active,depth=0)"), Some(3));
         assert_eq!(reference_in("scalar()"), None);
+        assert_eq!(identity_in("map_value_or_null(id=7,map=slots)"), Some(7));
+        assert_eq!(identity_in("ptr_node(ref_obj_id=2)"), None);
     }
 
     #[test]
