@@ -106,16 +106,19 @@ impl Sources {
         (text, first)
     }
 
-    /// The file's own text, if the lines in question are the same in it.
-    fn file(&self, file: &str, spots: &[&Spot<'_>]) -> Option<String> {
+    /// Texts that may be a file's: under its own name, and in the folders; nothing if there are no folders.
+    pub fn texts(&self, file: &str) -> impl Iterator<Item = String> {
         let path = Path::new(file);
-        let beside = self.folders.iter().flat_map(|folder| {
+        let inside = self.folders.iter().flat_map(move |folder| {
             [Some(folder.join(path)), path.file_name().map(|name| folder.join(name))].into_iter().flatten()
         });
-        if self.folders.is_empty() {
-            return None;
-        }
-        std::iter::once(path.to_owned()).chain(beside).filter_map(|path| read(&path)).find(|text| {
+        let own = (!self.folders.is_empty()).then(|| path.to_owned());
+        own.into_iter().chain(inside).filter_map(|path| read(&path))
+    }
+
+    /// The file's own text, if the lines in question are the same in it.
+    fn file(&self, file: &str, spots: &[&Spot<'_>]) -> Option<String> {
+        self.texts(file).find(|text| {
             let lines: Vec<&str> = text.lines().collect();
             spots.iter().all(|spot| {
                 let line = (spot.line.line as usize).checked_sub(1).and_then(|line| lines.get(line));
