@@ -23,6 +23,9 @@ use tempfile::TempDir;
 /// After that long without an answer a test has failed; nothing is measured.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A test by its name.
+type Test = (&'static str, fn() -> Result<(), Failed>);
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let set = |name: &str| env::var(name).is_ok_and(|value| value == "1");
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
         Trial::test("command/without_clang", without_a_compiler),
         Trial::test("command/elsewhere", elsewhere),
     ];
-    let with_clang: [(&str, fn() -> Result<(), Failed>); 5] = [
+    let with_clang: [Test; 5] = [
         ("command/check", check_of_one),
         ("command/check_all_with_solutions", check_all_with_solutions),
         ("command/what_does_not_compile", what_does_not_compile),

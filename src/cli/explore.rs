@@ -134,7 +134,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         ExploreReport { path: &args.path, scenario: &loaded.scenario, result: &result, like: &like, shown: &shown };
     let tree = source_tree(args.root.as_deref());
     match args.format {
-        FindingsFormat::Text => output::print(&report.text())?,
+        FindingsFormat::Text => output::print(&report.text(&output::look(&args.path)))?,
         FindingsFormat::Json => report.records().iter().try_for_each(output::print_json)?,
         FindingsFormat::Sarif => output::print_document(&sarif::log(&report.diagnostics(), &[], &tree))?,
         FindingsFormat::Github => {

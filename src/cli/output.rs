@@ -2,11 +2,14 @@
 //!
 //! What is printed stands in [`crate::report`].
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
 use thiserror::Error;
+
+use crate::report::told::Look;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,6 +57,21 @@ struct Named<'a, T> {
 #[derive(Debug, Error)]
 #[error("cannot write to standard output: {0}")]
 pub struct OutputError(#[from] io::Error);
+
+/// How messages about an object look: with colours and as wide as it is on a terminal, plain elsewhere.
+#[must_use]
+pub fn look(object: &Path) -> Look {
+    let is_terminal = io::stdout().is_terminal();
+    let width = || terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    Look::of_terminal(object, is_terminal.then(width))
+}
+
+/// The same where sources may be in other folders, too.
+#[must_use]
+pub fn look_in(object: &Path, folders: &[PathBuf]) -> Look {
+    let look = look(object);
+    Look { sources: look.sources.and_in(folders), ..look }
+}
 
 /// The exit code of a process whose reader went away, as shells have it: 128 and the number of `SIGPIPE`.
 const READER_GONE: i32 = 141;

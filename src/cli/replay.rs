@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         }
     }
     match args.format {
-        Format::Text => output::print(&replay_text(&shown))?,
+        Format::Text => output::print(&replay_text(&shown, &output::look(&path)))?,
         Format::Json => output::print_record("replay", &replay_json(&shown))?,
     }
     #[cfg(feature = "page")]

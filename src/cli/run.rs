@@ -141,7 +141,7 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
     let diagnostics = || report.diagnostics(&args.object.display().to_string());
     let tree = source_tree(args.root.as_deref());
     match args.format {
-        FindingsFormat::Text => output::print(&report.text())?,
+        FindingsFormat::Text => output::print(&report.text(&output::look(&args.object)))?,
         FindingsFormat::Json => output::print_record("run", &report.json())?,
         FindingsFormat::Sarif => output::print_document(&sarif::log(&diagnostics(), &[], &tree))?,
         FindingsFormat::Github => {

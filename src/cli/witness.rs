@@ -154,7 +154,7 @@ impl Hunting<'_> {
             options: &self.replay_options(&answer),
         };
         match self.args.format {
-            Format::Text => output::print(&report.text())?,
+            Format::Text => output::print(&report.text(&output::look(&self.args.object)))?,
             Format::Json => output::print_json(&report.json())?,
         }
         Ok(())

@@ -18,9 +18,11 @@ use crate::machine::{End, Input, Machine, MachineOptions};
 use crate::object::Object;
 use crate::report::explore::Shown;
 use crate::report::run::{ProgramRun, RunReport, RunVerdict, end_text};
+use crate::report::source::Sources;
+use crate::report::told::Look;
 use crate::report::verify;
 use crate::scenario::Scenario;
-use crate::verifier::{ObjectVerifier, Options, Verdict};
+use crate::verifier::{ObjectVerifier, Options, Record, Verdict};
 
 /// Instructions that the programs of one run may execute: a learner's loop without an end stops soon.
 const MAX_INSNS: u64 = 1_000_000;
@@ -119,7 +121,9 @@ fn verified(lesson: &Lesson, candidate: &Candidate<'_>, around: &Surroundings<'_
         let message = format!("there is no program `{missing}` any more; the check needs it");
         return Err(Failure::new(Stage::Verify, "missing-program", message));
     }
-    let verifier = ObjectVerifier::new(object, around.profile, Options::default());
+    let options = Options { record: Record::Verdict, ..Options::default() };
+    let verifier = ObjectVerifier::new(object, around.profile, options);
+    let look = Look { colour: around.colour, sources: Sources::beside(candidate.path), ..Look::plain() };
     let mut failure: Option<Failure> = None;
     for program in &object.programs {
         let verification = verifier.verify(program);
@@ -135,7 +139,7 @@ fn verified(lesson: &Lesson, candidate: &Candidate<'_>, around: &Surroundings<'_
                 Failure::new(Stage::Verify, "unsupported", message).undecided()
             }
         };
-        let text = verify::text(&candidate.path.display().to_string(), &verification, around.colour);
+        let text = verify::text(&candidate.path.display().to_string(), &verification, &look);
         failure.get_or_insert(one).text.push_str(&text);
     }
     failure.map_or(Ok(object.programs.len()), Err)
@@ -162,12 +166,12 @@ fn ran(check: &RunCheck, object: &Object, profile: &Profile) -> Result<(), Failu
         let wrong = wrong_end(step, &end);
         runs.push(ProgramRun { name: step.run.clone(), cpu: step.cpu, end });
         if let Some(failure) = wrong {
-            return Err(failure.with_text(RunReport::new(&machine, &runs).text()));
+            return Err(failure.with_text(RunReport::new(&machine, &runs).text(&Look::plain())));
         }
         machine.end_grace_period();
     }
     let report = RunReport::new(&machine, &runs);
-    wrong_state(check, &report).map_or(Ok(()), |failure| Err(failure.with_text(report.text())))
+    wrong_state(check, &report).map_or(Ok(()), |failure| Err(failure.with_text(report.text(&Look::plain()))))
 }
 
 fn perform(machine: &mut Machine, step: &Step) -> Result<End, String> {
@@ -289,13 +293,10 @@ fn found(
     let told = shown.findings.iter().find(|one| one.key == *key)?.clone();
     let runs = result.coverage.explored + result.coverage.random_runs;
     let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{}", told.title);
-    if !told.body.is_empty() {
-        let _ = writeln!(text, "{}", told.body);
-    }
-    let _ = writeln!(text, "  in {} of {runs} runs; the simplest schedule, of {}:", first.runs, shown.size());
-    text.push_str(&shown.lanes());
+    let look = Look { sources: Sources::beside(candidate.path), ..Look::plain() };
+    let often = format!("in {} of {runs} runs; the simplest schedule, of {}:", first.runs, shown.size());
+    text.push_str(&told.told.text(&look, &[often]));
+    text.push_str(&shown.lanes(Some(&told.told), look.width));
     if let Some(outcome) = &shown.outcome {
         let _ = writeln!(text, "  what came of it: {outcome}");
     }

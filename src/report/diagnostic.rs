@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::object::LineInfo;
+use crate::verifier::story::Part;
 use crate::verifier::{Verdict, Verification};
 
 /// How bad it is.
@@ -84,6 +86,12 @@ pub fn of_verification(object: &str, verification: &Verification) -> Option<Diag
         }
     };
     let source = verification.place.as_ref().and_then(|place| place.source.as_ref());
+    let story = verification.story.as_ref().filter(|story| story.parts.len() > 1);
+    let parts: Vec<Related> = story.map_or_else(Vec::new, |story| story.parts.iter().filter_map(part).collect());
+    let mut details = details;
+    if let Some(help) = verification.story.as_ref().and_then(|story| story.help.as_ref()) {
+        details.insert(0, format!("help: {help}"));
+    }
     Some(Diagnostic {
         rule: rule.to_owned(),
         severity,
@@ -91,15 +99,20 @@ pub fn of_verification(object: &str, verification: &Verification) -> Option<Diag
         details,
         object: object.to_owned(),
         program: verification.program.clone(),
-        spot: source.map(|line| Spot {
-            file: line.file.to_string(),
-            line: line.line,
-            column: line.column,
-            text: line.text.trim().to_owned(),
-        }),
-        related: Vec::new(),
-        steps: Vec::new(),
+        spot: source.map(spot_of),
+        // The rejection itself, which is last, is the message's own place.
+        related: parts.split_last().map_or_else(Vec::new, |(_, before)| before.to_vec()),
+        steps: parts,
     })
+}
+
+fn spot_of(line: &LineInfo) -> Spot {
+    Spot { file: line.file.to_string(), line: line.line, column: line.column, text: line.text.trim().to_owned() }
+}
+
+/// A part of a story as a place, if its line is known.
+fn part(part: &Part) -> Option<Related> {
+    Some(Related { message: part.text.clone(), spot: spot_of(part.source.as_ref()?) })
 }
 
 /// Members of a finding that are places, in the order in which they matter, and what happened there.

@@ -8,8 +8,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::diagnostic::{Diagnostic, Related, of_finding, spot};
+use super::lanes::lanes;
 use super::place::Words;
-use super::run::{end_json, end_text};
+use super::run::{end_json, end_text, end_told};
+use super::told::{Look, Told};
 use crate::explore::finding::{Finding, RacingAccess};
 use crate::explore::records;
 use crate::explore::replay::{Replay, replay};
@@ -18,13 +20,11 @@ use crate::explore::schedule::{Schedule, actors};
 use crate::explore::search::{Ended, SearchResult};
 use crate::explore::simulation::Simulation;
 use crate::explore::system::{Choice, System};
-use crate::machine::{AccessKind, Machine};
+use crate::machine::{AccessKind, Machine, Moment};
+use crate::object::LineInfo;
 use crate::scenario::Scenario;
 use crate::scenario::file::is_scenario;
 use crate::scenario::words::words;
-
-/// Steps of a schedule that are shown at its beginning and at its end.
-const SHOWN_STEPS: usize = 40;
 
 /// One step of a schedule, in words.
 #[derive(Clone, Debug)]
@@ -33,6 +33,10 @@ pub struct StepLine {
     pub actor: String,
     /// What it did: a source line, or an instruction.
     pub text: String,
+    /// The source line, if known; `None` too where a program starts.
+    pub line: Option<LineInfo>,
+    /// When; `None` where a program starts.
+    pub at: Option<Moment>,
     /// The same for machines.
     pub json: Value,
 }
@@ -46,6 +50,8 @@ pub struct FindingText {
     pub title: String,
     /// The places.
     pub body: String,
+    /// Both as a message with source lines.
+    pub told: Told,
     /// The same for machines.
     pub json: Value,
     /// Is it for want of a model, or beyond a limit?
@@ -86,12 +92,10 @@ impl Shown {
                 json["branch"] = json!(choice.branch);
             }
             let way = if choice.branch == 0 { String::new() } else { format!(" (way {})", choice.branch) };
-            let text = if simulation.starts().contains(&number) {
-                format!("{} starts", words.program(at.place))
-            } else {
-                words.source(at.place)
-            };
-            StepLine { actor, text: format!("{text}{way}"), json }
+            let starts = simulation.starts().contains(&number);
+            let text = if starts { format!("{} starts", words.program(at.place)) } else { words.source(at.place) };
+            let line = words.line(at.place).filter(|_| !starts).cloned();
+            StepLine { actor, text: format!("{text}{way}"), line, at: (!starts).then_some(at), json }
         });
         let steps = steps.collect();
         let findings = done.findings.iter().map(|finding| describe(simulation.machine(), finding)).collect();
@@ -106,29 +110,11 @@ impl Shown {
         }
     }
 
-    /// The steps as lanes: who does what until another one goes on.
+    /// The steps as lanes, so many columns wide; the places of a message are marked.
     #[must_use]
-    pub fn lanes(&self) -> String {
-        let mut text = String::new();
-        let mut last: Option<&StepLine> = None;
-        for (number, step) in self.steps.iter().enumerate() {
-            if self.steps.len() > 2 * SHOWN_STEPS && number == SHOWN_STEPS {
-                let left_out = self.steps.len() - 2 * SHOWN_STEPS;
-                let _ = writeln!(text, "      ... {left_out} steps ...");
-            }
-            if self.steps.len() > 2 * SHOWN_STEPS && (SHOWN_STEPS..self.steps.len() - SHOWN_STEPS).contains(&number) {
-                last = None;
-                continue;
-            }
-            if last.is_none_or(|last| last.actor != step.actor) {
-                let _ = writeln!(text, "    {}", step.actor);
-            }
-            if last.is_none_or(|last| last.actor != step.actor || last.text != step.text) {
-                let _ = writeln!(text, "      {}", step.text);
-            }
-            last = Some(step);
-        }
-        text
+    pub fn lanes(&self, told: Option<&Told>, width: usize) -> String {
+        let marked: Vec<Moment> = told.map_or_else(Vec::new, Told::moments);
+        lanes(&self.steps, &marked, width)
     }
 
     /// The schedule's size in words.
@@ -142,13 +128,7 @@ impl Shown {
 }
 
 fn access(words: &Words<'_>, one: &RacingAccess) -> String {
-    let how = match one.kind {
-        AccessKind::Write => "plain write",
-        AccessKind::Atomic => "atomic access",
-        AccessKind::Dereference => "pointer read",
-        _ => "plain read",
-    };
-    format!("{how}: {}", words.moment(one.at))
+    format!("{}: {}", access_name(one.kind), words.moment(one.at))
 }
 
 /// A finding in words, in the machine in which it was found.
@@ -197,7 +177,44 @@ pub fn describe(machine: &Machine, finding: &Finding) -> FindingText {
     let mut json = detail;
     json["kind"] = json!(kind);
     let undecided = finding.is_undecided();
-    FindingText { key: finding.key(), title: format!("{kind}: {title}"), body, json, undecided }
+    let told = told(machine, &words, finding, title.lines().next().unwrap_or_default());
+    FindingText { key: finding.key(), title: format!("{kind}: {title}"), body, told, json, undecided }
+}
+
+/// A finding as a message with its places.
+fn told(machine: &Machine, words: &Words<'_>, finding: &Finding, title: &str) -> Told {
+    let places = match finding {
+        Finding::Ended(end) => return end_told(machine, end, title),
+        Finding::Leak(leak) => {
+            let what = format!("acquired here, and still held when the program on CPU {} ended", leak.cpu);
+            vec![words.told_moment(leak.acquired, &what, true)]
+        }
+        Finding::Overwritten { acquired, .. } => vec![words.told_moment(*acquired, "acquired here", true)],
+        Finding::Race { first, second, .. } => vec![
+            words.told_moment(first.at, access_name(first.kind), true),
+            words.told_moment(second.at, access_name(second.kind), true),
+        ],
+        Finding::Broken { at, .. } => {
+            at.iter().map(|&at| words.told_moment(at, "after this step it does not hold", true)).collect()
+        }
+        Finding::Deadlock(waiting) => waiting.iter().map(|&at| words.told_moment(at, "waits here", true)).collect(),
+    };
+    Told {
+        id: finding.kind().to_owned(),
+        title: title.to_owned(),
+        undecided: finding.is_undecided(),
+        places,
+        notes: Vec::new(),
+    }
+}
+
+fn access_name(kind: AccessKind) -> &'static str {
+    match kind {
+        AccessKind::Write => "plain write",
+        AccessKind::Atomic => "atomic access",
+        AccessKind::Dereference => "pointer read",
+        _ => "plain read",
+    }
 }
 
 /// What an exploration came to.
@@ -235,7 +252,7 @@ impl ExploreReport<'_> {
 
     /// The report for people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, look: &Look) -> String {
         let mut text = String::new();
         let Coverage { policy, .. } = &self.result.coverage;
         let memory = self.scenario.memory.name().to_uppercase();
@@ -265,26 +282,19 @@ impl ExploreReport<'_> {
         for (key, found) in &self.result.findings {
             let Some(shown) = self.schedule(key) else { continue };
             let _ = writeln!(text);
-            let described = shown.findings.iter().find(|one| one.key == *key);
-            match described {
-                Some(one) if one.body.is_empty() => writeln!(text, "{}", one.title),
-                Some(one) => writeln!(text, "{}\n{}", one.title, one.body),
-                None => writeln!(text, "{}", found.finding.kind()),
+            let runs = self.result.coverage.explored + self.result.coverage.random_runs;
+            let often = format!("in {} of {runs} runs; this one: {}", found.runs, shown.size());
+            let told = shown.findings.iter().find(|one| one.key == *key).map(|one| &one.told);
+            match told {
+                Some(told) => text.push_str(&told.text(look, &[often])),
+                None => _ = writeln!(text, "{}: {often}", found.finding.kind()),
             }
-            .unwrap_or_default();
-            let _ = writeln!(
-                text,
-                "  in {} of {} runs; this one: {}",
-                found.runs,
-                self.result.coverage.explored + self.result.coverage.random_runs,
-                shown.size()
-            );
-            text.push_str(&shown.lanes());
+            text.push_str(&shown.lanes(told, look.width));
             let _ = writeln!(text, "  replay it: {}", self.command(shown));
         }
         if let Some(shown) = self.schedule("cut") {
             let _ = writeln!(text, "\na run without an end, or one that is too long (--max-steps): {}", shown.size());
-            text.push_str(&shown.lanes());
+            text.push_str(&shown.lanes(None, look.width));
             let _ = writeln!(text, "  replay it: {}", self.command(shown));
         }
         text
@@ -356,8 +366,9 @@ fn quoted(word: &str) -> String {
 
 /// A replayed schedule for people.
 #[must_use]
-pub fn replay_text(shown: &Shown) -> String {
-    let mut text = format!("{}\n{}", shown.size(), shown.lanes());
+pub fn replay_text(shown: &Shown, look: &Look) -> String {
+    let mut text =
+        format!("{}\n{}", shown.size(), shown.lanes(shown.findings.first().map(|one| &one.told), look.width));
     if let Some(step) = shown.misfit {
         let _ = writeln!(text, "step {step} of the schedule is no choice there: the rest was not performed");
     }
@@ -368,10 +379,7 @@ pub fn replay_text(shown: &Shown) -> String {
         let _ = writeln!(text, "outcome: {outcome}");
     }
     for finding in &shown.findings {
-        let _ = writeln!(text, "{}", finding.title);
-        if !finding.body.is_empty() {
-            let _ = writeln!(text, "{}", finding.body);
-        }
+        text.push_str(&finding.told.text(look, &[]));
     }
     let _ = writeln!(text, "trace: {:032x}", shown.trace);
     let _ = writeln!(text, "token: {}", shown.schedule);

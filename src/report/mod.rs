@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod explore;
 pub mod github;
 pub mod graph;
+pub mod lanes;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod place;
@@ -18,8 +19,12 @@ pub mod rule_help;
 pub mod rules;
 pub mod run;
 pub mod sarif;
+pub mod source;
 pub mod source_tree;
+pub mod told;
 pub mod value;
 pub mod verify;
+#[cfg(test)]
+mod verify_tests;
 pub mod veristat;
 pub mod witness;

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::told;
 use crate::btf::{Type, TypeId};
 use crate::isa::{CallName, RawInsn, disassemble};
 use crate::kernel::Tables;
 use crate::machine::ownership::Holder;
 use crate::machine::{Machine, Moment, Place, RegionId, RegionKind, types};
-use crate::object::Object;
+use crate::object::{LineInfo, Object};
 
 /// The last part of a path: what people recognise a source file by.
 fn file_name(path: &str) -> &str {
@@ -70,6 +71,31 @@ impl<'m> Words<'m> {
             Some(line) => format!("{}:{}: {}", file_name(&line.file), line.line, line.text.trim()),
             None => format!("instruction {}", place.insn),
         }
+    }
+
+    /// The source line of an instruction, if known.
+    #[must_use]
+    pub fn line(&self, place: Place) -> Option<&'m LineInfo> {
+        let program = self.machine.programs().get(place.program as usize).filter(|_| place != Place::BEFORE)?;
+        program.source().line_at(place.insn as usize)
+    }
+
+    /// A place for a message: where something happened, and what.
+    #[must_use]
+    pub fn told(&self, place: Place, what: &str, primary: bool) -> told::Place {
+        let line = self.line(place).cloned();
+        let place_text = self.source(place);
+        told::Place { line, otherwise: place_text, label: what.to_owned(), primary, at: None }
+    }
+
+    /// The same of a moment: with the program and the CPU.
+    #[must_use]
+    pub fn told_moment(&self, moment: Moment, what: &str, primary: bool) -> told::Place {
+        let whose = match moment.place {
+            Place::BEFORE => String::new(),
+            place => format!(" ({}, CPU {})", self.program(place), moment.cpu),
+        };
+        told::Place { at: Some(moment), ..self.told(moment.place, &format!("{what}{whose}"), primary) }
     }
 
     /// An instruction as the kernel's log prints it.

@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::btf::{Type, TypeId};
 use crate::machine::ownership::{Holder, Reference};
-use crate::machine::{Attempt, End, Fault, Machine, Moment, RegionId, RegionKind, Unsupported};
+use crate::machine::{Attempt, End, Fault, Machine, Moment, RegionId, RegionKind, RegionStory, Unsupported};
 
 use super::diagnostic::{Diagnostic, of_finding};
 use super::place::Words;
+use super::told::{Look, Told};
 use super::value::{Values, hex, plain};
 
 /// How one program's run ended.
@@ -302,19 +303,15 @@ impl<'m> RunReport<'m> {
 
     /// The report for people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, look: &Look) -> String {
         let mut text = String::new();
         for run in self.runs {
-            self.run_text(run, &mut text);
+            self.run_text(run, look, &mut text);
         }
         let globals = self.globals();
         section(&mut text, "globals", globals.iter().map(|(name, value)| format!("{name} = {}", plain(value))));
         section(&mut text, "maps", self.map_lines());
         section(&mut text, "owned", self.owned_lines());
-        let lost = self.lost().into_iter().map(|(region, acquired, why)| {
-            format!("{}: {why}\n      acquired {}", self.words.region(region), self.words.moment(acquired))
-        });
-        section(&mut text, "leaked", lost);
         section(
             &mut text,
             "waiting for a grace period",
@@ -333,20 +330,28 @@ impl<'m> RunReport<'m> {
                 self.words.moment(note.at)
             )
         }));
+        for (region, acquired, why) in self.lost() {
+            let places = vec![self.words.told_moment(acquired, "acquired here", true)];
+            let title = format!("{} is lost: {why}", self.words.region(region));
+            let told = Told { id: "leak".to_owned(), title, undecided: false, places, notes: Vec::new() };
+            text.push_str(&told.text(look, &[]));
+        }
         text
     }
 
-    fn run_text(&self, run: &ProgramRun, text: &mut String) {
+    fn run_text(&self, run: &ProgramRun, look: &Look, text: &mut String) {
         let head = format!("{} on CPU {}", run.name, run.cpu);
         // Writing to a String cannot fail.
-        let _ = match &run.end {
-            End::Returned(value) => writeln!(text, "{head}: returned {}", *value as u32 as i32),
-            End::Fault(fault) => writeln!(text, "{head}: fault: {}\n{}", fault.kind, self.fault_text(fault)),
-            End::Unsupported(unsupported) => {
-                writeln!(text, "{head}: unsupported: {}\n{}", unsupported.what, self.unsupported_text(unsupported))
+        let title = match &run.end {
+            End::Returned(value) => {
+                let _ = writeln!(text, "{head}: returned {}", *value as u32 as i32);
+                return;
             }
-            End::Limit(limit, at) => writeln!(text, "{head}: stopped: {limit}\n  at {}", self.words.source(at.place)),
+            End::Fault(fault) => format!("{head}: {}", fault.kind),
+            End::Unsupported(unsupported) => format!("{head}: not supported yet: {}", unsupported.what),
+            End::Limit(limit, _) => format!("{head}: stopped: {limit}"),
         };
+        text.push_str(&end_told(self.machine, &run.end, &title).text(look, &[]));
     }
 
     fn unsupported_text(&self, unsupported: &Unsupported) -> String {
@@ -370,12 +375,7 @@ impl<'m> RunReport<'m> {
             lines.push(format!("  access      {}", self.access_text(access, fault)));
         }
         if let Some(story) = &fault.story {
-            let size = match story.region.kind {
-                RegionKind::Map { .. } => String::new(),
-                RegionKind::PerCpuObject { .. } => format!(", {} bytes for each CPU", story.size),
-                _ => format!(", {} bytes", story.size),
-            };
-            lines.push(format!("  memory      {}{size}, at {:#x}", self.words.region(story.id), story.base));
+            lines.push(format!("  memory      {}", self.memory_text(story)));
             if let Some(allocated) = story.region.allocated {
                 lines.push(format!("  allocated   {}", self.words.moment(allocated)));
             }
@@ -384,6 +384,15 @@ impl<'m> RunReport<'m> {
             }
         }
         lines.join("\n")
+    }
+
+    fn memory_text(&self, story: &RegionStory) -> String {
+        let size = match story.region.kind {
+            RegionKind::Map { .. } => String::new(),
+            RegionKind::PerCpuObject { .. } => format!(", {} bytes for each CPU", story.size),
+            _ => format!(", {} bytes", story.size),
+        };
+        format!("{}{size}, at {:#x}", self.words.region(story.id), story.base)
     }
 
     fn access_text(&self, access: Attempt, fault: &Fault) -> String {
@@ -451,6 +460,36 @@ pub fn end_text(machine: &Machine, end: &End) -> String {
         End::Unsupported(unsupported) => format!("{}\n{}", unsupported.what, report.unsupported_text(unsupported)),
         End::Limit(limit, at) => format!("{limit}\n  at {}", report.words.source(at.place)),
     }
+}
+
+/// How a run ended, as a message with its places: where, how it came there, where the memory came from and went.
+#[must_use]
+pub fn end_told(machine: &Machine, end: &End, title: &str) -> Told {
+    let report = RunReport::new(machine, &[]);
+    let words = &report.words;
+    let (id, at, callers) = match end {
+        End::Returned(_) => ("returned", None, &[][..]),
+        End::Fault(fault) => (fault.kind.name(), Some(fault.at), fault.callers.as_slice()),
+        End::Unsupported(unsupported) => ("unsupported", Some(unsupported.at), unsupported.callers.as_slice()),
+        End::Limit(_, at) => ("limit", Some(*at), &[][..]),
+    };
+    let mut places = Vec::new();
+    let mut notes = Vec::new();
+    if let End::Fault(fault) = end {
+        if let Some(story) = &fault.story {
+            let was = [(story.region.allocated, "allocated here"), (story.region.freed, "freed here")];
+            places.extend(was.iter().filter_map(|(at, what)| Some(words.told_moment((*at)?, what, false))));
+            notes.push(format!("the memory is {}", report.memory_text(story)));
+        }
+        notes.extend(fault.access.map(|access| format!("the access is a {}", report.access_text(access, fault))));
+    }
+    places.extend(callers.iter().rev().map(|&place| words.told(place, "called from here", false)));
+    if let Some(at) = at {
+        places.push(words.told_moment(at, "here", true));
+        notes.push(format!("instruction {}", words.instruction(at.place)));
+    }
+    let undecided = matches!(end, End::Unsupported(_) | End::Limit(..));
+    Told { id: id.to_owned(), title: title.to_owned(), undecided, places, notes }
 }
 
 /// The same for machines.

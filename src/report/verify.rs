@@ -2,10 +2,14 @@
 
 use std::fmt::Write;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Group, Level};
 use serde::Serialize;
 
-use crate::verifier::{Place, Verdict, Verification};
+use super::source::{Sources, Spot};
+use super::told::Look;
+use crate::object::LineInfo;
+use crate::verifier::story::{Part, Story, What};
+use crate::verifier::{Place, Rejection, Verdict, Verification};
 
 /// A verdict as JSON has it: one object a program.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +37,12 @@ pub struct JsonVerdict<'a> {
     pub insn: Option<usize>,
     /// Its source line.
     pub source: Option<JsonSource<'a>>,
+    /// How the path came to the rejection: what happened where, in order, the rejection last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub story: Vec<JsonPart<'a>>,
+    /// What would satisfy the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<&'a str>,
     /// Instructions processed.
     pub insns_processed: u32,
     /// Checkpoints made.
@@ -50,6 +60,19 @@ pub struct JsonVerdict<'a> {
     pub log: &'a str,
 }
 
+/// A part of a story as JSON has it.
+#[derive(Clone, Debug, Serialize)]
+pub struct JsonPart<'a> {
+    /// What it is about.
+    pub what: What,
+    /// The slot.
+    pub insn: usize,
+    /// Its source line.
+    pub source: Option<JsonSource<'a>>,
+    /// What happened, in words.
+    pub text: &'a str,
+}
+
 /// A source line as JSON has it.
 #[derive(Clone, Debug, Serialize)]
 pub struct JsonSource<'a> {
@@ -61,6 +84,12 @@ pub struct JsonSource<'a> {
     pub column: u32,
     /// The line's text.
     pub text: &'a str,
+}
+
+impl<'a> JsonSource<'a> {
+    fn of(line: &'a LineInfo) -> JsonSource<'a> {
+        JsonSource { file: &line.file, line: line.line, column: line.column, text: line.text.trim() }
+    }
 }
 
 /// A verdict for JSON.
@@ -81,6 +110,7 @@ pub fn json<'a>(object: &'a str, build: &'a str, verification: &'a Verification)
     let statistics = &verification.statistics;
     let depths: Vec<String> = statistics.stack_depths.iter().map(u32::to_string).collect();
     let source = verification.place.as_ref().and_then(|place| place.source.as_ref());
+    let story = verification.story.as_ref().filter(|_| verdict == "reject");
     JsonVerdict {
         object,
         program: &verification.program,
@@ -92,12 +122,9 @@ pub fn json<'a>(object: &'a str, build: &'a str, verification: &'a Verification)
         rule,
         notes,
         insn: verification.place.as_ref().map(|place| place.insn),
-        source: source.map(|line| JsonSource {
-            file: &line.file,
-            line: line.line,
-            column: line.column,
-            text: line.text.trim(),
-        }),
+        source: source.map(JsonSource::of),
+        story: story.map(parts_json).unwrap_or_default(),
+        help: story.and_then(|story| story.help.as_deref()),
         insns_processed: statistics.insns_processed,
         total_states: statistics.total_states,
         peak_states: statistics.peak_states,
@@ -108,12 +135,24 @@ pub fn json<'a>(object: &'a str, build: &'a str, verification: &'a Verification)
     }
 }
 
-/// A verdict for people: a line if the program is accepted, the source line and the reason if not.
+fn parts_json(story: &Story) -> Vec<JsonPart<'_>> {
+    story
+        .parts
+        .iter()
+        .map(|part| JsonPart {
+            what: part.what,
+            insn: part.insn,
+            source: part.source.as_ref().map(JsonSource::of),
+            text: &part.text,
+        })
+        .collect()
+}
+
+/// A verdict for people: a line if the program is accepted; if not the reason, how the path came to it, and what helps.
 #[must_use]
-pub fn text(object: &str, verification: &Verification, colour: bool) -> String {
+pub fn text(object: &str, verification: &Verification, look: &Look) -> String {
     let mut text = verification.log.clone();
     let program = &verification.program;
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     match &verification.verdict {
         Verdict::Accept => {
             let processed = verification.statistics.insns_processed;
@@ -122,18 +161,17 @@ pub fn text(object: &str, verification: &Verification, colour: bool) -> String {
         Verdict::Reject(rejection) => {
             let rule = &rejection.rule;
             let title = format!("{program} ({object}) is rejected: {rule}");
-            let notes = rejection.notes.iter().map(|note| format!("before it the kernel says: {note}"));
-            let place = place_text(verification.place.as_ref());
-            let errno = format!("loading it fails with errno {}{place}", rule.errno().number());
-            let report = snippet(Level::ERROR, &title, Some(rule.id()), verification, notes.chain([errno]).collect());
-            let _ = writeln!(text, "{}\n", renderer.render(&report));
+            let head = Level::ERROR.primary_title(title.as_str()).id(rule.id());
+            let report = rejected(Group::with_title(head), rejection, verification, &look.sources);
+            let _ = writeln!(text, "{}\n", look.render(&[report]));
         }
         Verdict::Unsupported(what) => {
             let title = format!("{program} ({object}) cannot be judged: not supported yet: {what}");
             let place = place_text(verification.place.as_ref());
             let note = format!("this is no verdict: the kernel may accept or reject the program{place}");
-            let report = snippet(Level::WARNING, &title, None, verification, vec![note]);
-            let _ = writeln!(text, "{}\n", renderer.render(&report));
+            let spots: Vec<Spot<'_>> = spot_of(verification).into_iter().collect();
+            let group = look.sources.show(Group::with_title(Level::WARNING.primary_title(title.as_str())), &spots);
+            let _ = writeln!(text, "{}\n", look.render(&[group.element(Level::NOTE.message(note))]));
         }
     }
     text
@@ -143,32 +181,57 @@ fn place_text(place: Option<&Place>) -> String {
     place.map_or_else(String::new, |place| format!(", at instruction {}", place.insn))
 }
 
-/// A message with the source line that the compiler kept, where it did.
-fn snippet<'a>(
-    level: Level<'a>,
-    title: &'a str,
-    id: Option<&'a str>,
+/// The place of the verdict, without a word to it.
+fn spot_of(verification: &Verification) -> Option<Spot<'_>> {
+    let line = verification.place.as_ref()?.source.as_ref()?;
+    Some(Spot { line, label: String::new(), primary: true })
+}
+
+/// The places of a story, numbered in the order in which the path came to them, then what else there is to say.
+fn rejected<'a>(
+    mut group: Group<'a>,
+    rejection: &'a Rejection,
     verification: &'a Verification,
-    notes: Vec<String>,
-) -> Vec<Group<'a>> {
-    let head = match id {
-        Some(id) => level.primary_title(title).id(id),
-        None => level.primary_title(title),
+    sources: &Sources,
+) -> Group<'a> {
+    let parts = verification.story.as_ref().map_or(&[][..], |story| &story.parts);
+    let labelled = |(number, part): (usize, &Part)| match parts.len() {
+        1 => part.text.clone(),
+        _ => format!("{}: {}", number + 1, part.text),
     };
-    let source = verification.place.as_ref().and_then(|place| place.source.as_ref());
-    let mut group = Group::with_title(head);
-    if let Some(line) = source {
-        let start = line.text.len() - line.text.trim_start().len();
-        let end = line.text.trim_end().len().max(start);
-        group = group.element(
-            Snippet::source(line.text.to_string())
-                .line_start(line.line as usize)
-                .path(line.file.to_string())
-                .annotation(AnnotationKind::Primary.span(start..end)),
-        );
+    let labels: Vec<String> = parts.iter().enumerate().map(labelled).collect();
+    let mut spots = Vec::new();
+    let mut elsewhere = Vec::new();
+    for (part, label) in parts.iter().zip(&labels) {
+        match &part.source {
+            Some(line) => {
+                spots.push(Spot { line, label: label.clone(), primary: part.what == What::Rejected });
+            }
+            None => elsewhere.push(format!("instruction {}: {label}", part.insn)),
+        }
     }
-    for note in notes {
+    if parts.is_empty() {
+        spots.extend(spot_of(verification));
+    }
+    group = sources.show(group, &spots);
+    if let Some(help) = verification.story.as_ref().and_then(|story| story.help.as_deref()) {
+        group = group.element(Level::HELP.message(help));
+    }
+    for note in elsewhere {
         group = group.element(Level::NOTE.message(note));
     }
-    vec![group]
+    for note in &rejection.notes {
+        group = group.element(Level::NOTE.message(format!("before it the kernel says: {note}")));
+    }
+    if let Some(story) = &verification.story {
+        if story.other_branches > 0 {
+            let plural = if story.other_branches == 1 { "" } else { "es" };
+            let note = format!("{} other branch{plural} on this path left out", story.other_branches);
+            group = group.element(Level::NOTE.message(note));
+        }
+    }
+    let place = place_text(verification.place.as_ref());
+    let errno = format!("loading it fails with errno {}{place}", rejection.rule.errno().number());
+    group = group.element(Level::NOTE.message(errno));
+    group.element(Level::NOTE.message(format!("`kptrsim explain {}` tells more", rejection.rule.id())))
 }

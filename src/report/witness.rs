@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::explore::{Shown, replay_command};
+use super::told::Look;
 use crate::soundness::witness::{Answer, Class, NoHarm, Tried, Witness, harm};
 use crate::verifier::{Rejection, Verification};
 
@@ -39,7 +40,7 @@ impl WitnessReport<'_> {
 
     /// For people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, look: &Look) -> String {
         let Verification { program, place, .. } = self.verification;
         let mut text = format!("{}: {program}: {} ({})\n", self.object, self.rejection.rule, self.rejection.rule.id());
         if let Some(source) = place.as_ref().and_then(|place| place.source.as_ref()) {
@@ -59,13 +60,11 @@ impl WitnessReport<'_> {
                 if let Some(shown) = self.shown {
                     let key = witness.finding.key();
                     if let Some(found) = shown.findings.iter().find(|found| found.key == key) {
-                        let _ = writeln!(text, "{}", found.title);
-                        if !found.body.is_empty() {
-                            let _ = writeln!(text, "{}", found.body);
-                        }
+                        text.push_str(&found.told.text(look, &[]));
                     }
                     let _ = writeln!(text, "  {}, after {} runs", shown.size(), tried.runs);
-                    text.push_str(&shown.lanes());
+                    let told = shown.findings.iter().find(|found| found.key == key).map(|found| &found.told);
+                    text.push_str(&shown.lanes(told, look.width));
                     let _ = writeln!(text, "  replay it: {}", self.command(witness, shown));
                 }
             }

@@ -145,6 +145,11 @@ pub struct FrameShown {
 /// Something that an instruction did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A helper or kfunc was called; what it did follows.
+    Called {
+        /// Its name.
+        name: String,
+    },
     /// A reference was acquired.
     Acquired {
         /// Its id.
@@ -170,6 +175,13 @@ pub enum Event {
         id: u32,
         /// Where to, in words: `field pc of map slots`.
         into: String,
+    },
+    /// A pointer was loaded from memory other than the stack.
+    Loaded {
+        /// The register that it is in.
+        register: Register,
+        /// Where it was, in words: ``field `pc` of map `slots` ``.
+        from: String,
     },
     /// No register and no slot holds the pointer any more, though the reference is still to be given back.
     Lost {

@@ -179,7 +179,9 @@ impl Recorder {
             both |= waiting.came != Came::Speculative;
             self.waiting.push(waiting);
         }
-        let mut events = std::mem::take(&mut self.noted);
+        let mut events: Vec<Event> =
+            verifier.called(verifier.insn).map(|name| Event::Called { name }).into_iter().collect();
+        events.append(&mut self.noted);
         match result {
             Ok(next) => {
                 let jumped = matches!(next, Next::Jump(_));
@@ -217,7 +219,7 @@ impl Recorder {
         }
         let mut step = begun.cloned();
         if let Some(step) = &mut step {
-            step.events.clear();
+            step.events = verifier.called(verifier.insn).map(|name| Event::Called { name }).into_iter().collect();
             if !matches!(came, Came::Speculative | Came::AsyncCallback) {
                 // Of two ways that one waits on which something happens: a jump, an element, a callback.
                 let happens = !matches!(insn, Some(Insn::MayGoto { .. }));
@@ -262,7 +264,9 @@ impl Recorder {
             Insn::Call(_) if verifier.facts[verifier.insn].iterator_next => {
                 "the iterator gives another element".to_owned()
             }
-            Insn::Call(_) if verifier.facts[verifier.insn].calls_callback => "the callback is called".to_owned(),
+            Insn::Call(_) if verifier.facts[verifier.insn].calls_callback => {
+                "the callback is called once more".to_owned()
+            }
             _ => return None,
         };
         Some(Event::Branch { condition, taken: jumped, both, null_check: None })
@@ -381,13 +385,14 @@ impl Verifier<'_> {
                     None => format!("an object of struct {name}"),
                 }
             }
+            Target::Context => "the context".to_owned(),
             _ => "memory".to_owned(),
         }
     }
 
     fn field_path(&self, ty: crate::btf::TypeId, offset: u32) -> Option<String> {
-        let place = self.btf.as_ref()?.member_at(ty, offset)?;
-        (!place.path.is_empty()).then_some(place.path)
+        let path = without_inside(self.btf.as_ref()?.member_at(ty, offset)?.path);
+        (!path.is_empty()).then_some(path)
     }
 
     fn global_at(&self, section: crate::btf::TypeId, offset: u32) -> Option<String> {
@@ -396,11 +401,12 @@ impl Verifier<'_> {
         let inside = |start: u32, size: u32| (start..start.saturating_add(size)).contains(&offset);
         let entry = variables.iter().find(|entry| inside(entry.offset, entry.size))?;
         let Type::Variable { name, type_id, .. } = btf.ty(entry.type_id) else { return None };
-        match btf.member_at(*type_id, offset - entry.offset) {
-            Some(place) if place.path.starts_with('[') => Some(format!("{name}{}", place.path)),
-            Some(place) if !place.path.is_empty() && place.offset == 0 => Some(format!("{name}.{}", place.path)),
-            _ => Some(name.to_string()),
-        }
+        let path = btf.member_at(*type_id, offset - entry.offset).map(|place| without_inside(place.path));
+        Some(match path.unwrap_or_default() {
+            path if path.is_empty() => name.to_string(),
+            path if path.starts_with('[') => format!("{name}{path}"),
+            path => format!("{name}.{path}"),
+        })
     }
 
     /// The current state for show; shares texts with the one shown last.
@@ -463,6 +469,7 @@ impl Verifier<'_> {
     fn changes(&self, before: &Before, after: &State, insn: Option<Insn>, events: &mut Vec<Event>) {
         self.reference_changes(before, after, insn, events);
         section_changes(&before.obligations, &after.obligations, events);
+        self.pointer_loaded(before, after, insn, events);
         if matches!(insn, Some(Insn::Call(_))) {
             pointer_changes(&before.frames, &after.frames, events);
         }
@@ -471,6 +478,16 @@ impl Verifier<'_> {
             if !was.is_empty() && places(&after.frames, |value| value.reference() == entry.id).is_empty() {
                 events.push(Event::Lost { id: entry.id, from: was });
             }
+        }
+    }
+
+    fn pointer_loaded(&self, before: &Before, after: &State, insn: Option<Insn>, events: &mut Vec<Event>) {
+        let Some(Insn::Load { dst, src, offset, .. }) = insn else { return };
+        let base = before.frames.last().and_then(|frame| frame.registers[src.index()].value.as_pointer().copied());
+        let Some(mut base) = base.filter(|base| !matches!(base.target, Target::Stack { .. })) else { return };
+        if after.value(dst).as_pointer().is_some() {
+            base.offset = base.offset.wrapping_add(offset.into());
+            events.push(Event::Loaded { register: dst, from: self.place_text(&base) });
         }
     }
 
@@ -542,6 +559,14 @@ fn pointer_changes(before: &[Frame], after: &[Frame], events: &mut Vec<Event>) {
     }
     if !distrusted.is_empty() {
         events.push(Event::Distrusted { what: distrusted.join(", ") });
+    }
+}
+
+/// A path without what is inside the kernel's own structs, which programs see as opaque.
+fn without_inside(path: String) -> String {
+    match path.find("__opaque") {
+        Some(inside) => path[..inside].trim_end_matches('.').to_owned(),
+        None => path,
     }
 }
 

@@ -131,6 +131,57 @@ impl fmt::Display for ReturnBounds {
     }
 }
 
+/// A field of a rule: what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldValue {
+    /// A register.
+    Register(Register),
+    /// A count, offset or index.
+    Number(i64),
+    /// A name or other text.
+    Text(String),
+    /// A range, an error, or what else has a structure of its own.
+    Other(String),
+}
+
+impl fmt::Display for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldValue::Register(register) => write!(f, "{register}"),
+            FieldValue::Number(number) => write!(f, "{number}"),
+            FieldValue::Text(text) | FieldValue::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+macro_rules! field_values {
+    ($($ty:ty, $value:ident => $made:expr;)*) => {
+        $(impl From<&$ty> for FieldValue {
+            fn from($value: &$ty) -> FieldValue {
+                $made
+            }
+        })*
+    };
+}
+
+field_values! {
+    Register, register => FieldValue::Register(*register);
+    String, text => FieldValue::Text(text.clone());
+    &'static str, text => FieldValue::Text((*text).to_owned());
+    usize, number => FieldValue::Number(i64::try_from(*number).unwrap_or(i64::MAX));
+    u32, number => FieldValue::Number((*number).into());
+    i32, number => FieldValue::Number((*number).into());
+    i16, number => FieldValue::Number((*number).into());
+    i64, number => FieldValue::Number(*number);
+    u64, number => FieldValue::Number(i64::try_from(*number).unwrap_or(i64::MAX));
+    Tnum, known => FieldValue::Other(known.to_string());
+    DecodeError, error => FieldValue::Other(error.to_string());
+    ReturnRange, range => FieldValue::Other(range.to_string());
+    ReturnBounds, bounds => FieldValue::Other(bounds.to_string().trim_start().to_owned());
+    OrUntrusted, also => FieldValue::Other(also.to_string());
+    Errno, errno => FieldValue::Number(errno.number().into());
+}
+
 macro_rules! rules {
     ($($family:literal: $($rule:ident $({ $($field:ident: $ty:ty),* })? $id:literal $errno:ident $text:literal;)*)*) => {
         /// A broken rule, with what was found.
@@ -149,11 +200,27 @@ macro_rules! rules {
                 $($(RuleEntry { id: $id, family: $family, errno: Errno::$errno, text: $text },)*)*
             ];
 
+            /// The names of each rule's fields, in the same order.
+            pub const FIELDS: &'static [&'static [&'static str]] = &[$($(&[$($(stringify!($field)),*)?],)*)*];
+
             /// Its name: lower case, words joined by hyphens; stable.
             #[must_use]
             pub fn id(&self) -> &'static str {
                 match self {
                     $($(Rule::$rule { .. } => $id,)*)*
+                }
+            }
+
+            /// What was found, by the field's name; `None` if the rule has no such field.
+            #[must_use]
+            pub fn field(&self, name: &str) -> Option<FieldValue> {
+                match self {
+                    $($(Rule::$rule $({ $($field),* })? => {
+                        $($(if name == stringify!($field) {
+                            return Some(FieldValue::from($field));
+                        })*)?
+                        None
+                    })*)*
                 }
             }
 

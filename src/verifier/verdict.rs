@@ -14,6 +14,7 @@ use super::recorder::Recorder;
 use super::rule::Rule;
 use super::state::{Frame, State};
 use super::statistics::Statistics;
+use super::story::{self, Story};
 use super::symbol_address::{self, Assumption};
 use super::value::{Pointer, Target, Value};
 use crate::btf::{Linkage, Type, TypeId};
@@ -67,6 +68,8 @@ pub struct Verification {
     pub log: String,
     /// What was recorded, if asked for; `None` too where no path led to the verdict.
     pub path: Option<Recorded>,
+    /// How it came to the verdict, if the program was not accepted and its path was recorded.
+    pub story: Option<Story>,
 }
 
 /// What all programs of an object share.
@@ -97,6 +100,10 @@ impl<'a> ObjectVerifier<'a> {
         let mut first = self.verify_once(program, Assumption::Image, record);
         if record != self.options.record && first.verdict != Verdict::Accept {
             first.path = self.verify_once(program, Assumption::Image, self.options.record).path;
+        }
+        if first.path.as_ref().is_some_and(|path| record == Record::No || !path.cut) && first.verdict != Verdict::Accept
+        {
+            first.story = Some(story::tell(program, &first));
         }
         let Some(symbol) = self.verifier(program, Assumption::Image).addressed_symbol().map(str::to_owned) else {
             return first;
@@ -132,6 +139,7 @@ impl<'a> ObjectVerifier<'a> {
             place,
             statistics: verifier.statistics,
             log: verifier.log.into_text(),
+            story: None,
             path: verifier.recorder.map(|recorder| recorder.finish()).filter(|path| !path.steps.is_empty()),
         }
     }

@@ -10,8 +10,10 @@ use tempfile::TempDir;
 use super::browser::Browser;
 use super::data::{fact, list, read};
 
-/// An object with programs that are accepted and programs that are not.
+/// An object whose programs the verifier refuses.
 pub const OBJECT: &str = "tests/objects/percpu_slot.bpf.o";
+/// One whose programs it accepts.
+const ACCEPTED: &str = "examples/percpu_counter.bpf.o";
 /// A race, as words of the command line.
 pub const RACE: [&str; 5] = ["examples/percpu_counter.bpf.o", "--first", "create", "--on", "0:count,sum"];
 /// What the other CPU does in it.
@@ -72,12 +74,16 @@ fn clean(browser: &Browser) {
 }
 
 pub fn verdicts_and_counts_are_those_of_verify() {
-    let page = report();
+    for (object, verdict) in [(OBJECT, "reject"), (ACCEPTED, "accept")] {
+        let verdicts = records(&["verify", object]);
+        assert!(verdicts.iter().all(|one| one["verdict"] == verdict), "{verdicts:?}");
+        of_object(object, &verdicts);
+    }
+}
+
+fn of_object(object: &str, verdicts: &[Value]) {
+    let page = write(&["report", object], "-o");
     let data = read(&page.file);
-    let verdicts = records(&["verify", OBJECT]);
-    assert!(
-        verdicts.iter().any(|one| one["verdict"] == "accept") && verdicts.iter().any(|one| one["verdict"] == "reject")
-    );
     let browser = Browser::open(&page.file, "", DESK);
     assert_eq!(browser.value("document.querySelectorAll('#views a').length"), json!(verdicts.len()));
     for (verdict, view) in verdicts.iter().zip(list(&data["views"])) {
@@ -105,10 +111,10 @@ pub fn verdicts_and_counts_are_those_of_verify() {
         assert_eq!(browser.text_of("#bytecode .current .number"), verdict["insn"].to_string());
         assert_eq!(browser.text_of("#source .current .text"), verdict["source"]["text"].as_str().expect("text"));
         assert_eq!(browser.value("document.querySelectorAll('#graph .block.failed.current').length"), json!(1));
-        assert!(browser.text_of("#verdict .story li:last-child").contains(verdict["reason"].as_str().expect("text")));
+        assert!(browser.text_of("#verdict .story li.error").contains(verdict["reason"].as_str().expect("text")));
     }
     clean(&browser);
-    browser.picture("verification");
+    browser.picture(&format!("verification-{}", verdicts.len()));
 }
 
 pub fn results_of_a_run_are_those_of_run() {
@@ -171,7 +177,14 @@ pub fn findings_and_outcomes_are_those_of_explore() {
                 .any(|(name, value)| name == "found in" && value.starts_with(&format!("{} of", finding["runs"])))
         );
         let arrows = list(&view["timeline"]["arrows"]).len();
-        assert_eq!(arrows, usize::from(finding["detail"]["kind"] == "data-race"), "{finding}");
+        let token = finding["shortest"].as_str().expect("a token");
+        let replayed = &self::records(&[&["replay", token], &RACE[..], &OTHER[..]].concat())[0];
+        let races = list(&replayed["findings"]).iter().filter(|one| one["kind"] == "data-race").count();
+        assert_eq!(arrows, races, "{replayed}");
+        let errors: Vec<&Value> = list(&view["story"]).iter().filter(|note| note["kind"] == "error").collect();
+        assert_eq!(errors.len(), list(&replayed["findings"]).len());
+        let kind = finding["detail"]["kind"].as_str().expect("a kind");
+        assert!(errors[0]["text"].as_str().is_some_and(|text| text.contains(kind)), "{kind}: {errors:?}");
         assert_eq!(browser.value("document.querySelectorAll('#timeline .arrow').length"), json!(arrows));
     }
     clean(&browser);

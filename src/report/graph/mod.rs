@@ -93,6 +93,14 @@ impl Graph {
     /// The graph of a program, marked with what the verifier said of it.
     #[must_use]
     pub fn of(object: &Object, program: &Program, verification: &Verification, detail: Detail) -> Graph {
+        let mut graph = Graph::of_code(object, program, detail);
+        graph.mark = mark(&graph.blocks, verification);
+        graph
+    }
+
+    /// The graph of a program, without a mark.
+    #[must_use]
+    pub fn of_code(object: &Object, program: &Program, detail: Detail) -> Graph {
         let flows: Vec<Option<Insn>> = (0..program.insns.len()).map(|slot| flow(program, slot)).collect();
         let starts: Vec<usize> = leaders(program, &flows).into_iter().collect();
         let ends = starts.iter().skip(1).copied().chain([program.insns.len()]);
@@ -113,7 +121,7 @@ impl Graph {
             name: program.name.clone(),
             functions: program.functions.iter().map(|function| function.name.clone()).collect(),
             edges: Vec::new(),
-            mark: mark(&blocks, verification),
+            mark: None,
             blocks,
         };
         if graph.functions.is_empty() {
@@ -130,12 +138,13 @@ impl Graph {
     }
 
     fn edges_of(&self, object: &Object, program: &Program, flows: &[Option<Insn>]) -> Vec<Edge> {
-        let mut edges = Vec::new();
+        let mut edges: Vec<Edge> = Vec::new();
         let mut add = |from: usize, to: Option<usize>, kind: EdgeKind| {
             let Some(to) = to else { return };
             let back = kind != EdgeKind::Calls && self.blocks[to].start <= self.blocks[from].start;
             let edge = Edge { from, to, kind, back };
-            if !edges.contains(&edge) {
+            // Those of a block follow one another.
+            if !edges.iter().rev().take_while(|known| known.from == from).any(|known| *known == edge) {
                 edges.push(edge);
             }
         };

@@ -43,13 +43,13 @@ impl Shared {
             return number;
         }
         let instructions = self.instructions(object, program);
-        let starts = program.functions.iter().map(|function| function.start);
-        let ends = starts.skip(1).chain([program.insns.len()]);
-        let functions = program.functions.iter().zip(ends).map(|(function, end)| Function {
+        let graphs = graph::of_functions(object, program, &instructions).into_iter().chain(std::iter::repeat(None));
+        let ends = program.functions.iter().skip(1).map(|function| function.start).chain([program.insns.len()]);
+        let functions = program.functions.iter().zip(ends).zip(graphs).map(|((function, end), graph)| Function {
             name: function.name.clone(),
             start: function.start,
             end,
-            graph: graph::of_function(program, function.start..end, &instructions, |line| self.line_text(line)),
+            graph,
         });
         let functions = functions.collect();
         let number = self.programs.len() as u32;

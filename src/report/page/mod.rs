@@ -31,6 +31,7 @@ pub use html::html;
 
 use super::explore::{ExploreReport, Shown};
 use super::run::ProgramRun;
+use super::told::Look;
 use crate::explore::simulation::Simulation;
 use crate::machine::Machine;
 
@@ -86,7 +87,7 @@ pub fn exploration(simulation: &Simulation, report: &ExploreReport<'_>) -> Page 
         fact("outcomes", report.result.outcomes.len()),
     ];
     page.outcomes = runs::outcomes(report);
-    page.report = report.text();
+    page.report = report.text(&Look::plain());
     page.views = views;
     page
 }
@@ -95,7 +96,7 @@ pub fn exploration(simulation: &Simulation, report: &ExploreReport<'_>) -> Page 
 #[must_use]
 pub fn replayed(simulation: &mut Simulation, path: &Path, shown: &Shown) -> Page {
     let mut shared = Shared::default();
-    let view = runs::of_schedule(&mut shared, simulation, shown, "schedule", "the schedule");
+    let view = runs::of_schedule(&mut shared, simulation, shown, ("schedule", "the schedule"), None);
     let mut page = page(Kind::Replay, title(path), shared);
     page.facts = vec![fact("CPUs", simulation.machine().cpu_count())];
     page.views.push(view);

@@ -186,6 +186,9 @@ pub struct Edge {
     pub to: usize,
     /// Which way it is.
     pub kind: EdgeKind,
+    /// The condition under which a jump is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
     /// Its course.
     pub points: Vec<(i32, i32)>,
 }

@@ -9,6 +9,7 @@ use crate::explore::simulation::Simulation;
 use crate::machine::{End, Machine, Moment};
 use crate::report::explore::{ExploreReport, FindingText, Shown, describe, replay_text};
 use crate::report::run::{ProgramRun, RunReport, RunVerdict};
+use crate::report::told::Look;
 
 /// Schedules that a page shows, at most.
 const MAX_VIEWS: usize = 60;
@@ -132,7 +133,7 @@ pub fn of_run(recorder: Recorder<'_>, machine: &Machine, runs: &[ProgramRun]) ->
         }
     }
     view.facts.push(fact("instructions", machine.steps()));
-    view.report = report.text();
+    view.report = report.text(&Look::plain());
     (view, recording)
 }
 
@@ -154,11 +155,18 @@ pub fn add_run_findings(
     add_findings(view, shared, recording, &found);
 }
 
-/// The view of a schedule, performed once more.
+/// The view of a schedule, performed once more. The finding of that key is told first.
 #[must_use]
-pub fn of_schedule(shared: &mut Shared, simulation: &mut Simulation, shown: &Shown, name: &str, title: &str) -> View {
+pub fn of_schedule(
+    shared: &mut Shared,
+    simulation: &mut Simulation,
+    shown: &Shown,
+    (name, title): (&str, &str),
+    key: Option<&str>,
+) -> View {
     let choices = &shown.schedule.choices;
-    let done = replay(simulation, choices, |_, _| ());
+    let mut done = replay(simulation, choices, |_, _| ());
+    done.findings.sort_by_key(|finding| key.is_some_and(|key| finding.key() != key));
     let found: Vec<_> =
         done.findings.iter().map(|finding| (finding, describe(simulation.machine(), finding))).collect();
     let ended = match (&done.outcome, done.findings.is_empty(), done.left.is_empty()) {
@@ -185,7 +193,7 @@ pub fn of_schedule(shared: &mut Shared, simulation: &mut Simulation, shown: &Sho
     view.facts.extend(done.outcome.map(|outcome| fact("outcome", outcome)));
     view.facts.push(fact("trace", format!("{:032x}", shown.trace)));
     view.facts.push(fact("token", &shown.schedule));
-    view.report = replay_text(shown);
+    view.report = replay_text(shown, &Look::plain());
     add_findings(&mut view, shared, &recording, &found);
     view
 }
@@ -206,7 +214,8 @@ pub fn of_exploration(shared: &mut Shared, simulation: &Simulation, report: &Exp
         }
         let described = shown.findings.iter().find(|one| one.key == *key);
         let title = described.map_or_else(|| "a run without an end".to_owned(), |one| first_line(&one.title));
-        let mut view = of_schedule(shared, &mut simulation, shown, &format!("finding-{}", views.len() + 1), &title);
+        let mut view =
+            of_schedule(shared, &mut simulation, shown, (&format!("finding-{}", views.len() + 1), &title), Some(key));
         if let Some(found) = report.result.findings.get(key) {
             view.facts.insert(0, fact("found in", format!("{} of {runs} runs", found.runs)));
         }
@@ -218,7 +227,7 @@ pub fn of_exploration(shared: &mut Shared, simulation: &Simulation, report: &Exp
         }
         let shown = Shown::new(&mut simulation, report.schedule_of(&observed.first.choices));
         let name = format!("outcome-{}", number + 1);
-        let mut view = of_schedule(shared, &mut simulation, &shown, &name, outcome);
+        let mut view = of_schedule(shared, &mut simulation, &shown, (&name, outcome), None);
         view.facts.insert(0, fact("outcome of", format!("{} of {runs} runs", observed.runs)));
         views.push(view);
     }

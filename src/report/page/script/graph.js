@@ -81,7 +81,8 @@ class GraphDrawing {
     const ways = [...drawn].sort((one, other) => edges.has(`${one.from} ${one.to}`) - edges.has(`${other.from} ${other.to}`));
     const lines = ways.map((edge) => {
       const taken = edges.has(`${edge.from} ${edge.to}`);
-      return svg("path", { d: edgePath(edge.points), class: `edge ${edge.kind}${taken ? " visited" : ""}`, "marker-end": `url(#${taken ? "tip-visited" : "tip"})` });
+      return svg("path", { d: edgePath(edge.points), class: `edge ${edge.kind}${taken ? " visited" : ""}`, "marker-end": `url(#${taken ? "tip-visited" : "tip"})` },
+        edge.condition !== undefined && svg("title", {}, edge.condition));
     });
     this.canvas(title, fn, blocks.size, svg("g", {}, lines), svg("g", {}, this.blocks));
   }

@@ -1,0 +1,223 @@
+//! Source lines with something to say of them: the file's own text where it can be read and is the one that was
+//! compiled, else the lines that the compiler kept in the object.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Snippet};
+
+use crate::object::LineInfo;
+use crate::verifier::story::words;
+
+/// Bytes of a source file that are read at most; larger ones are shown by the lines in the object.
+const MAX_FILE: u64 = 8 << 20;
+
+/// A place in the source, and what is to be said of it.
+#[derive(Clone, Debug)]
+pub struct Spot<'a> {
+    /// The line, as the compiler kept it.
+    pub line: &'a LineInfo,
+    /// What is said of it; may be empty.
+    pub label: String,
+    /// Is it the place that the message is about?
+    pub primary: bool,
+}
+
+/// Where source files are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    folders: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// Looks beside an object, besides the paths that the compiler kept.
+    #[must_use]
+    pub fn beside(object: &Path) -> Sources {
+        Sources { folders: object.parent().map(Path::to_owned).into_iter().collect() }
+    }
+
+    /// Looks in these folders, too.
+    #[must_use]
+    pub fn and_in(mut self, folders: &[PathBuf]) -> Sources {
+        self.folders.extend_from_slice(folders);
+        self
+    }
+
+    /// Looks nowhere: the lines in the object are all there is.
+    #[must_use]
+    pub fn none() -> Sources {
+        Sources::default()
+    }
+
+    /// Adds the places to a message, file by file, the one that the message is about first.
+    #[must_use]
+    pub fn show<'a>(&self, mut group: Group<'a>, spots: &[Spot<'_>]) -> Group<'a> {
+        let mut files: Vec<&str> = Vec::new();
+        let primary_first = spots.iter().filter(|spot| spot.primary).chain(spots.iter().filter(|spot| !spot.primary));
+        for spot in primary_first {
+            if !files.contains(&&*spot.line.file) {
+                files.push(&spot.line.file);
+            }
+        }
+        let mut untold = Vec::new();
+        for file in files {
+            let here: Vec<&Spot<'_>> = spots.iter().filter(|spot| *spot.line.file == *file).collect();
+            match self.snippet(file, &here) {
+                Some(snippet) => group = group.element(snippet),
+                None => untold.extend(here),
+            }
+        }
+        for spot in untold {
+            let place = format!("{}:{}", short(&spot.line.file), spot.line.line);
+            let label = if spot.label.is_empty() { "here" } else { &spot.label };
+            group = group.element(Level::NOTE.message(format!("{place}: {label}")));
+        }
+        group
+    }
+
+    /// The lines of one file; `None` if none of them is known.
+    fn snippet<'a>(&self, file: &str, spots: &[&Spot<'_>]) -> Option<Snippet<'a, Annotation<'a>>> {
+        let (text, first) = self.text(file, spots);
+        if text.trim().is_empty() {
+            return None;
+        }
+        let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let mut snippet = Snippet::source(text.clone()).line_start(first).path(short(file));
+        for spot in spots {
+            let Some(&start) = (spot.line.line as usize).checked_sub(first).and_then(|line| starts.get(line)) else {
+                continue;
+            };
+            let line = text[start..].lines().next().unwrap_or_default();
+            let Range { start: from, end: to } = span(line, spot.line.column);
+            let kind = if spot.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let annotation = kind.span(start + from..start + to);
+            snippet = snippet.annotation(match spot.label.is_empty() {
+                true => annotation,
+                false => annotation.label(spot.label.clone()),
+            });
+        }
+        Some(snippet)
+    }
+
+    /// A text that has all the lines at their places, and the number of its first line.
+    fn text(&self, file: &str, spots: &[&Spot<'_>]) -> (String, usize) {
+        if let Some(text) = self.file(file, spots) {
+            return (text, 1);
+        }
+        let numbers = spots.iter().map(|spot| spot.line.line as usize);
+        let (first, last) = (numbers.clone().min().unwrap_or(1), numbers.max().unwrap_or(1));
+        let mut text = String::new();
+        let mut at = first;
+        let mut lines: Vec<&LineInfo> = spots.iter().map(|spot| spot.line).collect();
+        lines.sort_by_key(|line| line.line);
+        lines.dedup_by_key(|line| line.line);
+        // Line numbers are the object's, which may be broken.
+        const MAX_GAP: usize = 1 << 16;
+        if last - first > MAX_GAP {
+            lines.truncate(1);
+        }
+        for line in lines {
+            text.extend((at..line.line as usize).map(|_| '\n'));
+            text.push_str(line.text.trim_end());
+            at = line.line as usize;
+        }
+        (text, first)
+    }
+
+    /// The file's own text, if the lines in question are the same in it.
+    fn file(&self, file: &str, spots: &[&Spot<'_>]) -> Option<String> {
+        let path = Path::new(file);
+        if self.folders.is_empty() {
+            return None;
+        }
+        // The longest end of the path that is there: objects are moved, and so are trees.
+        let names: Vec<_> = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        let ends: Vec<PathBuf> = (0..names.len()).map(|start| names[start..].iter().collect()).collect();
+        let beside = self.folders.iter().flat_map(|folder| ends.iter().map(|end| folder.join(end)));
+        std::iter::once(path.to_owned()).chain(beside).filter_map(|path| read(&path)).find(|text| {
+            let lines: Vec<&str> = text.lines().collect();
+            spots.iter().all(|spot| {
+                let line = (spot.line.line as usize).checked_sub(1).and_then(|line| lines.get(line));
+                line.is_some_and(|line| spot.line.text.is_empty() || line.trim_end() == spot.line.text.trim_end())
+            })
+        })
+    }
+}
+
+/// A path as people would type it: from the current folder, if it is in there.
+fn short(file: &str) -> String {
+    let folder = std::env::current_dir().ok();
+    let inside = folder.as_deref().and_then(|folder| Path::new(file).strip_prefix(folder).ok());
+    let short = inside.map_or_else(|| file.to_owned(), |inside| inside.display().to_string());
+    short.strip_prefix("./").map_or(short.clone(), str::to_owned)
+}
+
+fn read(path: &Path) -> Option<String> {
+    let file = File::open(path).ok()?;
+    if !file.metadata().is_ok_and(|data| data.is_file() && data.len() <= MAX_FILE) {
+        return None;
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// The part of a line that a column (from 1; 0 if unknown) stands for: a name, a call with its arguments, a condition;
+/// else the whole line without what surrounds it.
+fn span(line: &str, column: u32) -> Range<usize> {
+    let begin = line.len() - line.trim_start().len();
+    let whole = begin..line.trim_end().len().max(begin);
+    let start = (column as usize).wrapping_sub(1);
+    let Some(rest) = line.get(start..).filter(|rest| !rest.trim().is_empty()) else { return whole };
+    let name = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+    let behind = &rest[name..];
+    let length = match &rest[..name] {
+        "return" | "goto" => rest.find(';').unwrap_or(rest.trim_end().len()),
+        "" if !rest.starts_with('(') => return whole,
+        _ => match behind.trim_start().strip_prefix('(') {
+            Some(arguments) => match words::closing(arguments) {
+                Some(end) => rest.len() - arguments.len() + end + 1,
+                None => return whole,
+            },
+            None => name,
+        },
+    };
+    start..start + length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_column_stands_for() {
+        for (line, column, part) in [
+            ("\tp = bpf_obj_new(typeof(*p));", 6, "bpf_obj_new(typeof(*p))"),
+            ("\tif (!slot)", 6, "!slot"),
+            ("\tif (!slot)", 2, "if (!slot)"),
+            ("\treturn slot->pc;", 2, "return slot->pc"),
+            ("\tv->pc = p;", 5, "pc"),
+            ("}", 1, "}"),
+            ("\tx = 1;", 0, "x = 1;"),
+            ("\tx = 1;", 90, "x = 1;"),
+            ("\tf(a,", 2, "f(a,"),
+        ] {
+            let expected = if part == "!slot" { "if (!slot)" } else { part };
+            assert_eq!(&line[span(line, column)], expected, "{line} {column}");
+        }
+    }
+
+    #[test]
+    fn lines_of_the_object_stand_where_they_belong() {
+        let line =
+            |number, text: &str| LineInfo { insn: 0, file: "a.c".into(), text: text.into(), line: number, column: 0 };
+        let (first, second) = (line(7, "\tfirst();"), line(9, "second();"));
+        let spot = |line| Spot { line, label: String::new(), primary: false };
+        let (spots, far) = ([spot(&second), spot(&first)], line(u32::MAX, "far();"));
+        assert_eq!(Sources::none().text("a.c", &spots.each_ref()), ("\tfirst();\n\nsecond();".to_owned(), 7));
+        let broken = [spot(&first), spot(&far)];
+        assert_eq!(Sources::none().text("a.c", &broken.each_ref()), ("\tfirst();".to_owned(), 7));
+    }
+}

@@ -1,0 +1,273 @@
+//! Words for values, conditions and ways to give something back.
+
+/// What a value is, from the text that the log has for it: `a pointer to struct task_struct, maybe NULL`.
+#[must_use]
+pub fn of_value(text: &str) -> String {
+    let (name, rest) = text.split_once('(').unwrap_or((text, ""));
+    if text.is_empty() {
+        return "nothing that may be read".to_owned();
+    }
+    if name.starts_with("fp") {
+        return "a pointer into the stack".to_owned();
+    }
+    if name == "scalar" || name == "Pscalar" {
+        return "a number that is not known".to_owned();
+    }
+    if name.trim_start_matches('P').trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit()) {
+        return format!("the number {}", name.trim_start_matches('P'));
+    }
+    let nullable = name.contains("_or_null");
+    let mut words = if let Some(noun) = NOUNS.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+        noun.1.to_owned()
+    } else {
+        of_object(name)
+    };
+    if let Some(map) = within(rest, "map=") {
+        words.push_str(&format!(" of map `{map}`"));
+    }
+    if rest.contains("non_own_ref") {
+        words.push_str(", owned by a list or tree");
+    } else if rest.contains("ref_obj_id=") {
+        words.push_str(", owned by the program");
+    }
+    if nullable {
+        words.push_str(", maybe NULL");
+    }
+    words
+}
+
+/// What the kernel's names of pointers begin with, but for those to objects.
+const NOUNS: [(&str, &str); 14] = [
+    ("map_value", "a pointer to a value"),
+    ("map_key", "a pointer to a key"),
+    ("map_ptr", "a map"),
+    ("ctx", "the program's context"),
+    ("pkt_meta", "a pointer to the packet's metadata"),
+    ("pkt_end", "the end of the packet"),
+    ("pkt", "a pointer into the packet"),
+    ("ringbuf_mem", "a record of a ring buffer"),
+    ("rdonly_mem", "a pointer to memory that must not be written"),
+    ("mem", "a pointer to memory"),
+    ("sock", "a socket"),
+    ("tcp_sock", "a TCP socket"),
+    ("func", "a function"),
+    ("arena", "a pointer into the arena"),
+];
+
+/// A pointer to an object: how it is held, of what type.
+fn of_object(name: &str) -> String {
+    let Some((flags, ty)) = name.split_once("ptr_") else { return format!("`{name}`") };
+    let ty = ty.strip_prefix("or_null_").unwrap_or(ty);
+    let kind = if flags.contains("percpu_") { "a per-CPU pointer" } else { "a pointer" };
+    let trust = if flags.contains("untrusted_") {
+        "untrusted"
+    } else if flags.contains("rcu_") {
+        "borrowed under RCU"
+    } else if flags.contains("trusted_") {
+        "trusted"
+    } else {
+        ""
+    };
+    let object = if ty.is_empty() { "an object".to_owned() } else { format!("struct {ty}") };
+    let comma = if trust.is_empty() { "" } else { ", " };
+    format!("{kind} to {object}{comma}{trust}")
+}
+
+/// What stands behind `key` in a list with commas, brackets and all.
+fn within<'t>(list: &'t str, key: &str) -> Option<&'t str> {
+    let start = list.find(key)? + key.len();
+    let rest = &list[start..];
+    Some(&rest[..rest.find([',', ')']).unwrap_or(rest.len())])
+}
+
+/// The reference that a value carries, by its text.
+#[must_use]
+pub fn reference_in(text: &str) -> Option<u32> {
+    within(text, "ref_obj_id=").or_else(|| within(text, "ref_id=")).and_then(|id| id.parse().ok())
+}
+
+/// The expression that a line compares with NULL, if that is all that it asks: `slot` of `if (!slot)`.
+#[must_use]
+pub fn checked_in(line: &str) -> Option<&str> {
+    let open = ["if (", "while ("].iter().find_map(|word| line.find(word).map(|at| at + word.len()))?;
+    let end = closing(&line[open..])?;
+    let mut inside = line[open..open + end].trim();
+    for wrapper in ["likely(", "unlikely("] {
+        if let Some(rest) = inside.strip_prefix(wrapper).and_then(|rest| rest.strip_suffix(')')) {
+            inside = rest.trim();
+        }
+    }
+    inside = inside.strip_prefix('!').unwrap_or(inside).trim();
+    for tail in ["== NULL", "!= NULL", "== 0", "!= 0"] {
+        inside = inside.strip_suffix(tail).unwrap_or(inside).trim();
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.->[]".contains(c);
+    (!inside.is_empty() && inside.chars().all(plain)).then_some(inside)
+}
+
+/// Where the bracket closes that was open before the text.
+#[must_use]
+pub fn closing(text: &str) -> Option<usize> {
+    let mut depth = 1;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// How something came to be held.
+#[must_use]
+pub fn acquired(what: &str, call: &str) -> String {
+    if what.starts_with("an iterator") {
+        return format!("{what} begins here, by {call}");
+    }
+    format!("{what} is acquired here, by {call}")
+}
+
+/// What would make a value fit, by what it is in words.
+const ADVICE: [(&str, &str); 5] = [
+    ("owned by a list or tree", "take it out of the list or tree first: what was popped or removed is yours"),
+    (
+        "untrusted",
+        "what it points to may be gone: take a reference, with `bpf_kptr_xchg()` out of a field tagged `__kptr`, or with a \
+         function that acquires one",
+    ),
+    ("maybe NULL", "check the pointer first: `if (!p) return 0;`"),
+    (
+        "borrowed under RCU",
+        "what is in a map's field belongs to the map: `bpf_kptr_xchg(&value->field, NULL)` takes it out and makes it yours",
+    ),
+    ("the number 0", "this is NULL: pass a pointer that was checked not to be"),
+];
+
+/// What is to be done with an untrusted pointer where RCU sections are the program's own affair.
+const IN_ONE_SECTION: &str = "load the pointer and use it inside one `bpf_rcu_read_lock()` section, or take it out of its \
+                              field with `bpf_kptr_xchg()`";
+
+/// What is to be done before a per-CPU object is accessed.
+const ONE_COPY: &str = "get one CPU's copy first, while the pointer is borrowed: `bpf_this_cpu_ptr(p)`, or \
+                        `bpf_per_cpu_ptr(p, cpu)` checked for NULL";
+
+/// What would make a value fit where it does not: in a program that may sleep or not, where memory is accessed through
+/// the value or not.
+#[must_use]
+pub fn advice(value: &str, sleepable: bool, accessed: bool) -> Option<&'static str> {
+    let unchecked = value.contains("maybe NULL");
+    if accessed && value.contains("per-CPU") && !unchecked {
+        return Some(ONE_COPY);
+    }
+    if sleepable && value.contains("untrusted") {
+        return Some(IN_ONE_SECTION);
+    }
+    // Nothing is wrong with a value that the program owns: it is not what is asked for.
+    let fits = value.contains("owned by the program") && !unchecked;
+    ADVICE.iter().find(|(part, _)| value.contains(part) && !fits).map(|(_, advice)| *advice)
+}
+
+/// A kfunc as programs write it: without the ending of those that take the type's id.
+#[must_use]
+pub fn as_written(function: &str) -> &str {
+    function.strip_suffix("_impl").unwrap_or(function)
+}
+
+/// Ways to be rid of what a function gave, in words; by the beginning of its name.
+const GIVEN_BACK: [(&str, &str); 12] = [
+    ("bpf_percpu_obj_new", "`bpf_percpu_obj_drop()` frees it, `bpf_kptr_xchg()` hands it to a map's field"),
+    ("bpf_obj_new", "`bpf_obj_drop()` frees it, `bpf_kptr_xchg()`, a list or a tree takes it over"),
+    ("bpf_refcount_acquire", "`bpf_obj_drop()` gives it back, `bpf_kptr_xchg()`, a list or a tree takes it over"),
+    ("bpf_list_pop", "`bpf_obj_drop()` frees it, `bpf_list_push_front()` and its like put it back"),
+    ("bpf_rbtree_remove", "`bpf_obj_drop()` frees it, `bpf_rbtree_add()` and its like put it back"),
+    (
+        "bpf_ringbuf_reserve_dynptr",
+        "`bpf_ringbuf_submit_dynptr()` or `bpf_ringbuf_discard_dynptr()` ends it, even if the reservation failed",
+    ),
+    ("bpf_ringbuf_reserve", "`bpf_ringbuf_submit()` or `bpf_ringbuf_discard()` ends it"),
+    ("bpf_sk", "`bpf_sk_release()` gives it back"),
+    ("bpf_map_lookup_elem", "`bpf_sk_release()` gives it back"),
+    ("bpf_cpumask_create", "`bpf_cpumask_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
+    ("bpf_task_", "`bpf_task_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
+    ("bpf_cgroup_", "`bpf_cgroup_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
+];
+
+/// The same by what is held, for functions that give many kinds of things.
+const GIVEN_BACK_BY_KIND: [(&str, &str); 6] = [
+    ("per-CPU object", "`bpf_percpu_obj_drop()` frees it, `bpf_kptr_xchg()` hands it to a map's field"),
+    ("task_struct", "`bpf_task_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
+    ("bpf_cpumask", "`bpf_cpumask_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
+    ("struct cgroup", "`bpf_cgroup_release()` gives it back, `bpf_kptr_xchg()` hands it to a map's field"),
+    (
+        "an object",
+        "`bpf_obj_drop()` or the function that is meant for it frees it, `bpf_kptr_xchg()` hands it to a map's field",
+    ),
+    ("", "the function that belongs to it releases it"),
+];
+
+/// How to be rid of something, by the function that gave it and what it is.
+#[must_use]
+pub fn ways_back(by: &str, what: &str) -> String {
+    if let Some(kind) = by.strip_prefix("bpf_iter_").and_then(|rest| rest.strip_suffix("_new")) {
+        return format!("`bpf_iter_{kind}_destroy()` ends it; `bpf_for_each()` calls it by itself");
+    }
+    let by_name = GIVEN_BACK.iter().find(|(start, _)| by.starts_with(start));
+    let by_kind = GIVEN_BACK_BY_KIND.iter().find(|(part, _)| what.contains(part));
+    by_name.or(by_kind).map_or_else(String::new, |(_, words)| (*words).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_words() {
+        for (text, words) in [
+            ("fp-8", "a pointer into the stack"),
+            ("P0", "the number 0"),
+            ("scalar(umax=7)", "a number that is not known"),
+            ("map_value_or_null(id=1,map=slots,ks=4,vs=8)", "a pointer to a value of map `slots`, maybe NULL"),
+            ("percpu_rcu_ptr_or_null_val_t(id=3)", "a per-CPU pointer to struct val_t, borrowed under RCU, maybe NULL"),
+            ("ptr_node(ref_obj_id=2)", "a pointer to struct node, owned by the program"),
+            ("untrusted_ptr_task_struct()", "a pointer to struct task_struct, untrusted"),
+            ("", "nothing that may be read"),
+        ] {
+            assert_eq!(of_value(text), words);
+        }
+        assert_eq!(reference_in("ptr_node(id=2,ref_obj_id=12,off=8)"), Some(12));
+        assert_eq!(reference_in("iter_num(ref_id=3,state=active,depth=0)"), Some(3));
+        assert_eq!(reference_in("scalar()"), None);
+    }
+
+    #[test]
+    fn what_helps_depends_on_what_the_value_is() {
+        let value = |text| of_value(text);
+        assert_eq!(advice(&value("ptr_node(ref_obj_id=2)"), false, false), None);
+        assert!(advice(&value("ptr_or_null_node(ref_obj_id=2)"), false, false).is_some_and(|text| text.contains("!p")));
+        let percpu = value("percpu_ptr_val_t(ref_obj_id=2)");
+        assert_eq!(advice(&percpu, false, false), None);
+        assert!(advice(&percpu, false, true).is_some_and(|text| text.contains("bpf_this_cpu_ptr")));
+        let untrusted = value("untrusted_ptr_or_null_task_struct(id=1)");
+        assert_eq!(advice(&untrusted, true, false), Some(IN_ONE_SECTION));
+        assert!(advice(&untrusted, false, false).is_some_and(|text| text.contains("take a reference")));
+    }
+
+    #[test]
+    fn what_a_line_compares_with_null() {
+        for (line, checked) in [
+            ("if (!slot)", Some("slot")),
+            ("if (slot) {", Some("slot")),
+            ("while (node->next != NULL)", Some("node->next")),
+            ("if (unlikely(!e))", Some("e")),
+            ("if (!a || b)", None),
+            ("if (bpf_map_lookup_elem(&m, &k))", None),
+            ("return x;", None),
+        ] {
+            assert_eq!(checked_in(line), checked, "{line}");
+        }
+    }
+}
