@@ -3,7 +3,7 @@
 //! What is printed stands in [`crate::report`].
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -64,6 +64,13 @@ pub fn look(object: &Path) -> Look {
     let is_terminal = io::stdout().is_terminal();
     let width = || terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
     Look::of_terminal(object, is_terminal.then(width))
+}
+
+/// The same where sources may be in other folders, too.
+#[must_use]
+pub fn look_in(object: &Path, folders: &[PathBuf]) -> Look {
+    let look = look(object);
+    Look { sources: look.sources.and_in(folders), ..look }
 }
 
 /// The exit code of a process whose reader went away, as shells have it: 128 and the number of `SIGPIPE`.

@@ -40,6 +40,10 @@ pub struct Args {
     /// Print the verifier's log as the kernel prints it: 1 the path of a rejection, 2 all paths.
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=2))]
     log_level: Option<u8>,
+    /// Folder in which source files are looked for, under the end of the path that the compiler kept; may be repeated.
+    /// They are found without it where they were compiled, and beside the object.
+    #[arg(long, value_name = "DIR")]
+    sources: Vec<PathBuf>,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -122,24 +126,31 @@ struct Printer<'a> {
     format: Format,
     build: &'a str,
     tree: SourceTree,
+    sources: &'a [PathBuf],
     /// What a document has that is printed at the end.
     diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Printer<'a> {
-    fn new(args: &Args, kernel: &'a Kernel) -> Result<Printer<'a>, OutputError> {
+    fn new(args: &'a Args, kernel: &'a Kernel) -> Result<Printer<'a>, OutputError> {
         if args.format == Format::Csv {
             output::print(&table::csv_header(&Column::all().collect::<Vec<_>>()))?;
         }
         let tree = source_tree(args.root.as_deref());
-        Ok(Printer { format: args.format, build: &kernel.profile.build, tree, diagnostics: Vec::new() })
+        Ok(Printer {
+            format: args.format,
+            build: &kernel.profile.build,
+            tree,
+            sources: &args.sources,
+            diagnostics: Vec::new(),
+        })
     }
 
     fn print(&mut self, path: &Path, (verification, took): &Timed) -> Result<(), OutputError> {
         let object = path.display().to_string();
         let diagnostic = || of_verification(&object, verification);
         match self.format {
-            Format::Text => output::print(&report::text(&object, verification, &output::look(path))),
+            Format::Text => output::print(&report::text(&object, verification, &output::look_in(path, self.sources))),
             Format::Json => output::print_record("verdict", &report::json(&object, self.build, verification)),
             Format::Csv => {
                 let row = Row::of(path, verification, *took);

@@ -10,6 +10,8 @@ use super::place::Names;
 #[must_use]
 pub fn event(event: &Event) -> String {
     match event {
+        Event::Called { name } => format!("calls {name}"),
+        Event::Loaded { register, from } => format!("loads a pointer from {from} into {register}"),
         Event::Acquired { id, what, by } if by.is_empty() => format!("acquires reference {id}, {what}"),
         Event::Acquired { id, what, by } => format!("acquires reference {id}, {what}, from {by}"),
         Event::Released { id } => format!("gives reference {id} back"),

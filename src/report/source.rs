@@ -4,9 +4,9 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use annotate_snippets::{AnnotationKind, Group, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Snippet};
 
 use crate::object::LineInfo;
 use crate::verifier::story::words;
@@ -38,6 +38,13 @@ impl Sources {
         Sources { folders: object.parent().map(Path::to_owned).into_iter().collect() }
     }
 
+    /// Looks in these folders, too.
+    #[must_use]
+    pub fn and_in(mut self, folders: &[PathBuf]) -> Sources {
+        self.folders.extend_from_slice(folders);
+        self
+    }
+
     /// Looks nowhere: the lines in the object are all there is.
     #[must_use]
     pub fn none() -> Sources {
@@ -54,15 +61,28 @@ impl Sources {
                 files.push(&spot.line.file);
             }
         }
+        let mut untold = Vec::new();
         for file in files {
             let here: Vec<&Spot<'_>> = spots.iter().filter(|spot| *spot.line.file == *file).collect();
-            group = group.element(self.snippet(file, &here));
+            match self.snippet(file, &here) {
+                Some(snippet) => group = group.element(snippet),
+                None => untold.extend(here),
+            }
+        }
+        for spot in untold {
+            let place = format!("{}:{}", short(&spot.line.file), spot.line.line);
+            let label = if spot.label.is_empty() { "here" } else { &spot.label };
+            group = group.element(Level::NOTE.message(format!("{place}: {label}")));
         }
         group
     }
 
-    fn snippet<'a>(&self, file: &str, spots: &[&Spot<'_>]) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    /// The lines of one file; `None` if none of them is known.
+    fn snippet<'a>(&self, file: &str, spots: &[&Spot<'_>]) -> Option<Snippet<'a, Annotation<'a>>> {
         let (text, first) = self.text(file, spots);
+        if text.trim().is_empty() {
+            return None;
+        }
         let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let mut snippet = Snippet::source(text.clone()).line_start(first).path(short(file));
         for spot in spots {
@@ -78,7 +98,7 @@ impl Sources {
                 false => annotation.label(spot.label.clone()),
             });
         }
-        snippet
+        Some(snippet)
     }
 
     /// A text that has all the lines at their places, and the number of its first line.
@@ -109,17 +129,18 @@ impl Sources {
     /// The file's own text, if the lines in question are the same in it.
     fn file(&self, file: &str, spots: &[&Spot<'_>]) -> Option<String> {
         let path = Path::new(file);
-        let beside = self.folders.iter().flat_map(|folder| {
-            [Some(folder.join(path)), path.file_name().map(|name| folder.join(name))].into_iter().flatten()
-        });
         if self.folders.is_empty() {
             return None;
         }
+        // The longest end of the path that is there: objects are moved, and so are trees.
+        let names: Vec<_> = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        let ends: Vec<PathBuf> = (0..names.len()).map(|start| names[start..].iter().collect()).collect();
+        let beside = self.folders.iter().flat_map(|folder| ends.iter().map(|end| folder.join(end)));
         std::iter::once(path.to_owned()).chain(beside).filter_map(|path| read(&path)).find(|text| {
             let lines: Vec<&str> = text.lines().collect();
             spots.iter().all(|spot| {
                 let line = (spot.line.line as usize).checked_sub(1).and_then(|line| lines.get(line));
-                line.is_some_and(|line| line.trim_end() == spot.line.text.trim_end())
+                line.is_some_and(|line| spot.line.text.is_empty() || line.trim_end() == spot.line.text.trim_end())
             })
         })
     }

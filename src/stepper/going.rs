@@ -234,9 +234,7 @@ impl Session {
             let waits = !self.machine().rcu().deferred().is_empty();
             let why = match (self.over().is_some(), waits) {
                 (true, _) => "the run is over",
-                (_, true) => {
-                    "no grace period may end: a reader that began before the free, or a store on its way, holds it up"
-                }
+                (_, true) => "no grace period may end: readers of before the free hold it back",
                 (_, false) => "nothing waits for a grace period",
             };
             return Stop::Nothing(why.to_owned());

@@ -181,7 +181,9 @@ impl PathSession {
 
     /// Does something happen here that is more than the program's course?
     fn is_event(&self) -> bool {
-        let happens = |event: &Event| !matches!(event, Event::Branch { both: false, .. });
+        let happens = |event: &Event| {
+            !matches!(event, Event::Branch { both: false, .. } | Event::Called { .. } | Event::Loaded { .. })
+        };
         self.step().is_some_and(|step| step.events.iter().any(happens))
     }
 

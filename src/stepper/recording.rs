@@ -134,7 +134,7 @@ impl Watch for Recorder<'_> {
         }
         let full = self.states.len() >= MAX_RECORDED;
         let wanted = !full || (self.states.len() < 2 * MAX_RECORDED && (self.stops)(machine.moment(task).place));
-        match TaskState::of(machine, task).filter(|_| wanted) {
+        match wanted.then(|| TaskState::of(machine, task)).flatten() {
             Some(state) => self.states.push(state),
             None => self.left_out += 1,
         }

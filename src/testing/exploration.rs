@@ -16,6 +16,7 @@ use crate::explore::simulation::Simulation;
 use crate::explore::system::Choice;
 use crate::machine::MachineOptions;
 use crate::report::explore::{ExploreReport, Shown, replay_text};
+use crate::report::told::Look;
 use crate::scenario::words::{Builder, OnWord, PlacedWord, SetWord};
 use crate::scenario::{MemoryModel, Scenario as Told};
 
@@ -184,7 +185,7 @@ impl Scenario {
             outcomes: result.outcomes.iter().map(|(text, observed)| (text.clone(), observed.runs)).collect(),
             complete: result.coverage.complete && result.coverage.cut == 0,
             schedules: result.coverage.explored + result.coverage.random_runs,
-            text: report.text(),
+            text: report.text(&Look::plain()),
         })
     }
 
@@ -200,7 +201,7 @@ impl Scenario {
         }
         let shown = Shown::new(&mut simulation, schedule);
         let kinds = shown.findings.iter().filter_map(|one| one.json["kind"].as_str().map(str::to_owned));
-        Ok(Replayed { kinds: kinds.collect(), text: replay_text(&shown) })
+        Ok(Replayed { kinds: kinds.collect(), text: replay_text(&shown, &Look::plain()) })
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Bpf, TestError};
 use crate::machine::{End, Input, Machine as Simulated, MachineOptions};
 use crate::report::run::{ProgramRun, RunReport, end_text};
+use crate::report::told::Look;
 
 /// Simulated CPUs with the maps and globals of an object. What a program leaves there, the next one finds.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl Machine {
     /// Everything as `kptrsim run` prints it.
     #[must_use]
     pub fn text(&self) -> String {
-        RunReport::new(&self.machine, &self.runs).text()
+        RunReport::new(&self.machine, &self.runs).text(&Look::plain())
     }
 
     /// Asserts that no program ended with a reference that nobody can give back any more.

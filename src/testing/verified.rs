@@ -2,8 +2,9 @@
 
 use super::Bpf;
 use crate::object::Program;
+use crate::report::told::Look;
 use crate::report::verify::text;
-use crate::verifier::{ObjectVerifier, Options, Verdict, Verification};
+use crate::verifier::{ObjectVerifier, Options, Record, Verdict, Verification};
 
 /// What the kernel would do with a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct Verified {
 
 impl Verified {
     pub(super) fn new(bpf: &Bpf, programs: &[&Program]) -> Verified {
-        let options = Options { capabilities: bpf.capabilities, ..Options::default() };
+        let options = Options { capabilities: bpf.capabilities, record: Record::Verdict, ..Options::default() };
         let verifier = ObjectVerifier::new(&bpf.object, &bpf.profile, options);
         let object = bpf.path.display().to_string();
         Verified { verdicts: programs.iter().map(|program| verdict(&object, &verifier.verify(program))).collect() }
@@ -141,6 +142,6 @@ fn verdict(object: &str, verification: &Verification) -> ProgramVerdict {
         errno,
         line,
         processed: verification.statistics.insns_processed,
-        text: text(object, verification, false),
+        text: text(object, verification, &Look::plain()),
     }
 }

@@ -11,10 +11,11 @@ use super::{page, title};
 use crate::kernel::Profile;
 use crate::object::{Object, Program};
 use crate::report::told::Look;
-use crate::report::verify;
+use crate::report::{recorded, verify};
 use crate::verifier::obligations::LockOwner;
-use crate::verifier::path::{Came, Event, Snapshot};
+use crate::verifier::path::{Event, Snapshot};
 use crate::verifier::path::{Record, Recorded};
+use crate::verifier::story::{self, Part, What};
 use crate::verifier::{ObjectVerifier, Options, Verdict, Verification};
 
 /// Steps of all programs that a page has, at most; of programs behind them it has the verdict only.
@@ -23,8 +24,6 @@ const MAX_STEPS: usize = 60_000;
 const ENDS: usize = 3_000;
 /// Paths of a program that can be chosen, at most.
 const MAX_PATHS: usize = 300;
-/// Branches that a story names, at most: the last ones.
-const MAX_BRANCHES: usize = 6;
 
 /// The page of an object's programs. `options` says how much of an accepted program's paths is recorded.
 #[must_use]
@@ -40,6 +39,9 @@ pub fn of_object(path: &Path, object: &Object, profile: &Profile, programs: &[&P
         if cut && verification.verdict != Verdict::Accept {
             // The tree does not reach the verdict: the one path does.
             verification = verdict_only.verify(program);
+        }
+        if verification.verdict != Verdict::Accept && verification.story.is_none() {
+            verification.story = Some(story::tell(program, &verification));
         }
         if steps >= MAX_STEPS {
             verification.path = None;
@@ -102,7 +104,7 @@ fn of_program(
                 Some("no path was recorded: the verdict fell before any was followed, or the page is full".to_owned())
         }
     }
-    add_story(&mut view, shared, program, number, verification);
+    add_story(&mut view, shared, number, verification);
     view
 }
 
@@ -159,8 +161,13 @@ fn add_steps(
         let changes = changes(before, &step.before, object, program, &mut |key, value| {
             (keys.number(key), value.map(|value| shared.text(value)))
         });
-        let came = came(step.came, program, step.insn).map(|came| shared.text(came));
-        let events = step.events.iter().map(|event| shared.text(in_words(event))).collect();
+        let came = recorded::came(step.came, program, step.insn).map(|came| shared.text(came));
+        let events = step
+            .events
+            .iter()
+            .filter(|event| !matches!(event, Event::Called { .. }))
+            .map(|event| shared.text(recorded::event(event)))
+            .collect();
         view.steps.push(Step { lane: 0, program: Some(number), slot: Some(step.insn), parent, came, changes, events });
     }
     view.keys = keys.into_all();
@@ -222,50 +229,6 @@ fn changes(
     gone.chain(changed).map(|(key, value)| number(key, value)).collect()
 }
 
-fn came(came: Came, program: &Program, slot: usize) -> Option<String> {
-    let function = || program.function_at(slot).map_or("a function", |function| function.name.as_str());
-    match came {
-        Came::Start => Some(format!("{} starts", function())),
-        Came::Fallthrough | Came::Jump | Came::Taken | Came::NotTaken => None,
-        Came::Call => Some(format!("{} is called", function())),
-        Came::Return => Some("returned".to_owned()),
-        Came::Callback => Some(format!("{} is called back", function())),
-        Came::AsyncCallback => Some(format!("{} runs later", function())),
-        Came::Speculative => Some("the processor may come here by mistake".to_owned()),
-        Came::Again => Some("once more, with other assumptions on its numbers".to_owned()),
-    }
-}
-
-fn in_words(event: &Event) -> String {
-    match event {
-        Event::Called { name } => format!("calls {name}"),
-        Event::Loaded { register, from } => format!("loads a pointer from {from} into {register}"),
-        Event::Acquired { id, what, by } if by.is_empty() => format!("acquires reference {id}, {what}"),
-        Event::Acquired { id, what, by } => format!("acquires reference {id}, {what}, from {by}"),
-        Event::Released { id } => format!("gives reference {id} back"),
-        Event::Null { id } => format!("reference {id} is NULL: there is nothing to give back"),
-        Event::Moved { id, into } => format!("moves reference {id} into {into}"),
-        Event::Lost { id, from } => format!("loses reference {id}: the last pointer was in {from}"),
-        Event::Branch { condition, taken, both, .. } => {
-            let holds = if *taken { "holds" } else { "does not hold" };
-            let both = if *both { " on this path" } else { ", and cannot be otherwise" };
-            format!("{condition} {holds}{both}")
-        }
-        Event::Locked => "takes the lock".to_owned(),
-        Event::Unlocked => "gives back the lock".to_owned(),
-        Event::RcuEntered => "enters an RCU section".to_owned(),
-        Event::RcuLeft => "leaves the RCU section".to_owned(),
-        Event::PreemptDisabled => "turns preemption off".to_owned(),
-        Event::PreemptEnabled => "turns preemption on".to_owned(),
-        Event::Invalidated { what } => format!("{what}: what this points to may be gone, and it is forgotten"),
-        Event::Distrusted { what } => format!("{what}: untrusted from here on"),
-        Event::Pruned => "the path ends: what was verified before covers it".to_owned(),
-        Event::PathEnds => "the path ends with the program".to_owned(),
-        Event::Rejected { reason, .. } => format!("refused: {reason}"),
-        Event::Unsupported { what } => format!("not supported: {what}"),
-    }
-}
-
 /// Adds a path for each leaf; the one to the verdict comes first.
 fn add_paths(view: &mut View, program: &Program, recorded: &Recorded, kept: &BTreeMap<usize, usize>) {
     let mut has_child = vec![false; recorded.steps.len()];
@@ -300,61 +263,45 @@ fn add_paths(view: &mut View, program: &Program, recorded: &Recorded, kept: &BTr
     }
 }
 
-/// How the rejection came about: what is still held and where it went, and which way the path went.
-fn add_story(view: &mut View, shared: &Shared, program: &Program, number: u32, verification: &Verification) {
-    let last = view.paths.first().map(|path| path.last);
-    let kind = match &verification.verdict {
-        Verdict::Accept => return,
-        Verdict::Reject(rejection) => {
-            let notes = rejection.notes.iter().map(|note| format!("before it the kernel says: {note}"));
-            view.story.extend(notes.map(|text| Note { kind: NoteKind::Note, text, step: None }));
-            NoteKind::Error
-        }
-        Verdict::Unsupported(_) => NoteKind::Note,
+/// How the verdict came about: the story of a rejection, each part with its step, and what helps.
+fn add_story(view: &mut View, shared: &Shared, number: u32, verification: &Verification) {
+    let story = match (&verification.verdict, &verification.story) {
+        (Verdict::Accept, _) | (_, None) => return,
+        (_, Some(story)) => story,
     };
-    let place = verification.place.as_ref().map(|place| shared.place(number, place.insn));
-    let place = place.map_or(String::new(), |place| format!("{place}\n"));
-    let end = Note { kind, text: format!("{place}{}", view.verdict), step: last };
-    if let Some(recorded) = &verification.path {
-        let told = told(recorded);
-        let steps: BTreeMap<usize, usize> =
-            kept_steps(recorded).into_iter().enumerate().map(|(place, index)| (index, place)).collect();
-        for (index, event) in told {
-            let Some(step) = recorded.steps.get(index) else { continue };
-            let text = format!("{}\n{}", shared.place(number, step.insn), in_words(event));
-            view.story.push(Note { kind: NoteKind::Note, text, step: steps.get(&index).copied() });
-        }
+    if let Verdict::Reject(rejection) = &verification.verdict {
+        let notes = rejection.notes.iter().map(|note| format!("before it the kernel says: {note}"));
+        view.story.extend(notes.map(|text| Note { kind: NoteKind::Note, text, step: None }));
     }
-    view.story.push(end);
-    let _ = program;
+    let steps = steps_of(view, &story.parts);
+    for (part, step) in story.parts.iter().zip(steps) {
+        let place = shared.place(number, part.insn);
+        let (kind, text) = match part.what {
+            What::Rejected if view.status == Status::Rejected => {
+                let why = if part.text == view.verdict { String::new() } else { format!("\n{}", part.text) };
+                (NoteKind::Error, format!("{place}\n{}{why}", view.verdict))
+            }
+            _ => (NoteKind::Note, format!("{place}\n{}", part.text)),
+        };
+        view.story.push(Note { kind, text, step });
+    }
+    if let Some(help) = &story.help {
+        view.story.push(Note { kind: NoteKind::Help, text: help.clone(), step: None });
+    }
 }
 
-/// The events of the path to the verdict that tell how it came about.
-fn told(recorded: &Recorded) -> Vec<(usize, &Event)> {
-    let Some(last) = recorded.last() else { return Vec::new() };
-    let path = recorded.to(last);
-    let events = || path.iter().flat_map(|&index| recorded.steps[index].events.iter().map(move |event| (index, event)));
-    let held: Vec<u32> = recorded.steps[last].before.references.iter().map(|reference| reference.entry.id).collect();
-    let branches: Vec<usize> = events()
-        .filter(|(_, event)| matches!(event, Event::Branch { both: true, .. }))
-        .map(|(index, _)| index)
-        .collect();
-    let first_branch = branches.len().saturating_sub(MAX_BRANCHES);
-    let branches = branches.get(first_branch..).unwrap_or_default();
-    events()
-        .filter(|(index, event)| match event {
-            Event::Acquired { id, .. } | Event::Lost { id, .. } => held.contains(id),
-            Event::Branch { both: true, .. } => branches.contains(index),
-            Event::Moved { .. }
-            | Event::Invalidated { .. }
-            | Event::Distrusted { .. }
-            | Event::Locked
-            | Event::Unlocked
-            | Event::RcuEntered
-            | Event::RcuLeft
-            | Event::PreemptDisabled
-            | Event::PreemptEnabled => true,
-            _ => false,
-        })
-        .collect()
+/// The steps of a story's parts, from the last one backwards along the path to the verdict.
+fn steps_of(view: &View, parts: &[Part]) -> Vec<Option<usize>> {
+    let mut at = view.paths.first().map(|path| path.last);
+    let mut steps: Vec<Option<usize>> = Vec::with_capacity(parts.len());
+    for part in parts.iter().rev() {
+        let mut here = at;
+        while let Some(step) = here.and_then(|here| view.steps.get(here)).filter(|step| step.slot != Some(part.insn)) {
+            here = step.parent;
+        }
+        steps.push(here);
+        at = here.or(at);
+    }
+    steps.reverse();
+    steps
 }

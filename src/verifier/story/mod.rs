@@ -103,7 +103,8 @@ pub fn tell(program: &Program, verification: &Verification) -> Story {
     let steps = verification.path.as_ref().map(|path| {
         path.last().map(|last| path.to(last)).unwrap_or_default().into_iter().map(|at| &path.steps[at]).collect()
     });
-    let teller = Teller { program, path: Path { steps: steps.unwrap_or_default(), insns: &insns }, rule };
+    let sleepable = program.section.sleepable;
+    let teller = Teller { program, path: Path { steps: steps.unwrap_or_default(), insns: &insns, sleepable }, rule };
     teller.story(row, verification.place.as_ref().map_or(0, |place| place.insn))
 }
 
@@ -317,7 +318,7 @@ impl Teller<'_> {
         }
         let from = traced.items.last().map_or(0, |item| item.step);
         let mut items = traced.items;
-        known.advice = known.value.as_deref().and_then(words::advice).map(str::to_owned);
+        known.advice = known.value.as_deref().and_then(|value| self.advice(value, last)).map(str::to_owned);
         if let Some(item) = items.iter().find(|item| item.what == What::Invalidated) {
             known.value = Some("a pointer that is void".to_owned());
             known.advice = Some(self.after_void(item));
@@ -343,6 +344,12 @@ impl Teller<'_> {
             items.extend(self.null_checks(at, last, from));
         }
         items
+    }
+
+    fn advice(&self, value: &str, last: usize) -> Option<&'static str> {
+        let accessed =
+            matches!(self.path.insn(last), Some(Insn::Load { .. } | Insn::Store { .. } | Insn::Atomic { .. }));
+        words::advice(value, self.program.section.sleepable, accessed)
     }
 
     /// What helps with a pointer that an instruction made void.
@@ -451,6 +458,7 @@ impl Teller<'_> {
                 Some(Insn::Call(_)) if !*taken && condition.contains("iterator") => {
                     "the iterator has no more elements on this path".to_owned()
                 }
+                Some(Insn::Call(_)) if !*taken => "the callback is not called again on this path".to_owned(),
                 _ if *taken => format!("on this path {condition}"),
                 _ => format!("this is not so on this path: {condition}"),
             }),

@@ -38,6 +38,8 @@ pub struct Path<'a> {
     pub steps: Vec<&'a Step>,
     /// The program's slots.
     pub insns: &'a [Result<Insn, DecodeError>],
+    /// May the program sleep? Then RCU sections are its own affair.
+    pub sleepable: bool,
 }
 
 /// What following a value came to.
@@ -205,7 +207,7 @@ impl<'a> Path<'a> {
 
     fn outside_rcu(&self, step: usize) -> bool {
         let before = &self.steps[step].before;
-        !before.rcu && before.lock.is_none()
+        self.sleepable && !before.rcu && before.lock.is_none()
     }
 
     /// A value that a helper or kfunc gave.
@@ -233,8 +235,10 @@ impl<'a> Path<'a> {
         let names = |what: &str| what.split(", ").any(|one| one == name);
         let events = &self.steps.get(step)?.events;
         let call = self.call_text(step);
+        if events.iter().any(|event| matches!(event, Event::Invalidated { what } if names(what))) {
+            return Some((What::Invalidated, why_invalid(events, &call)));
+        }
         events.iter().find_map(|event| match event {
-            Event::Invalidated { what } if names(what) => Some((What::Invalidated, self.why_invalid(events, &call))),
             Event::Distrusted { what } if names(what) => {
                 Some((What::Distrusted, format!("{call} ends the RCU section: the pointer is untrusted from now on")))
             }
@@ -244,20 +248,21 @@ impl<'a> Path<'a> {
             _ => None,
         })
     }
+}
 
-    fn why_invalid(&self, events: &[Event], call: &str) -> String {
-        let why = events.iter().find_map(|event| match event {
-            Event::Released { .. } => Some(format!("released here, by {call}: no pointer to it is valid any more")),
-            Event::Moved { into, .. } => {
-                Some(format!("moved into {into} here, and no RCU section keeps it alive: the pointer is void"))
-            }
-            Event::Unlocked => Some(
-                "the lock is given back here: pointers to what the list or tree owns are void from now on".to_owned(),
-            ),
-            _ => None,
-        });
-        why.unwrap_or_else(|| format!("{call} makes the pointer void here"))
-    }
+/// Why an instruction makes pointers void.
+fn why_invalid(events: &[Event], call: &str) -> String {
+    let why = events.iter().find_map(|event| match event {
+        Event::Released { .. } => Some(format!("released here, by {call}: no pointer to it is valid any more")),
+        Event::Moved { into, .. } => {
+            Some(format!("moved into {into} here, and no RCU section keeps it alive: the pointer is void"))
+        }
+        Event::Unlocked => {
+            Some("the lock is given back here: pointers to what the list or tree owns are void from now on".to_owned())
+        }
+        _ => None,
+    });
+    why.unwrap_or_else(|| format!("{call} makes the pointer void here"))
 }
 
 /// The text of a place in a snapshot; empty if it holds nothing.

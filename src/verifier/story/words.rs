@@ -132,26 +132,43 @@ pub fn acquired(what: &str, call: &str) -> String {
 }
 
 /// What would make a value fit, by what it is in words.
-const ADVICE: [(&str, &str); 7] = [
+const ADVICE: [(&str, &str); 5] = [
     ("owned by a list or tree", "take it out of the list or tree first: what was popped or removed is yours"),
     (
         "untrusted",
-        "load the pointer and use it inside one RCU section (`bpf_rcu_read_lock()`), or take it out of its field with `bpf_kptr_xchg()`",
+        "what it points to may be gone: take a reference, with `bpf_kptr_xchg()` out of a field tagged `__kptr`, or with a \
+         function that acquires one",
     ),
+    ("maybe NULL", "check the pointer first: `if (!p) return 0;`"),
     (
         "borrowed under RCU",
         "what is in a map's field belongs to the map: `bpf_kptr_xchg(&value->field, NULL)` takes it out and makes it yours",
     ),
-    ("maybe NULL", "check the pointer first: `if (!p) return 0;`"),
     ("the number 0", "this is NULL: pass a pointer that was checked not to be"),
-    ("a per-CPU pointer", "get one CPU's copy first: `bpf_this_cpu_ptr(p)` or `bpf_per_cpu_ptr(p, cpu)`"),
-    ("number", "pass a pointer: numbers and pointers that are void cannot be used as one"),
 ];
 
-/// What would make a value fit where it does not.
+/// What is to be done with an untrusted pointer where RCU sections are the program's own affair.
+const IN_ONE_SECTION: &str = "load the pointer and use it inside one `bpf_rcu_read_lock()` section, or take it out of its \
+                              field with `bpf_kptr_xchg()`";
+
+/// What is to be done before a per-CPU object is accessed.
+const ONE_COPY: &str = "get one CPU's copy first, while the pointer is borrowed: `bpf_this_cpu_ptr(p)`, or \
+                        `bpf_per_cpu_ptr(p, cpu)` checked for NULL";
+
+/// What would make a value fit where it does not: in a program that may sleep or not, where memory is accessed through
+/// the value or not.
 #[must_use]
-pub fn advice(value: &str) -> Option<&'static str> {
-    ADVICE.iter().find(|(part, _)| value.contains(part)).map(|(_, advice)| *advice)
+pub fn advice(value: &str, sleepable: bool, accessed: bool) -> Option<&'static str> {
+    let unchecked = value.contains("maybe NULL");
+    if accessed && value.contains("per-CPU") && !unchecked {
+        return Some(ONE_COPY);
+    }
+    if sleepable && value.contains("untrusted") {
+        return Some(IN_ONE_SECTION);
+    }
+    // Nothing is wrong with a value that the program owns: it is not what is asked for.
+    let fits = value.contains("owned by the program") && !unchecked;
+    ADVICE.iter().find(|(part, _)| value.contains(part) && !fits).map(|(_, advice)| *advice)
 }
 
 /// A kfunc as programs write it: without the ending of those that take the type's id.
@@ -224,6 +241,19 @@ mod tests {
         assert_eq!(reference_in("ptr_node(id=2,ref_obj_id=12,off=8)"), Some(12));
         assert_eq!(reference_in("iter_num(ref_id=3,state=active,depth=0)"), Some(3));
         assert_eq!(reference_in("scalar()"), None);
+    }
+
+    #[test]
+    fn what_helps_depends_on_what_the_value_is() {
+        let value = |text| of_value(text);
+        assert_eq!(advice(&value("ptr_node(ref_obj_id=2)"), false, false), None);
+        assert!(advice(&value("ptr_or_null_node(ref_obj_id=2)"), false, false).is_some_and(|text| text.contains("!p")));
+        let percpu = value("percpu_ptr_val_t(ref_obj_id=2)");
+        assert_eq!(advice(&percpu, false, false), None);
+        assert!(advice(&percpu, false, true).is_some_and(|text| text.contains("bpf_this_cpu_ptr")));
+        let untrusted = value("untrusted_ptr_or_null_task_struct(id=1)");
+        assert_eq!(advice(&untrusted, true, false), Some(IN_ONE_SECTION));
+        assert!(advice(&untrusted, false, false).is_some_and(|text| text.contains("take a reference")));
     }
 
     #[test]
