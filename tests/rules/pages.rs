@@ -94,17 +94,22 @@ pub fn tells_the_rule(page: &RulePage) -> Result<(), Failed> {
 
 /// The text around fields in angle brackets. A field begins with a letter right after its bracket.
 fn around_fields(message: &str) -> Vec<String> {
-    let mut pieces = vec![String::new()];
+    let mut pieces = Vec::new();
+    let mut piece = String::new();
     let mut rest = message;
     while let Some((before, after)) = rest.split_once('<') {
-        if let Some(last) = pieces.last_mut() {
-            last.push_str(before);
+        piece.push_str(before);
+        match after.split_once('>') {
+            Some((field, behind)) if field.starts_with(char::is_alphabetic) => {
+                pieces.push(std::mem::take(&mut piece));
+                rest = behind;
+            }
+            _ => {
+                piece.push('<');
+                rest = after;
+            }
         }
-        rest = after.split_once('>').map_or("", |(_, rest)| rest);
-        pieces.push(String::new());
     }
-    if let Some(last) = pieces.last_mut() {
-        last.push_str(rest);
-    }
+    pieces.push(piece + rest);
     pieces
 }
