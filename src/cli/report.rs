@@ -26,7 +26,6 @@ use crate::verifier::{Options, Record};
 ///
 /// Exits with 0 when the page is written, whatever it shows; 2 for wrong use or bad input.
 #[derive(Clone, Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
 pub struct Args {
     /// BPF object (a `.c` file is compiled with the clang that is found), scenario, or token of a schedule
     #[arg(value_name = "OBJ|SCENARIO|TOKEN")]

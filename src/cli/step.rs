@@ -142,9 +142,9 @@ const MAX_RECORDED: usize = 50_000;
 fn session(args: &ScenarioArgs, path: &PathBuf, kernel: &Kernel) -> Result<(Session, Sources), ExploreError> {
     let loaded = args.load(path, kernel)?;
     let simulation = args.simulate(&loaded, kernel)?;
+    // A scenario names its object from its own folder; words name it as they are.
     let folder = path.parent().unwrap_or(Path::new(""));
-    let object = folder.join(&loaded.scenario.object);
-    let sources = Sources::of(&loaded.object).with_files(object.parent().unwrap_or(folder)).with_files(folder);
+    let sources = Sources::of(&loaded.object).with_files(path).with_files(&folder.join(&loaded.scenario.object));
     Ok((Session::new(simulation, path.display().to_string(), token_digest(&loaded)), sources))
 }
 
@@ -169,7 +169,7 @@ pub fn run(args: &Args) -> Result<ExitCode, StepError> {
 
 fn app(args: &Args) -> Result<App, StepError> {
     let kernel = args.scenario.kernel.kernel().map_err(ExploreError::from)?;
-    let token = args.what.starts_with("ks").then(|| args.what.parse::<Schedule>());
+    let token = (args.what.starts_with("ks") && args.what.contains(':')).then(|| args.what.parse::<Schedule>());
     let is_file = Path::new(&args.what).exists();
     let token = token.filter(|token| token.is_ok() || !is_file).transpose()?;
     let path = match &token {
@@ -177,9 +177,8 @@ fn app(args: &Args) -> Result<App, StepError> {
         Some(token) => args.path.clone().unwrap_or_else(|| PathBuf::from(&token.name)),
         None => PathBuf::from(&args.what),
     };
-    let folder = path.parent().unwrap_or(Path::new(""));
     if let Some(named) = &args.verify {
-        return path_app(Picked { args: args.scenario.clone(), kernel, path: path.clone() }, named, folder);
+        return path_app(Picked { args: args.scenario.clone(), kernel, path: path.clone() }, named);
     }
     let maker = |kernel| Box::new(Picked { args: args.scenario.clone(), kernel, path: path.clone() });
     if token.is_none() && !is_scenario(&path) && args.scenario.on.is_empty() {
@@ -187,7 +186,7 @@ fn app(args: &Args) -> Result<App, StepError> {
         if object.programs.is_empty() {
             return Err(StepError::NoPrograms(path));
         }
-        let sources = Sources::of(&object).with_files(folder);
+        let sources = Sources::of(&object).with_files(&path);
         let picker = Picker::new(&path.display().to_string(), &object.programs);
         return Ok(App::new(Screen::Pick(picker), sources, maker(kernel)));
     }
@@ -210,9 +209,9 @@ fn app(args: &Args) -> Result<App, StepError> {
 }
 
 /// The stepper at a program's path, or at the list of programs.
-fn path_app(picked: Picked, named: &str, folder: &Path) -> Result<App, StepError> {
+fn path_app(picked: Picked, named: &str) -> Result<App, StepError> {
     let object = picked.object().map_err(ExploreError::from)?;
-    let sources = Sources::of(&object).with_files(folder);
+    let sources = Sources::of(&object).with_files(&picked.path);
     let screen = match picked.first_path(named, &object) {
         Some(program) => Screen::Path(Box::new(picked.path(&program).map_err(StepError::Path)?)),
         None => {

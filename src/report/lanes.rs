@@ -56,7 +56,7 @@ fn cpu_of(actor: &str) -> u32 {
 
 /// The rows, and the file that most lines are of, which is not named in them.
 fn rows<'s>(steps: &'s [StepLine], marked: &[Moment]) -> (Vec<Row<'s>>, Option<&'s str>) {
-    let files = || steps.iter().filter_map(|step| step.line.as_ref()).map(|line| name_of(line));
+    let files = || steps.iter().filter_map(|step| step.line.as_ref()).map(name_of);
     let count = |file: &str| files().filter(|other| *other == file).count();
     // Of several that are named as often, the first.
     let file = files().rev().max_by_key(|file| count(file));

@@ -38,6 +38,12 @@ pub fn event(event: &Event) -> String {
     }
 }
 
+/// Is it nothing but the program's course, which its instructions show as well?
+#[must_use]
+pub fn is_course(event: &Event) -> bool {
+    matches!(event, Event::Called { .. } | Event::Loaded { .. })
+}
+
 /// How a path came to an instruction, where that is more than the next one or a jump.
 #[must_use]
 pub fn came(came: Came, program: &Program, slot: usize) -> Option<String> {

@@ -484,11 +484,11 @@ pub fn end_told(machine: &Machine, end: &End, title: &str) -> Told {
         notes.extend(fault.access.map(|access| format!("the access is a {}", report.access_text(access, fault))));
     }
     places.extend(callers.iter().rev().map(|&place| words.told(place, "called from here", false)));
+    let undecided = matches!(end, End::Unsupported(_) | End::Limit(..));
     if let Some(at) = at {
-        places.push(words.told_moment(at, "here", true));
+        places.push(words.told_moment(at, if undecided { "it stops here" } else { "it fails here" }, true));
         notes.push(format!("instruction {}", words.instruction(at.place)));
     }
-    let undecided = matches!(end, End::Unsupported(_) | End::Limit(..));
     Told { id: id.to_owned(), title: title.to_owned(), undecided, places, notes }
 }
 

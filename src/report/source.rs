@@ -126,17 +126,21 @@ impl Sources {
         (text, first)
     }
 
-    /// The file's own text, if the lines in question are the same in it.
-    fn file(&self, file: &str, spots: &[&Spot<'_>]) -> Option<String> {
+    /// Texts that may be a file's: under its own name, and in the folders; nothing if there are no folders.
+    pub fn texts(&self, file: &str) -> impl Iterator<Item = String> {
         let path = Path::new(file);
-        if self.folders.is_empty() {
-            return None;
-        }
         // The longest end of the path that is there: objects are moved, and so are trees.
         let names: Vec<_> = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         let ends: Vec<PathBuf> = (0..names.len()).map(|start| names[start..].iter().collect()).collect();
-        let beside = self.folders.iter().flat_map(|folder| ends.iter().map(|end| folder.join(end)));
-        std::iter::once(path.to_owned()).chain(beside).filter_map(|path| read(&path)).find(|text| {
+        let own = (!self.folders.is_empty()).then(|| path.to_owned());
+        let beside =
+            self.folders.iter().flat_map(move |folder| ends.iter().map(|end| folder.join(end)).collect::<Vec<_>>());
+        own.into_iter().chain(beside).filter_map(|path| read(&path))
+    }
+
+    /// The file's own text, if the lines in question are the same in it.
+    fn file(&self, file: &str, spots: &[&Spot<'_>]) -> Option<String> {
+        self.texts(file).find(|text| {
             let lines: Vec<&str> = text.lines().collect();
             spots.iter().all(|spot| {
                 let line = (spot.line.line as usize).checked_sub(1).and_then(|line| lines.get(line));

@@ -223,12 +223,10 @@ fn rejected<'a>(
     for note in &rejection.notes {
         group = group.element(Level::NOTE.message(format!("before it the kernel says: {note}")));
     }
-    if let Some(story) = &verification.story {
-        if story.other_branches > 0 {
-            let plural = if story.other_branches == 1 { "" } else { "es" };
-            let note = format!("{} other branch{plural} on this path left out", story.other_branches);
-            group = group.element(Level::NOTE.message(note));
-        }
+    let left_out = verification.story.as_ref().map_or(0, |story| story.other_branches);
+    if left_out > 0 {
+        let plural = if left_out == 1 { "" } else { "es" };
+        group = group.element(Level::NOTE.message(format!("{left_out} other branch{plural} on this path left out")));
     }
     let place = place_text(verification.place.as_ref());
     let errno = format!("loading it fails with errno {}{place}", rejection.rule.errno().number());

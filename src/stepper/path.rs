@@ -127,7 +127,7 @@ impl PathSession {
         let steps = (0..self.steps.len()).filter_map(|index| Some((index, self.step_at(index)?)));
         let said = steps.flat_map(|(index, step)| {
             let came = recorded::came(step.came, self.program(), step.insn);
-            let events = step.events.iter().map(recorded::event);
+            let events = step.events.iter().filter(|event| !recorded::is_course(event)).map(recorded::event);
             came.into_iter().chain(events).map(move |text| (index, step.insn, text)).collect::<Vec<_>>()
         });
         said.collect()
@@ -181,9 +181,8 @@ impl PathSession {
 
     /// Does something happen here that is more than the program's course?
     fn is_event(&self) -> bool {
-        let happens = |event: &Event| {
-            !matches!(event, Event::Branch { both: false, .. } | Event::Called { .. } | Event::Loaded { .. })
-        };
+        let happens =
+            |event: &Event| !recorded::is_course(event) && !matches!(event, Event::Branch { both: false, .. });
         self.step().is_some_and(|step| step.events.iter().any(happens))
     }
 

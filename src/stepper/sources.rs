@@ -1,12 +1,11 @@
 //! Source text: the lines that the object's types carry, and whole files where they are found and say the same.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::object::Object;
+use crate::report::source;
 
-/// Bytes of a source file that is read.
-const MAX_FILE: u64 = 4 << 20;
 /// Lines past which an object's numbers are not believed.
 const MAX_LINE: u32 = 1 << 20;
 
@@ -43,14 +42,12 @@ impl Sources {
         sources
     }
 
-    /// Looks for the files, under their own names and in `folder`, and takes those whose lines are the object's.
+    /// Looks for the files, under their own names and beside `object`, and takes those whose lines are the object's.
     #[must_use]
-    pub fn with_files(mut self, folder: &Path) -> Sources {
+    pub fn with_files(mut self, object: &Path) -> Sources {
+        let found = source::Sources::beside(object);
         for (name, file) in &mut self.files {
-            let path = Path::new(name);
-            let beside = path.file_name().map(|name| folder.join(name));
-            let texts = [Some(path.to_owned()), Some(folder.join(path)), beside].into_iter().flatten();
-            if let Some(whole) = texts.filter_map(read).find_map(|text| file.completed(&text)) {
+            if let Some(whole) = found.texts(name).find_map(|text| file.completed(&text)) {
                 *file = whole;
             }
         }
@@ -62,11 +59,6 @@ impl Sources {
     pub fn file(&self, name: &str) -> Option<&SourceFile> {
         self.files.get(name)
     }
-}
-
-fn read(path: PathBuf) -> Option<String> {
-    let size = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
-    (size <= MAX_FILE).then(|| std::fs::read_to_string(path).ok()).flatten()
 }
 
 impl SourceFile {

@@ -12,7 +12,7 @@ use crate::explore::records;
 use crate::explore::schedule::Schedule;
 use crate::explore::search::{Control, SearchOptions, search};
 use crate::explore::shrink::shrink;
-use crate::explore::simulation::Simulation;
+use crate::explore::simulation::{Simulation, SimulationError};
 use crate::explore::system::Choice;
 use crate::machine::MachineOptions;
 use crate::report::explore::{ExploreReport, Shown, replay_text};
@@ -141,8 +141,10 @@ impl Scenario {
         let told = self.builder.build()?;
         let types = Some(Arc::clone(&self.bpf.profile.btf));
         let options = MachineOptions { max_insns: 10_000_000, kernel_types: types, ..MachineOptions::default() };
-        let simulation = Simulation::new(&told, &self.bpf.object, options)
-            .map_err(|error| TestError::Simulation(Box::new(error)))?;
+        let simulation = Simulation::new(&told, &self.bpf.object, options).map_err(|error| match error {
+            SimulationError::Scenario(error) => TestError::Scenario(error),
+            error => TestError::Simulation(Box::new(error)),
+        })?;
         Ok((told, simulation, self.options, self.bpf))
     }
 

@@ -140,6 +140,15 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
+    /// Waits until an expression in the page is true.
+    pub fn until(&self, expression: &str) {
+        let looked = self.value(&format!(
+            "new Promise((done) => {{ let left = 2000; const look = () => ({expression}) ? done(true) : \
+             left-- === 0 ? done(false) : setTimeout(look, 10); look(); }})"
+        ));
+        assert_eq!(looked, json!(true), "{expression}");
+    }
+
     /// The same, of an expression that is a text.
     pub fn text(&self, expression: &str) -> String {
         self.value(expression).as_str().unwrap_or_else(|| panic!("{expression} is no text")).to_owned()

@@ -89,7 +89,7 @@ pub fn each_step_shows_the_state_of_the_data() {
                     view["name"].as_str().expect("a name"),
                     path[at] + 1
                 ));
-                browser.value("new Promise((done) => setTimeout(done, 0))");
+                browser.until(&format!("document.getElementById('count').textContent.startsWith('{} of ')", at + 1));
                 assert_eq!(shown(&browser), state(&data, view, &path, at), "{} {at}", view["name"]);
             }
         }
@@ -110,7 +110,7 @@ pub fn a_link_leads_to_its_step() {
     assert_eq!(position(&browser).0, 8);
     browser.click("#verdict .story li:first-child a");
     let step = list(&view["story"]).iter().find_map(|note| note["step"].as_u64()).expect("a step in the story");
-    assert_eq!(position(&browser).0 as u64, step + 1);
+    browser.until(&format!("document.getElementById('count').textContent.startsWith('{} of ')", step + 1));
     for wrong in ["#view=nothing", "#view=finding-1&step=999999", "#view=finding-1&step=x&path=-1", "#%%%", "#step=3"] {
         browser.show(&page.file, wrong);
         assert_eq!(browser.text_of("#views [aria-current] .name"), view["title"].as_str().expect("a title"), "{wrong}");

@@ -133,9 +133,7 @@ fn whole_file(name: &str, known: &BTreeMap<u32, String>) -> Option<Vec<String>> 
     if !path.extension().is_some_and(|extension| extension == "c" || extension == "h") {
         return None;
     }
-    if !fs::metadata(path).ok().filter(fs::Metadata::is_file).is_some_and(|file| file.len() <= MAX_FILE) {
-        return None;
-    }
+    fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MAX_FILE)?;
     let mut text = String::new();
     fs::File::open(path).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();

@@ -35,13 +35,15 @@ fn of_function(whole: &graph::Graph, function: usize, instructions: &[Instructio
     let sizes: Vec<Size> = labels.iter().map(size).collect();
     let pairs: Vec<(usize, usize)> = edges.iter().map(|&(from, to, ..)| (from, to)).collect();
     let drawn = layout::layered(&sizes, &pairs);
-    let block = |(((&block, label), size), (x, y)): (((&usize, Vec<String>), &Size), (i32, i32))| {
+    let block = |block: usize, label: Vec<String>, size: Size, (x, y): (i32, i32)| {
         let block = &whole.blocks[block];
         let behind = instructions.partition_point(|instruction| instruction.slot < block.end);
         let last = behind.checked_sub(1).map_or(block.start, |index| instructions[index].slot);
         Block { first: block.start, last, label, x, y, width: size.width, height: size.height }
     };
-    let blocks = own.iter().zip(labels).zip(&sizes).zip(drawn.corners).map(block).collect();
+    let places = sizes.iter().zip(drawn.corners);
+    let drawn_blocks = own.iter().zip(labels).zip(places);
+    let blocks = drawn_blocks.map(|((&number, label), (&size, corner))| block(number, label, size, corner)).collect();
     let edge = |((from, to, (kind, condition)), points)| Edge { from, to, kind, condition, points };
     let edges = edges.into_iter().zip(drawn.routes).map(edge).collect();
     Some(Graph { width: drawn.width, height: drawn.height, blocks, edges })

@@ -6,7 +6,7 @@ use super::recorder::{Recorder, Recording};
 use crate::explore::finding::Finding;
 use crate::explore::replay::replay;
 use crate::explore::simulation::Simulation;
-use crate::machine::{End, Machine, Moment};
+use crate::machine::{AccessKind, End, Machine, Moment};
 use crate::report::explore::{ExploreReport, FindingText, Shown, describe, replay_text};
 use crate::report::run::{ProgramRun, RunReport, RunVerdict};
 use crate::report::told::Look;
@@ -20,25 +20,38 @@ pub(super) fn fact(name: &str, value: impl ToString) -> Fact {
 }
 
 /// The places of a finding, in the order in which they were come to, and what they are.
-fn places(finding: &Finding) -> Vec<(&'static str, Moment)> {
+fn places(finding: &Finding) -> Vec<(String, Moment)> {
     let mut places = match finding {
         Finding::Ended(End::Fault(fault)) => {
             let story = fault.story.as_ref().map(|story| &story.region);
-            let allocated = story.and_then(|region| region.allocated).map(|at| ("allocated", at));
-            let freed = story.and_then(|region| region.freed).map(|at| ("freed", at));
-            allocated.into_iter().chain(freed).chain([("the fault", fault.at)]).collect()
+            let allocated = story.and_then(|region| region.allocated).map(|at| ("allocated".to_owned(), at));
+            let freed = story.and_then(|region| region.freed).map(|at| ("freed".to_owned(), at));
+            allocated.into_iter().chain(freed).chain([("the fault".to_owned(), fault.at)]).collect()
         }
-        Finding::Ended(End::Unsupported(what)) => vec![("not modelled", what.at)],
-        Finding::Ended(End::Limit(_, at)) => vec![("the limit is reached", *at)],
+        Finding::Ended(End::Unsupported(what)) => vec![("not modelled".to_owned(), what.at)],
+        Finding::Ended(End::Limit(_, at)) => vec![("the limit is reached".to_owned(), *at)],
         Finding::Ended(End::Returned(_)) => Vec::new(),
-        Finding::Leak(leak) => vec![("acquired", leak.acquired)],
-        Finding::Overwritten { acquired, .. } => vec![("acquired", *acquired)],
-        Finding::Race { first, second, .. } => vec![("first access", first.at), ("second access", second.at)],
-        Finding::Broken { at, .. } => at.iter().map(|&at| ("after this step", at)).collect(),
-        Finding::Deadlock(waiting) => waiting.iter().map(|&at| ("waits", at)).collect(),
+        Finding::Leak(leak) => vec![("acquired".to_owned(), leak.acquired)],
+        Finding::Overwritten { acquired, .. } => vec![("acquired".to_owned(), *acquired)],
+        Finding::Race { first, second, .. } => {
+            vec![(racing("first", first.kind), first.at), (racing("second", second.kind), second.at)]
+        }
+        Finding::Broken { at, .. } => at.iter().map(|&at| ("after this step".to_owned(), at)).collect(),
+        Finding::Deadlock(waiting) => waiting.iter().map(|&at| ("waits".to_owned(), at)).collect(),
     };
     places.sort_by_key(|(_, at)| at.step);
     places
+}
+
+/// What one of two racing accesses is.
+fn racing(which: &str, kind: AccessKind) -> String {
+    let how = match kind {
+        AccessKind::Write => "a plain write",
+        AccessKind::Atomic => "an atomic access",
+        AccessKind::Dereference => "a read of the pointer",
+        _ => "a plain read",
+    };
+    format!("{which} access, {how},")
 }
 
 /// Which two places of a finding an arrow is drawn between, and what is written beside it.
@@ -67,13 +80,13 @@ fn add_findings(view: &mut View, shared: &Shared, recording: &Recording, found: 
             (step, text)
         };
         let mut story = Vec::new();
-        for &(what, at) in &places {
-            let (step, text) = at_place(at, format!("{what} on CPU {}", at.cpu));
+        for (what, at) in &places {
+            let (step, text) = at_place(*at, format!("{what} on CPU {}", at.cpu));
             story.push(Note { kind: NoteKind::Note, text, step });
         }
         let title = first_line(&text.title);
         let (step, text) = match (finding, places.last()) {
-            (Finding::Ended(_) | Finding::Race { .. }, Some(&(_, at))) => at_place(at, title),
+            (Finding::Ended(_) | Finding::Race { .. }, Some((_, at))) => at_place(*at, title),
             _ => (view.steps.len().checked_sub(1), title),
         };
         story.push(Note { kind: NoteKind::Error, text, step });
@@ -185,7 +198,7 @@ pub fn of_schedule(
         Status::Fine
     };
     view.verdict = match done.findings.first() {
-        Some(_) => found.iter().map(|(_, text)| first_line(&text.title)).collect::<Vec<_>>().join("; "),
+        Some(_) => told(&found),
         None => ended,
     };
     view.facts.push(fact("steps of the schedule", shown.steps.len()));
@@ -196,6 +209,16 @@ pub fn of_schedule(
     view.report = replay_text(shown, &Look::plain());
     add_findings(&mut view, shared, &recording, &found);
     view
+}
+
+/// The first finding, and how many more there are.
+fn told(found: &[(&Finding, FindingText)]) -> String {
+    let first = found.first().map_or_else(String::new, |(_, text)| first_line(&text.title));
+    match found.len() {
+        0 | 1 => first,
+        2 => format!("{first}; and another finding in the same run"),
+        more => format!("{first}; and {} other findings in the same run", more - 1),
+    }
 }
 
 fn first_line(text: &str) -> String {

@@ -97,9 +97,10 @@ fn state_lines(path: &PathSession) -> Vec<Line<'static>> {
         lines.push(Line::styled(format!("in frame {}, which goes on later:", frame.number), FAINT));
         lines.extend(frame_lines(frame, None));
     }
-    if !step.events.is_empty() {
+    let mut events = step.events.iter().filter(|event| !recorded::is_course(event)).peekable();
+    if events.peek().is_some() {
         lines.push(Line::styled("the instruction at ▶:", FAINT));
-        lines.extend(step.events.iter().map(|event| Line::from(format!("  {}", recorded::event(event)))));
+        lines.extend(events.map(|event| Line::from(format!("  {}", recorded::event(event)))));
     }
     lines
 }

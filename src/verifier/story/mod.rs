@@ -12,7 +12,7 @@ pub mod trace;
 pub mod words;
 
 use self::table::{Row, Section, Subject};
-use self::trace::{At, Path, Where, slot, stack_place};
+use self::trace::{At, Path, Traced, Where, slot, stack_place};
 use super::path::{Event, Step};
 use super::rule::{FieldValue, Rule};
 use super::verdict::{Verdict, Verification};
@@ -217,13 +217,35 @@ impl Teller<'_> {
             Subject::Nth(number) => {
                 Register::new(number).map_or_else(Vec::new, |register| self.value_items(register, last, known))
             }
+            Subject::Slot(field) => match self.rule.field(field) {
+                Some(FieldValue::Number(offset)) => {
+                    let frame = self.path.innermost(last);
+                    i32::try_from(offset)
+                        .map_or_else(|_| Vec::new(), |offset| self.stack_items(frame, offset, last, known))
+                }
+                _ => Vec::new(),
+            },
+            Subject::Object => self.value_items(self.object_argument(last), last, known),
             Subject::Base => match self.path.insn(last) {
-                Some(Insn::Load { src, .. }) => self.value_items(src, last, known),
-                Some(Insn::Store { dst, .. } | Insn::Atomic { dst, .. }) => self.value_items(dst, last, known),
+                Some(Insn::Load { src, offset, .. }) => self.accessed_items(src, offset, last, known),
+                Some(Insn::Store { dst, offset, .. } | Insn::Atomic { dst, offset, .. }) => {
+                    self.accessed_items(dst, offset, last, known)
+                }
                 Some(Insn::Call(_)) => self.value_items(Register::R1, last, known),
                 _ => Vec::new(),
             },
         }
+    }
+
+    /// The argument of a call that is a pointer to an object; the first, if none is.
+    fn object_argument(&self, last: usize) -> Register {
+        let frame = self.path.innermost(last);
+        let text = |register| self.path.text(last, At { frame, place: Where::Register(register) });
+        let is_object =
+            |register: &Register| text(*register).contains("ptr_") && !text(*register).starts_with("map_ptr");
+        let objects: Vec<Register> = Register::caller_saved().filter(is_object).collect();
+        let foreign = objects.iter().find(|&&register| words::reference_in(text(register)).is_none());
+        foreign.or(objects.first()).copied().unwrap_or(Register::R1)
     }
 
     /// Where a reference was acquired, and what became of the pointers to it.
@@ -236,7 +258,10 @@ impl Teller<'_> {
         let reference = step.before.references.iter().find(|reference| named.is_none_or(|id| reference.entry.id == id));
         let Some(reference) = reference else { return Vec::new() };
         let id = reference.entry.id;
-        known.held = Some(reference.what.to_string());
+        known.held = Some(match (&*reference.what, self.acquirer(id)) {
+            ("a reference", Some(by)) => format!("the reference from `{}()`", words::as_written(by)),
+            (what, _) => what.to_owned(),
+        });
         let mut items = self.reference_items(id, 0);
         if let Some(by) = self.acquirer(id) {
             known.release = Some(words::ways_back(by, &reference.what));
@@ -304,18 +329,38 @@ impl Teller<'_> {
         let at = At { frame, place: Where::Register(register) };
         let text = self.path.text(last, at);
         known.value = Some(words::of_value(text));
-        let mut traced = self.path.follow(at, last);
         // Of an iterator or a dynptr the address says nothing: what is in the slot has the story.
-        if let Some((frame, offset)) = stack_place(text, frame)
-            && offset < 0
-        {
-            let at = At { frame, place: slot(offset) };
-            let inside = self.path.text(last, at);
-            known.value = Some(if inside.is_empty() { "unused stack".to_owned() } else { slot_words(inside) });
-            let of_slot = self.path.follow(at, last);
-            traced.items = of_slot.items;
-            traced.reference = of_slot.reference;
+        if let Some((frame, offset)) = stack_place(text, frame).filter(|&(_, offset)| offset < 0) {
+            return self.stack_items(frame, offset, last, known);
         }
+        let traced = self.path.follow(at, last);
+        self.traced_items(traced, last, known)
+    }
+
+    /// The same of what memory is accessed through: on the stack, of what is there.
+    fn accessed_items(&self, base: Register, offset: i16, last: usize, known: &mut Known) -> Vec<Item> {
+        let frame = self.path.innermost(last);
+        let text = self.path.text(last, At { frame, place: Where::Register(base) });
+        match stack_place(text, frame) {
+            Some((frame, start)) => self.stack_items(frame, start + i32::from(offset), last, known),
+            None => self.value_items(base, last, known),
+        }
+    }
+
+    /// Where what is on the stack came from. A dynptr is in two slots, and is known by the lower one.
+    fn stack_items(&self, frame: usize, offset: i32, last: usize, known: &mut Known) -> Vec<Item> {
+        let here = At { frame, place: slot(offset) };
+        let below = At { frame, place: slot(offset.saturating_sub(8)) };
+        let is_second = self.path.text(last, here).is_empty() && self.path.text(last, below).starts_with("dynptr_");
+        let at = if is_second { below } else { here };
+        let inside = self.path.text(last, at);
+        known.value = Some(if inside.is_empty() { "unused stack".to_owned() } else { slot_words(inside) });
+        let traced = self.path.follow(at, last);
+        self.traced_items(traced, last, known)
+    }
+
+    /// What following a value came to, with what happened to the reference that it carried.
+    fn traced_items(&self, traced: Traced, last: usize, known: &mut Known) -> Vec<Item> {
         let from = traced.items.last().map_or(0, |item| item.step);
         let mut items = traced.items;
         known.advice = known.value.as_deref().and_then(|value| self.advice(value, last)).map(str::to_owned);
@@ -341,7 +386,7 @@ impl Teller<'_> {
             });
             items.extend(more);
         } else {
-            items.extend(self.null_checks(at, last, from));
+            items.extend(self.null_checks(&traced.ids, last, from));
         }
         items
     }
@@ -349,7 +394,7 @@ impl Teller<'_> {
     fn advice(&self, value: &str, last: usize) -> Option<&'static str> {
         let accessed =
             matches!(self.path.insn(last), Some(Insn::Load { .. } | Insn::Store { .. } | Insn::Atomic { .. }));
-        words::advice(value, self.program.section.sleepable, accessed)
+        words::advice(value, self.path.called(last), self.program.section.sleepable, accessed)
     }
 
     /// What helps with a pointer that an instruction made void.
@@ -379,25 +424,18 @@ impl Teller<'_> {
         })
     }
 
-    /// Comparisons of the value with NULL, by the identity that its text has.
-    fn null_checks(&self, at: At, last: usize, from: usize) -> Vec<Item> {
-        let text = self.path.text(last, at);
-        if text.contains("_or_null") || !text.contains("ptr_") && !text.contains("map_value") {
-            return Vec::new();
-        }
-        let Where::Register(_) = at.place else { return Vec::new() };
-        let check = self.path.steps.iter().enumerate().skip(from).filter_map(|(step, found)| {
+    /// The last comparison with NULL of a value that had one of those identities.
+    fn null_checks(&self, ids: &[u32], last: usize, from: usize) -> Vec<Item> {
+        let steps = self.path.steps.iter().enumerate().take(last).skip(from);
+        let mut checks = steps.filter_map(|(step, found)| {
             found.events.iter().find_map(|event| match event {
-                Event::Branch { null_check: Some(check), .. } if !check.is_null => {
-                    let named = At { frame: self.path.innermost(step), place: Where::Register(check.register) };
-                    let checked = self.path.text(step, named).replace("_or_null", "");
-                    let same = checked.split('(').next() == text.split('(').next();
-                    same.then(|| Item { step, what: What::Checked, text: self.check_text(found, false) })
+                Event::Branch { null_check: Some(check), .. } if ids.contains(&check.id) => {
+                    Some(Item { step, what: What::Checked, text: self.check_text(found, check.is_null) })
                 }
                 _ => None,
             })
         });
-        check.last().into_iter().collect()
+        checks.next_back().into_iter().collect()
     }
 
     fn section_items(&self, section: Section, last: usize) -> Vec<Item> {
@@ -459,6 +497,9 @@ impl Teller<'_> {
                     "the iterator has no more elements on this path".to_owned()
                 }
                 Some(Insn::Call(_)) if !*taken => "the callback is not called again on this path".to_owned(),
+                Some(Insn::Call(_)) if condition.contains("callback") => {
+                    "the callback is called on this path".to_owned()
+                }
                 _ if *taken => format!("on this path {condition}"),
                 _ => format!("this is not so on this path: {condition}"),
             }),

@@ -2,7 +2,7 @@
 
 use super::table::{Row, Section, Subject};
 
-use Subject::{Argument, Base, Held, Nth, Path, Register};
+use Subject::{Argument, Base, Held, Nth, Object, Path, Register, Slot};
 
 const LOCK: Subject = Subject::Section(Section::Lock);
 const RCU: Subject = Subject::Section(Section::Rcu);
@@ -27,25 +27,25 @@ const REFERENCES: [Row; 19] = [
         "give it back before the load: {release}; or read the packet with `bpf_skb_load_bytes()`"),
     row("not-referenced", Register("register"), "`{call}()` gives a reference back, but is given {value}",
         "{advice|pass the pointer that the acquiring function returned, checked for NULL, and only once: what was given back or moved is not yours any more}"),
-    row("release-needs-reference", Nth(1), "`{name}()` gives a reference back, but is given {value}",
+    row("release-needs-reference", Object, "`{name}()` gives a reference back, but is given {value}",
         "{advice|pass the pointer that the acquiring function returned, checked for NULL, and only once}"),
-    row("helper-reference-not-acquired", Nth(1), "`{name}()` is given {value}, which this function does not hold",
+    row("helper-reference-not-acquired", Object, "`{name}()` is given {value}, which this function does not hold",
         "give back only what was acquired here; a callback cannot give back what its caller holds"),
-    row("kfunc-reference-not-acquired", Nth(1), "`{name}()` is given {value}, which this function does not hold",
+    row("kfunc-reference-not-acquired", Object, "`{name}()` is given {value}, which this function does not hold",
         "give back only what was acquired here; a callback cannot give back what its caller holds"),
     row("two-references", Register("register"), "two arguments of `{call}()` own something, and it can take only one",
         "call it with one owned pointer"),
     row("owner-unknown", Base, "the object is accessed through {value}, and who owns it is not known",
         "check the pointer for NULL, and access the object through the pointer that owns it or under the lock of its list or tree"),
-    row("unfit-object", Nth(1), "`{call}()` cannot take {value}",
+    row("unfit-object", Object, "`{call}()` cannot take {value}",
         "{advice|check the pointer for NULL first; a helper takes objects that are trusted or under RCU, not those that may be gone}"),
-    row("allocated-to-helper", Nth(1), "`{call}()` cannot take an object that the program allocated",
+    row("allocated-to-helper", Object, "`{call}()` cannot take an object that the program allocated",
         "copy what the helper needs to the stack, and pass that"),
     row("released-with-offset", Register("register"), "`{call}()` needs the pointer to the object's start",
         "pass the pointer as it was acquired; keep it in a variable of its own, and use a copy to reach members"),
-    row("allocated-not-referenced", Nth(1), "`{call}()` takes the object over, but the program does not own it",
+    row("allocated-not-referenced", Object, "`{call}()` takes the object over, but the program does not own it",
         "pass a pointer that owns the object: a new one, one that was popped or removed, or one more reference from `bpf_refcount_acquire()`"),
-    row("expected-allocated", Argument("index", 1), "`{call}()` needs an object that the program allocated, but is given {value}",
+    row("expected-allocated", Argument("index", 1), "`{call}()` needs an object that the program allocated and owns, but is given {value}",
         "{advice|pass what `bpf_obj_new()` returned, checked for NULL; what a map's field or a list owns must be taken out first}"),
     row("expected-for-obj-drop", Argument("index", 1), "`{call}()` is for per-CPU objects, but is given {value}",
         "use `bpf_obj_drop()` for what `bpf_obj_new()` gave"),
@@ -200,7 +200,7 @@ const TRUST: [Row; 14] = [
         "{advice|write only to objects that the program owns, or whose list or tree is locked; to others, use the kfuncs that are meant for it}"),
     row("modified-pointer", Register("register"), "the pointer was moved by {offset} bytes; `{call}()` and accesses need it as it came",
         "{advice|pass the pointer to the object's start}"),
-    row("variable-offset", Nth(1), "which part of {pointer} is accessed is not known here",
+    row("variable-offset", Object, "which part of {pointer} is accessed is not known here",
         "use a constant offset"),
     row("negative-offset", Register("register"), "the pointer was moved in front of the object, by {offset} bytes",
         "pass the pointer to the object's start"),
@@ -259,7 +259,7 @@ const ITERATORS: [Row; 5] = [
 /// Dynptrs.
 #[rustfmt::skip]
 const DYNPTRS: [Row; 15] = [
-    row("write-to-dynptr", Base, "`{call}()` would overwrite the dynptr that is on the stack there",
+    row("write-to-dynptr", Slot("offset"), "`{call}()` would overwrite the dynptr that is on the stack there",
         "give it memory of its own; a dynptr is changed only by the functions that are meant for it"),
     row("object-at-variable-offset", Base, "which {what} is meant is not known here",
         "use a constant index"),
@@ -288,7 +288,7 @@ const DYNPTRS: [Row; 15] = [
     row("packet-write-not-allowed", Path, "this type of program may not write to the packet",
         "use `bpf_dynptr_slice()`, which only reads"),
     row("uninitialised-stack-read", Register("register"), "bytes of the stack are read that nothing wrote",
-        "initialise the variable: `= {}`; padding between members counts as well"),
+        "initialise the variable: `= {}`; padding between members counts as well, and dynptrs and iterators cannot be read or copied"),
 ];
 
 /// Memory: bounds.
@@ -359,7 +359,9 @@ const CALLS: [Row; 12] = [
 
 /// Timers and work queues, functions, the context, and other rules that many meet.
 #[rustfmt::skip]
-const OTHERS: [Row; 36] = [
+const OTHERS: [Row; 37] = [
+    row("invalid-arguments-to-global", Path, "`{name}()` does not take what it is given: see what the kernel says before",
+        "pass what the function's parameters and their tags ask for; a pointer that may be NULL must be checked first"),
     row("tail-call-through-other-map", Path, "a tail call needs a program array",
         "pass a map of type `BPF_MAP_TYPE_PROG_ARRAY`"),
     row("timer-at-variable-offset", Register("register"), "which timer is meant is not known here",
@@ -411,7 +413,7 @@ const OTHERS: [Row; 36] = [
     row("outside-stack", Register("register"), "{size} bytes at offset {offset} are not all on the stack, which has 512 bytes",
         "make the variable smaller, or keep it in a map"),
     row("invalid-stack-read", Base, "bytes of the stack are read that nothing wrote",
-        "initialise the variable: `= {}`"),
+        "initialise the variable: `= {}`; dynptrs and iterators cannot be read or copied"),
     row("variable-outside-stack", Register("register"), "how far the index reaches on the stack is not bounded",
         "check the index against the array's size before the access"),
     row("unbounded-stack-access", Register("register"), "how far the index reaches on the stack is not bounded",
@@ -482,7 +484,7 @@ mod tests {
             assert_eq!(all().filter(|other| other.id == row.id).count(), 1, "{}", row.id);
             let fields = Rule::FIELDS[index];
             let subject = match row.subject {
-                Subject::Register(field) | Subject::Argument(field, _) => Some(field),
+                Subject::Register(field) | Subject::Argument(field, _) | Subject::Slot(field) => Some(field),
                 _ => None,
             };
             let help = row.help.strip_prefix("{advice|").and_then(|rest| rest.strip_suffix('}')).unwrap_or(row.help);

@@ -20,6 +20,10 @@ pub enum Subject {
     Argument(&'static str, i64),
     /// The value in the register of that number.
     Nth(u8),
+    /// What is on the stack at the offset of that field.
+    Slot(&'static str),
+    /// The object among a call's arguments: the first that the program does not own, or the first.
+    Object,
     /// The pointer that memory is accessed through, or a call's first argument.
     Base,
 }

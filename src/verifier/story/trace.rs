@@ -49,6 +49,8 @@ pub struct Traced {
     pub items: Vec<Item>,
     /// The reference that it carried, if it ever did.
     pub reference: Option<u32>,
+    /// The identities that it had.
+    pub ids: Vec<u32>,
 }
 
 /// Where to go on.
@@ -103,7 +105,11 @@ impl<'a> Path<'a> {
                     break;
                 }
             }
-            traced.reference = traced.reference.or_else(|| words::reference_in(self.text(step, at)));
+            let text = self.text(step, at);
+            traced.reference = traced.reference.or_else(|| words::reference_in(text));
+            if let Some(id) = words::identity_in(text).filter(|id| !traced.ids.contains(id)) {
+                traced.ids.push(id);
+            }
         }
         traced
     }

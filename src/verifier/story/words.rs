@@ -86,6 +86,12 @@ pub fn reference_in(text: &str) -> Option<u32> {
     within(text, "ref_obj_id=").or_else(|| within(text, "ref_id=")).and_then(|id| id.parse().ok())
 }
 
+/// The identity that a value has, by its text.
+#[must_use]
+pub fn identity_in(text: &str) -> Option<u32> {
+    within(text, "(id=").and_then(|id| id.parse().ok())
+}
+
 /// The expression that a line compares with NULL, if that is all that it asks: `slot` of `if (!slot)`.
 #[must_use]
 pub fn checked_in(line: &str) -> Option<&str> {
@@ -151,15 +157,23 @@ const ADVICE: [(&str, &str); 5] = [
 const IN_ONE_SECTION: &str = "load the pointer and use it inside one `bpf_rcu_read_lock()` section, or take it out of its \
                               field with `bpf_kptr_xchg()`";
 
+/// What is to be done before a CPU's copy of an object is reached that is still the program's own.
+const PUBLISH_FIRST: &str = "an owned object's copies cannot be reached: move it into a map's field with `bpf_kptr_xchg()`, \
+                             and load the field inside an RCU section";
+
 /// What is to be done before a per-CPU object is accessed.
 const ONE_COPY: &str = "get one CPU's copy first, while the pointer is borrowed: `bpf_this_cpu_ptr(p)`, or \
                         `bpf_per_cpu_ptr(p, cpu)` checked for NULL";
 
-/// What would make a value fit where it does not: in a program that may sleep or not, where memory is accessed through
-/// the value or not.
+/// What would make a value fit where it does not: as an argument of a call, in a program that may sleep or not, where memory
+/// is accessed through the value or not.
 #[must_use]
-pub fn advice(value: &str, sleepable: bool, accessed: bool) -> Option<&'static str> {
+pub fn advice(value: &str, call: Option<&str>, sleepable: bool, accessed: bool) -> Option<&'static str> {
     let unchecked = value.contains("maybe NULL");
+    let reaches_copy = call.is_some_and(|call| ["bpf_this_cpu_ptr", "bpf_per_cpu_ptr"].contains(&call));
+    if reaches_copy && value.contains("owned by the program") && !unchecked {
+        return Some(PUBLISH_FIRST);
+    }
     if accessed && value.contains("per-CPU") && !unchecked {
         return Some(ONE_COPY);
     }
@@ -241,19 +255,25 @@ mod tests {
         assert_eq!(reference_in("ptr_node(id=2,ref_obj_id=12,off=8)"), Some(12));
         assert_eq!(reference_in("iter_num(ref_id=3,state=active,depth=0)"), Some(3));
         assert_eq!(reference_in("scalar()"), None);
+        assert_eq!(identity_in("map_value_or_null(id=7,map=slots)"), Some(7));
+        assert_eq!(identity_in("ptr_node(ref_obj_id=2)"), None);
     }
 
     #[test]
     fn what_helps_depends_on_what_the_value_is() {
         let value = |text| of_value(text);
-        assert_eq!(advice(&value("ptr_node(ref_obj_id=2)"), false, false), None);
-        assert!(advice(&value("ptr_or_null_node(ref_obj_id=2)"), false, false).is_some_and(|text| text.contains("!p")));
+        assert_eq!(advice(&value("ptr_node(ref_obj_id=2)"), None, false, false), None);
+        assert!(
+            advice(&value("ptr_or_null_node(ref_obj_id=2)"), None, false, false)
+                .is_some_and(|text| text.contains("!p"))
+        );
         let percpu = value("percpu_ptr_val_t(ref_obj_id=2)");
-        assert_eq!(advice(&percpu, false, false), None);
-        assert!(advice(&percpu, false, true).is_some_and(|text| text.contains("bpf_this_cpu_ptr")));
+        assert_eq!(advice(&percpu, None, false, false), None);
+        assert_eq!(advice(&percpu, Some("bpf_this_cpu_ptr"), false, false), Some(PUBLISH_FIRST));
+        assert!(advice(&percpu, None, false, true).is_some_and(|text| text.contains("bpf_this_cpu_ptr")));
         let untrusted = value("untrusted_ptr_or_null_task_struct(id=1)");
-        assert_eq!(advice(&untrusted, true, false), Some(IN_ONE_SECTION));
-        assert!(advice(&untrusted, false, false).is_some_and(|text| text.contains("take a reference")));
+        assert_eq!(advice(&untrusted, None, true, false), Some(IN_ONE_SECTION));
+        assert!(advice(&untrusted, None, false, false).is_some_and(|text| text.contains("take a reference")));
     }
 
     #[test]

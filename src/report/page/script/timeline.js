@@ -84,7 +84,7 @@ class TimelineDrawing {
       svg("defs", {}, svg("marker", { id: "arrow-tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerUnits: "userSpaceOnUse", markerWidth: 11, markerHeight: 11, orient: "auto" }, svg("path", { d: "M0,0 L8,4 L0,8 z", class: "arrow-tip" }))),
       this.cursor,
       rows.map((row) => (row.lane === undefined ? this.bars(row) : this.lane(view, row))),
-      view.timeline.arrows.map((arrow) => this.arrow(view, rows, arrow)));
+      view.timeline.arrows.map((arrow, number) => this.arrow(view, rows, arrow, number === 0)));
     this.scroll = el("div", { class: "canvas", tabindex: "0", role: "group", "aria-label": "Timeline" }, picture);
     const labels = el("div", { class: "labels", "aria-hidden": "true" }, rows.map((row) => this.label(row)));
     labels.style.height = `${height}px`;
@@ -129,7 +129,8 @@ class TimelineDrawing {
       fits ? svg("text", { x: this.x(bar.from) + 5, y: row.y + row.height / 2 + 4, class: row.minor ? "minor" : undefined }, bar.text) : undefined);
   }
 
-  arrow(view, rows, arrow) {
+  // Only the first has its text beside it: those of several would lie over each other.
+  arrow(view, rows, arrow, isFirst) {
     const end = (number) => {
       const row = rows.find((one) => one.lane === view.steps[number].lane);
       return [this.x(number) + this.unit / 2, row.y + row.height / 2];
@@ -138,8 +139,9 @@ class TimelineDrawing {
     const middle = (y1 + y2) / 2 - (y1 === y2 ? 18 : 0);
     const text = x2 > 140 ? svg("text", { x: (x1 + x2) / 2 - 6, y: middle - 4, "text-anchor": "end" }, arrow.text) : svg("text", { x: (x1 + x2) / 2 + 6, y: middle - 4 }, arrow.text);
     return svg("g", { class: "arrow" },
+      svg("title", {}, `${arrow.text} (steps ${arrow.from + 1} and ${arrow.to + 1})`),
       svg("circle", { cx: x1, cy: y1, r: 5 }), svg("circle", { cx: x2, cy: y2, r: 5 }),
-      svg("path", { d: `M${x1},${y1} C${x1},${middle} ${x2},${middle} ${x2},${y2}`, "marker-end": "url(#arrow-tip)" }), text);
+      svg("path", { d: `M${x1},${y1} C${x1},${middle} ${x2},${middle} ${x2},${y2}`, "marker-end": "url(#arrow-tip)" }), isFirst && text);
   }
 
   legend(view) {
