@@ -72,9 +72,6 @@ pub enum ExplainError {
     /// No page has the words.
     #[error("no page on a rule has all of the words {0:?}; `kptrsim explain` lists all rules")]
     NotFound(String),
-    /// The rule has no page.
-    #[error("there is no page on {} yet; its message is: {}", .0.id, .0.message())]
-    NoPage(&'static RuleEntry),
     /// The rule's page has no programs.
     #[error("no program breaks {0}; `kptrsim explain {0}` says why")]
     NoProgram(&'static str),
@@ -113,7 +110,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExplainError> {
         print_list(&rules::all(), args.format, text::list)?;
     } else {
         let rule = rule_of(&args.rule.join(" "))?;
-        let page = rules::page(rule)?.ok_or(ExplainError::NoPage(rule))?;
+        let page = rules::page(rule)?;
         match args.program {
             Some(which) => print_program(&page, which)?,
             None => print_page(rule, &page, args.format)?,
@@ -145,7 +142,7 @@ fn print_page(rule: &RuleEntry, page: &Page, format: PageFormat) -> Result<(), O
     match format {
         PageFormat::Text => output::print(&text::page(page, terminal())),
         PageFormat::Json => output::print_record("rule", page),
-        PageFormat::Markdown => output::print(rules::markdown(rule).unwrap_or_default()),
+        PageFormat::Markdown => output::print(rule.page),
     }
 }
 

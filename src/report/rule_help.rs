@@ -92,17 +92,17 @@ pub fn rule_help(id: &str) -> RuleHelp {
     RuleHelp { short: words, full: text.clone(), markdown: text.clone(), text, tag: "execution" }
 }
 
-/// A rule of the verifier: its page, or where it has none, its message.
+/// A rule of the verifier: its page.
 fn of_rule(entry: &'static RuleEntry) -> RuleHelp {
     let more = format!("`kptrsim explain {}` prints the page on this rule.", entry.id);
-    let page = rules::page(entry).ok().flatten();
+    let page = rules::page(entry).ok();
     let title = page.as_ref().map_or_else(|| entry.id.replace('-', " "), |page| page.title.clone());
     let why = page.iter().flat_map(|page| &page.why).find_map(|block| match block {
         Block::Text(text) => Some(text.clone()),
         Block::Program(_) => None,
     });
     let full = why.unwrap_or_else(|| format!("The Linux verifier refuses the program: {}.", entry.text));
-    let markdown = rules::markdown(entry).map_or_else(|| format!("{full}\n\n{more}\n"), rendered);
+    let markdown = rendered(entry.page);
     RuleHelp { short: title, text: format!("{full}\n\n{more}"), full, markdown, tag: "verifier" }
 }
 

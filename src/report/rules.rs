@@ -1,8 +1,7 @@
 //! The pages on rules, `docs/rules/ID.md`: which there are, and finding one by name, by words, or by a kernel's message.
 //!
-//! [`page`] reads a page, [`text`] prints it for a terminal. The pages are part of the binary.
+//! [`page`] reads a page, [`text`] prints it for a terminal. The pages are part of the table of rules.
 
-use include_dir::{Dir, include_dir};
 use serde::Serialize;
 
 use crate::verifier::{Rule, RuleEntry};
@@ -11,8 +10,6 @@ pub mod page;
 pub mod text;
 
 use page::{Page, PageError};
-
-static PAGES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/docs/rules");
 
 /// How alike two names are at least, from 0 to 1, if one may be meant for the other.
 const ALIKE: f64 = 0.55;
@@ -27,22 +24,16 @@ pub struct Entry {
     pub id: &'static str,
     /// Its part of the table.
     pub family: &'static str,
-    /// Its page's title; its message where it has no page.
+    /// Its page's title.
     pub title: String,
 }
 
-/// A rule's page, as it is written.
-#[must_use]
-pub fn markdown(entry: &RuleEntry) -> Option<&'static str> {
-    PAGES.get_file(format!("{}.md", entry.id))?.contents_utf8()
-}
-
-/// A rule's page. None if it has none.
+/// A rule's page.
 ///
 /// # Errors
 /// If the page is not written as pages are.
-pub fn page(entry: &'static RuleEntry) -> Result<Option<Page>, PageError> {
-    markdown(entry).map(|markdown| Page::parse(entry, markdown)).transpose()
+pub fn page(entry: &'static RuleEntry) -> Result<Page, PageError> {
+    Page::parse(entry, entry.page)
 }
 
 /// All rules, in the table's order.
@@ -52,7 +43,7 @@ pub fn all() -> Vec<Entry> {
 }
 
 fn listed(entry: &'static RuleEntry) -> Entry {
-    let title = markdown(entry).and_then(page::title).map_or_else(|| entry.message(), str::to_owned);
+    let title = page::title(entry.page).map_or_else(|| entry.message(), str::to_owned);
     Entry { id: entry.id, family: entry.family, title }
 }
 
@@ -64,7 +55,7 @@ pub fn search(words: &[String]) -> Vec<Entry> {
     for rule in Rule::TABLE {
         let entry = listed(rule);
         let head = format!("{} {} {}", entry.id, entry.title, rule.text).to_lowercase();
-        let body = markdown(rule).map(|page| page::before_programs(page).to_lowercase()).unwrap_or_default();
+        let body = page::before_programs(rule.page).to_lowercase();
         if words.iter().all(|word| head.contains(word) || body.contains(word)) {
             found.push((words.iter().filter(|word| head.contains(*word)).count(), entry));
         }

@@ -197,7 +197,13 @@ macro_rules! rules {
 
             /// All rules as the table has them, in its order.
             pub const TABLE: &'static [RuleEntry] = &[
-                $($(RuleEntry { id: $id, family: $family, errno: Errno::$errno, text: $text },)*)*
+                $($(RuleEntry {
+                    id: $id,
+                    family: $family,
+                    errno: Errno::$errno,
+                    text: $text,
+                    page: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules/", $id, ".md")),
+                },)*)*
             ];
 
             /// The names of each rule's fields, in the same order.

@@ -13,6 +13,8 @@ pub struct RuleEntry {
     pub errno: Errno,
     /// The text that the kernel's log ends with, as a format string: fields in braces, braces doubled.
     pub text: &'static str,
+    /// Its page, `docs/rules/ID.md`: why it exists, a program that breaks it, the same program mended.
+    pub page: &'static str,
 }
 
 impl RuleEntry {
@@ -114,8 +116,9 @@ mod tests {
 
     #[test]
     fn pieces_stand_around_the_fields() {
-        let entry =
-            RuleEntry { id: "", family: "", errno: Errno::Invalid, text: "{register:#} in {{a,b}} at {offset}" };
-        assert_eq!(entry.pieces(), ["", " in {a,b} at ", ""]);
+        let text = "{register:#} in {{a,b}} at {offset} of {other_place}";
+        let entry = RuleEntry { id: "", family: "", errno: Errno::Invalid, text, page: "" };
+        assert_eq!(entry.pieces(), ["", " in {a,b} at ", " of ", ""]);
+        assert_eq!(entry.message(), "<register> in {a,b} at <offset> of <other place>");
     }
 }

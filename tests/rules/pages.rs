@@ -1,11 +1,10 @@
 //! The pages as they stand in `docs/rules`, and what must be true of each without compiling anything.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use kptrsim::report::rules::{self, page::Page};
+use kptrsim::report::rules::page::Page;
 use kptrsim::verifier::{Rule, RuleEntry};
 use libtest_mimic::Failed;
 
@@ -43,21 +42,18 @@ pub struct Found {
     pub pages: Vec<RulePage>,
     /// Files that are nothing else.
     pub strays: Vec<String>,
-    /// The rules that have no page yet, by the list of them.
-    pub pending: BTreeSet<String>,
 }
 
 /// Reads the folder.
 pub fn read() -> Result<Found, String> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules"));
     let said = |error: std::io::Error| format!("{}: {error}", folder.display());
-    let mut found = Found { pages: Vec::new(), strays: Vec::new(), pending: BTreeSet::new() };
+    let mut found = Found { pages: Vec::new(), strays: Vec::new() };
     for entry in fs::read_dir(&folder).map_err(said)? {
         let name = entry.map_err(said)?.file_name().to_string_lossy().into_owned();
         let text = || fs::read_to_string(folder.join(&name)).map_err(said);
         match name.strip_suffix(".md").and_then(RuleEntry::find) {
             Some(rule) => found.pages.push(RulePage { rule, markdown: text()?, objects: Arc::default() }),
-            None if name == "PENDING" => found.pending = text()?.lines().map(str::to_owned).collect(),
             None if name == "README.md" => {}
             None => found.strays.push(name),
         }
@@ -66,33 +62,15 @@ pub fn read() -> Result<Found, String> {
     Ok(found)
 }
 
-/// Each rule either has a page or is in the list of those to come.
+/// Nothing but the rules' pages and what describes them. That each rule has a page the compiler sees to.
 pub fn complete(found: &Found) -> Result<(), Failed> {
-    let with_page: BTreeSet<&str> = found.pages.iter().map(|page| page.rule.id).collect();
-    let mut faults: Vec<String> = found.strays.iter().map(|name| format!("{name} is no rule's page")).collect();
-    for id in Rule::ALL {
-        match (with_page.contains(id), found.pending.contains(*id)) {
-            (false, false) => faults.push(format!("{id} has no page")),
-            (true, true) => faults.push(format!("{id} has a page, and is still in PENDING")),
-            _ => {}
-        }
+    if found.pages.len() != Rule::TABLE.len() {
+        return Err(format!("{} pages on {} rules", found.pages.len(), Rule::TABLE.len()).into());
     }
-    let unknown = found.pending.iter().filter(|id| RuleEntry::find(id).is_none());
-    faults.extend(unknown.map(|id| format!("{id} in PENDING is no rule")));
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
-}
-
-/// The binary has the folder's pages.
-pub fn embedded(found: &Found) -> Result<(), Failed> {
-    for page in &found.pages {
-        if rules::markdown(page.rule) != Some(&page.markdown) {
-            let id = page.rule.id;
-            return Err(
-                format!("the binary has another page on {id}; touch src/report/rules.rs and build again").into()
-            );
-        }
+    match found.strays.as_slice() {
+        [] => Ok(()),
+        strays => Err(format!("no rule's page: {}", strays.join(", ")).into()),
     }
-    Ok(())
 }
 
 /// A page has the rule's message and error number, and is short.
@@ -116,17 +94,22 @@ pub fn tells_the_rule(page: &RulePage) -> Result<(), Failed> {
 
 /// The text around fields in angle brackets. A field begins with a letter right after its bracket.
 fn around_fields(message: &str) -> Vec<String> {
-    let mut pieces = vec![String::new()];
+    let mut pieces = Vec::new();
+    let mut piece = String::new();
     let mut rest = message;
     while let Some((before, after)) = rest.split_once('<') {
-        if let Some(last) = pieces.last_mut() {
-            last.push_str(before);
+        piece.push_str(before);
+        match after.split_once('>') {
+            Some((field, behind)) if field.starts_with(char::is_alphabetic) => {
+                pieces.push(std::mem::take(&mut piece));
+                rest = behind;
+            }
+            _ => {
+                piece.push('<');
+                rest = after;
+            }
         }
-        rest = after.split_once('>').map_or("", |(_, rest)| rest);
-        pieces.push(String::new());
     }
-    if let Some(last) = pieces.last_mut() {
-        last.push_str(rest);
-    }
+    pieces.push(piece + rest);
     pieces
 }

@@ -67,7 +67,7 @@ fn compile(id: &str, program: &Program) -> Result<Vec<u8>, TargetError> {
     let folder = tempfile::tempdir().map_err(failed)?;
     let path = folder.path().join(format!("{id}.bpf.{}", program.language.extension()));
     fs::write(&path, &program.text).map_err(failed)?;
-    target::compile(&path)
+    Ok(target::compile(&path)?)
 }
 
 /// The program breaks the rule and nothing else; the mended one is accepted.

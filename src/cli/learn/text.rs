@@ -7,7 +7,6 @@ use anstyle::{AnsiColor, Style};
 
 use crate::lessons::check::Passed;
 use crate::lessons::{Failure, Lesson, Progress, Stage};
-use crate::report::rules;
 use crate::verifier::RuleEntry;
 
 /// Cells of the progress bar.
@@ -69,7 +68,7 @@ impl Words {
             let _ = writeln!(text, "{head}: {}\n", failure.message);
         }
         text += failure.text.trim_end();
-        let has_page = RuleEntry::find(&failure.kind).and_then(rules::markdown).is_some();
+        let has_page = RuleEntry::find(&failure.kind).is_some();
         if failure.stage == Stage::Verify && has_page && !failure.text.contains("kptrsim explain") {
             let _ = write!(text, "\n\nMore about this rule: kptrsim explain {}", failure.kind);
         }
