@@ -13,9 +13,12 @@ const WORDS: &str = "examples/percpu_counter.bpf.o --set nr_cpus=2 --first creat
 /// Until then a screen has to come; machines under load are slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A trial: its name, whether it needs tmux, and what it does.
+type Named = (&'static str, bool, fn() -> Result<(), Failed>);
+
 fn main() -> ExitCode {
     let tmux = Command::new("tmux").arg("-V").output().is_ok_and(|output| output.status.success());
-    let trials: Vec<(&'static str, bool, fn() -> Result<(), Failed>)> = vec![
+    let trials: Vec<Named> = vec![
         ("without_a_terminal", false, without_a_terminal),
         ("keys_step_and_go_back", true, keys_step_and_go_back),
         ("the_token_on_the_screen_replays", true, the_token_on_the_screen_replays),

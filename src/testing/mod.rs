@@ -242,7 +242,6 @@ impl Bpf {
     }
 
     /// Verifies all programs, each alone.
-    #[must_use]
     pub fn verify_all(&self) -> Verified {
         Verified::new(self, &self.object.programs.iter().collect::<Vec<_>>())
     }
@@ -256,7 +255,6 @@ impl Bpf {
     }
 
     /// A scenario: programs on several CPUs at once, to be explored.
-    #[must_use]
     pub fn scenario(&self) -> Scenario {
         Scenario::about(self)
     }

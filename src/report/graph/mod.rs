@@ -149,10 +149,9 @@ impl Graph {
             }
         };
         for (from, block) in self.blocks.iter().enumerate() {
-            for slot in block.start..block.end {
-                let called = flows[slot].and_then(|insn| called(insn)).map(|offset| slot as i64 + 1 + offset);
-                if let Some(target) = called {
-                    add(from, self.block_at(target), EdgeKind::Calls);
+            for (slot, flow) in (block.start..block.end).zip(&flows[block.start..block.end]) {
+                if let Some(offset) = flow.and_then(called) {
+                    add(from, self.block_at(slot as i64 + 1 + offset), EdgeKind::Calls);
                 }
             }
             let Some(last) = (block.start..block.end).rev().find(|&slot| flows[slot].is_some()) else { continue };
