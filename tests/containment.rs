@@ -204,6 +204,16 @@ fn programs_that_are_refused_do_not_run() {
     assert!(matches!(accepted.skipped.get("faulting_drop_twice"), Some(Skipped::Rejected(_))));
 }
 
+/// What `docs/findings/signed-fill-keeps-id.md` tells: the state is out, and the gap is named.
+#[test]
+fn a_finding_about_the_kernel_is_named() {
+    let object = parse("signed_fill", &compile(&here("docs/findings/signed_fill.s")).expect("it compiles"));
+    let accepted = Accepted::verify(&object, &PROFILE, &object.programs).expect("our log can be read");
+    let outcome = check(&object, accepted).program(program(&object, "signed_fill"), 1, 0..8).expect("it runs");
+    assert!(outcome.findings.is_empty());
+    assert!(outcome.tolerated.contains_key("signed-fill-keeps-id"), "{:?}", outcome.tolerated);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_runs() {
     let object = recorded("hand_over");

@@ -22,7 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use follow::{Counts, Violation};
-pub use tolerated::{KERNEL_GAPS, KernelGap, TOLERATED, Tolerated, kernel_gap, reason, tolerated};
+pub use tolerated::{GapAfter, KERNEL_GAPS, KernelGap, TOLERATED, Tolerated, kernel_gap, reason, tolerated};
 pub use trace::{Trace, TraceError};
 pub use watched::Found;
 

@@ -48,6 +48,24 @@ pub enum Errno {
 }
 
 impl Errno {
+    /// All of them.
+    pub const ALL: [Errno; 14] = [
+        Errno::Permission,
+        Errno::Access,
+        Errno::Invalid,
+        Errno::TooBig,
+        Errno::Fault,
+        Errno::Protocol,
+        Errno::BadDescriptor,
+        Errno::Range,
+        Errno::NotSupported,
+        Errno::OperationNotSupported,
+        Errno::NoEntry,
+        Errno::NoProcess,
+        Errno::Exists,
+        Errno::Busy,
+    ];
+
     /// The number, positive.
     #[must_use]
     pub fn number(self) -> i32 {

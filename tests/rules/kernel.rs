@@ -6,7 +6,7 @@ use std::env;
 
 use kptrsim::crosscheck::protocol::Verdict;
 use kptrsim::crosscheck::{BootOptions, Cache, Judge, LoadJob, LoadOptions, ObjectOutcome, guest};
-use kptrsim::verifier::{Rule, RuleEntry};
+use kptrsim::verifier::{Errno, RuleEntry};
 use libtest_mimic::Failed;
 
 use crate::pages::Found;
@@ -14,6 +14,9 @@ use crate::programs::{Checking, compiled};
 
 /// CPUs of the machine that is booted.
 const CPUS: u32 = 4;
+
+/// `ENOSPC`.
+const LOG_IS_CUT: i32 = 28;
 
 /// Whether a kernel is to be asked.
 pub fn is_wanted() -> bool {
@@ -85,11 +88,13 @@ fn fault(wanted: &Wanted, outcome: &ObjectOutcome) -> Option<String> {
             let (rule, reason) = (wanted.rule, &said.reason);
             // Some rules have the line before the last one.
             let logged = said.log.iter().flat_map(|log| log.lines()).any(|line| rule.fits(line));
-            let same = reason.is_empty() || !rule.text.contains(' ') || rule.fits(reason) || logged;
-            let errno =
-                Rule::TABLE.iter().find(|entry| entry.errno.number() == said.errno).map(|entry| entry.errno.name());
+            // What is refused before verification has libbpf's words.
+            let unlogged = reason.is_empty() || said.verdict == Verdict::NotReached;
+            let same = unlogged || !rule.text.contains(' ') || rule.fits(reason) || logged;
+            let errno = Errno::ALL.into_iter().find(|errno| errno.number() == said.errno).map(Errno::name);
             let named = errno.is_some_and(|name| wanted.errno.split(" or ").any(|one| one == name));
-            (!same || !named).then(|| format!("errno {}: {reason}", said.errno))
+            // A log that is longer than its buffer is told instead of the verdict.
+            (!same || !(named || said.errno == LOG_IS_CUT)).then(|| format!("errno {}: {reason}", said.errno))
         }
         (true, refused) => Some(format!("{} programs are refused", refused.len())),
     }

@@ -3,8 +3,9 @@
 //! Whatever an accepted program does that is not named here is a finding: about our verifier, our machine, or the kernel.
 
 use super::follow::Violation;
-use super::within::Spot;
+use super::within::{IDS_DIFFER, Mismatch, Spot};
 use crate::explore::finding::Finding;
+use crate::isa::RawInsn;
 use crate::kernel::Tables;
 use crate::object::Program;
 
@@ -52,35 +53,72 @@ pub fn tolerated(finding: &Finding) -> Option<&'static Tolerated> {
 pub struct KernelGap {
     /// A short fixed name.
     pub kind: &'static str,
-    /// The helper that gives what it should not.
-    pub helper: &'static str,
-    /// What it gives.
-    pub result: u64,
+    /// After which instruction the state is out.
+    pub after: GapAfter,
     /// What is wrong, and where in the kernel.
     pub reason: &'static str,
 }
 
+/// The instruction that lets the state out, and what then does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapAfter {
+    /// A helper whose result is that number.
+    Helper {
+        /// The helper's name.
+        name: &'static str,
+        /// What it gives.
+        result: u64,
+    },
+    /// A load that extends the sign: numbers that are said to be equal are not.
+    SignedLoad,
+}
+
+impl GapAfter {
+    fn is(self, raw: RawInsn) -> bool {
+        match self {
+            GapAfter::Helper { name, .. } => {
+                let helper = (raw.opcode == 0x85 && raw.src == 0).then(|| Tables::embedded().helper(raw.imm as u32));
+                helper.flatten().is_some_and(|helper| helper.name == name)
+            }
+            GapAfter::SignedLoad => matches!(raw.opcode, 0x81 | 0x89 | 0x91),
+        }
+    }
+
+    fn explains(self, mismatch: &Mismatch) -> bool {
+        match self {
+            GapAfter::Helper { result, .. } => {
+                matches!(mismatch.spot, Spot::Register { number: 0, .. }) && mismatch.concrete == Some(result)
+            }
+            GapAfter::SignedLoad => mismatch.why == IDS_DIFFER,
+        }
+    }
+}
+
 /// All that are known.
-pub const KERNEL_GAPS: [KernelGap; 1] = [KernelGap {
-    kind: "null-copy-of-cpu",
-    helper: "bpf_per_cpu_ptr",
-    result: 0,
-    reason: "of a per-CPU object the kernel takes the result for never NULL, though the helper gives NULL for a CPU that does not exist \
-             (check_helper_call, returns_cpu_specific_alloc_ptr)",
-}];
+pub const KERNEL_GAPS: [KernelGap; 2] = [
+    KernelGap {
+        kind: "null-copy-of-cpu",
+        after: GapAfter::Helper { name: "bpf_per_cpu_ptr", result: 0 },
+        reason: "of a per-CPU object the kernel takes the result for never NULL, though the helper gives NULL for a CPU that does not exist \
+                 (check_helper_call, returns_cpu_specific_alloc_ptr)",
+    },
+    KernelGap {
+        kind: "signed-fill-keeps-id",
+        after: GapAfter::SignedLoad,
+        reason: "a spilled number of at most 32 bits that is filled with its sign keeps the id of the number that was spilled, \
+                 from which it differs if its highest bit is set (check_stack_read_fixed_off)",
+    },
+];
 
 /// Is it one of the known gaps that let the state out? `program` is the one that ran.
 #[must_use]
 pub fn kernel_gap(violation: &Violation, program: &Program) -> Option<&'static KernelGap> {
-    let call = program.insns.get(violation.after?.insn as usize).filter(|raw| raw.opcode == 0x85 && raw.src == 0)?;
-    let helper = Tables::embedded().helper(call.imm as u32)?;
-    let gives = |gap: &KernelGap| {
+    let raw = *program.insns.get(violation.after?.insn as usize)?;
+    let explains = |after: GapAfter| {
         !violation.against.is_empty()
-            && violation.against.iter().filter_map(|against| against.mismatch.as_ref()).all(|mismatch| {
-                matches!(mismatch.spot, Spot::Register { number: 0, .. }) && mismatch.concrete == Some(gap.result)
-            })
+            && violation.against.iter().filter_map(|against| against.mismatch.as_ref()).all(|one| after.explains(one))
     };
-    KERNEL_GAPS.iter().find(|gap| gap.helper == helper.name && gives(gap))
+    KERNEL_GAPS.iter().find(|gap| gap.after.is(raw) && explains(gap.after))
 }
 
 /// Why a kind is tolerated.

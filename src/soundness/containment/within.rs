@@ -35,6 +35,9 @@ pub enum Spot {
     References,
 }
 
+/// Why numbers are not equal that must be.
+pub(super) const IDS_DIFFER: &str = "numbers of one id differ";
+
 /// Why a concrete state is not in an abstract one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
@@ -183,7 +186,7 @@ impl Concrete<'_> {
                 }
                 range.holds(concrete)?;
                 let shared = concrete.wrapping_sub(*delta as u64);
-                tie(&mut tied.numbers, *id, shared).map_err(|()| "numbers of one id differ")
+                tie(&mut tied.numbers, *id, shared).map_err(|()| IDS_DIFFER)
             }
             Abstract::Pointer(pointer) => {
                 let concrete = concrete.ok_or("nothing was put there")?;
@@ -217,12 +220,13 @@ impl Concrete<'_> {
         if concrete == 0 {
             return Err("it is null");
         }
-        let (region, offset) = self.machine.memory().near(concrete).ok_or("there is no memory")?;
+        // A pointer may be moved by half a gigabyte before it is used: what it points into is found from where it began.
+        let began = concrete.wrapping_sub(pointer.offset as u64);
+        let (region, offset) = self.machine.memory().near(began).ok_or("there is no memory")?;
         if pointer.reference != 0 {
             tied.references.push((pointer.reference, region));
         }
-        let start = self.start_of(pointer, region, frame)?;
-        let distance = offset.wrapping_sub(start).wrapping_sub(pointer.offset);
+        let distance = offset.wrapping_sub(self.start_of(pointer, region, frame)?);
         if matches!(pointer.target, Target::Memory) {
             return self.memory_is_in(pointer, region, distance);
         }
