@@ -17,6 +17,7 @@ use crate::scenario::{MemoryModel, Scenario, ScenarioError};
 
 /// What runs where, and what must come of it.
 #[derive(Clone, Debug, clap::Args)]
+#[allow(rustdoc::broken_intra_doc_links, reason = "square brackets are part of the help's text")]
 pub struct ScenarioArgs {
     /// Programs that a CPU runs one after another: CPU:PROGRAM[*N][,PROGRAM...]
     #[arg(long = "on", value_name = "CPU:PROGRAMS", help_heading = "Scenario")]

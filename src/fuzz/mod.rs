@@ -1,7 +1,7 @@
 //! Campaigns: many generated programs, each judged by the verifier, the machine and a real kernel, and what disagrees.
 //!
 //! * [`plan`]: which programs a campaign draws. Program `i` of a plan is the same everywhere.
-//! * [`bench`] judges programs: the verifier's verdict, what runs in the machine come to, and a [`cause`] for each disagreement.
+//! * [`mod@bench`] judges programs: the verifier's verdict, what runs in the machine come to, and a [`cause`] for each disagreement.
 //! * [`campaign`]: many programs on all cores, with a kernel beside them; [`journal`] is its memory, [`summary`] what it comes to.
 //! * [`shrink`] makes a program small, [`finding`] writes it down with its evidence.
 //!

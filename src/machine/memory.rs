@@ -2,13 +2,13 @@
 //!
 //! An address is `BASE + slot * 64 KiB + offset`. A region owns whole slots and starts in the middle of its first, so
 //! that an access a little outside, on either side, still falls into the region's own slots and the fault can tell
-//! that region's story. Looking up an address is therefore an index into a [`Window`] and a bounds check.
+//! that region's story. Looking up an address is therefore an index into a `Window` and a bounds check.
 //! Addresses are never given out twice; the bytes behind them are, once the region's grace period has ended. Each task
 //! allocates in a window of its own, so that the addresses it gets do not depend on what other tasks do meanwhile.
 //!
 //! All bytes live in one vector and which of them were written in one bit set, so that a clone of a machine copies
 //! two flat buffers. Memory that came of such a clone can go back to it in time proportional to what was touched since
-//! ([`Memory::restore`]).
+//! (`Memory::restore`).
 
 mod frame;
 mod life;

@@ -1,6 +1,6 @@
 //! The pages on rules, `docs/rules/ID.md`: which there are, and finding one by name, by words, or by a kernel's message.
 //!
-//! [`page`] reads a page, [`text`] prints it for a terminal. The pages are part of the table of rules.
+//! [`mod@page`] reads a page, [`text`] prints it for a terminal. The pages are part of the table of rules.
 
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! Scenarios: an object's programs, which of them run where, and what must come of it.
 //!
-//! A [`Scenario`] is read from a file ([`file`]) or put together from words of the command line ([`words`]). The explorer runs it
+//! A [`Scenario`] is read from a file ([`mod@file`]) or put together from words of the command line ([`words`]). The explorer runs it
 //! on the simulated machine, the crosscheck on a real kernel; each fills an [`Observation`], of which a [`Judgement`] says what does not
 //! hold, and what the outcome is. Start at [`Scenario`].
 

@@ -1,7 +1,7 @@
 //! The program's context: which bytes of it may be read, and what they are.
 //!
 //! Which of two ways a program's type takes (`check_ctx_access`, `kernel/bpf/verifier.c`, Linux 6.12): contexts with
-//! fields are in [`fields`], arguments that BTF describes in [`traced`].
+//! fields are in `fields`, arguments that BTF describes in `traced`.
 
 mod fields;
 mod traced;

@@ -1,7 +1,7 @@
 //! The abstract half: decides, as the Linux verifier would, whether a program is safe, and why not.
 //!
 //! [`ObjectVerifier`] prepares what all programs of an object share; [`ObjectVerifier::verify`] explores one program
-//! and gives a [`Verification`]. On the way a program passes: decoding, [`cfg`] (functions, jumps, reachability),
+//! and gives a [`Verification`]. On the way a program passes: decoding, [`mod@cfg`] (functions, jumps, reachability),
 //! [`explore`] (paths), where each instruction class has its file ([`arithmetic`], [`memory`], [`stack`], [`branch`],
 //! [`helper`], [`kfunc`], [`exit`] …), [`prune`] and [`inclusion`] (where paths end early), [`precision`] and
 //! [`liveness`] (what counts in a comparison). What a rule says is in [`rule`]; the life of a per-CPU object in

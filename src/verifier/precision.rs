@@ -141,7 +141,7 @@ impl Backtrack {
 }
 
 /// For each slot of the program, what must be asked for if walking back over it is to change anything: registers as a
-/// mask, [`ANYTHING`] or [`WITH_HISTORY`]. Most instructions on a path define a register that nobody asks for.
+/// mask, `ANYTHING` or `WITH_HISTORY`. Most instructions on a path define a register that nobody asks for.
 #[must_use]
 pub fn concerned(insns: &[Result<Insn, DecodeError>]) -> Vec<u16> {
     let bit = |register: Register| 1 << register.index();

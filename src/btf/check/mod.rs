@@ -1,7 +1,7 @@
 //! What the kernel requires of the types that a program brings along, before it takes them.
 //!
-//! Follows `btf_parse` and what it calls (`kernel/bpf/btf.c`, Linux 6.12), as far as it concerns types: [`meta`] looks
-//! at each type alone, [`resolve`] at what types refer to, and here the order of tags is checked. Externs are seen as
+//! Follows `btf_parse` and what it calls (`kernel/bpf/btf.c`, Linux 6.12), as far as it concerns types: `meta` looks
+//! at each type alone, `resolve` at what types refer to, and here the order of tags is checked. Externs are seen as
 //! libbpf rewrites them before it loads the types (`bpf_object__collect_externs`, `tools/lib/bpf/libbpf.c`): as
 //! variables and functions of the program. Special fields are a matter of [`field_search`](super::field_search).
 

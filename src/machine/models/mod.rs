@@ -1,6 +1,6 @@
 //! What helpers and kfuncs do when they run: one Rust function each, in a file by family, found by name.
 //!
-//! A model gets a [`Call`] and answers with a value, or with a callback to run first. What has no model here has none
+//! A model gets a `Call` and answers with a value, or with a callback to run first. What has no model here has none
 //! at all: the run ends and names it. Start reading at [`Model`] and any family's `MODELS`.
 
 mod arena;

@@ -1,8 +1,8 @@
 //! A run as it is looked on: each instruction with the state before it, what it does, and how that changes the state.
 //!
 //! [`Recorder`] watches a simulation ([`Recorder::record`]) or steps a machine itself ([`Recorder::run`]); [`Recorder::finish`] gives the
-//! parts of a [`View`](super::model::View). What is in registers and on stacks is in [`super::registers`], objects' lives in
-//! [`super::lives`], sections in [`super::sections`].
+//! parts of a [`View`](super::model::View). What is in registers and on stacks is in `registers`, objects' lives in
+//! `lives`, sections in `sections`.
 
 use rustc_hash::FxHashMap;
 

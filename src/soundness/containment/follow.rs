@@ -9,7 +9,7 @@
 //! places that nothing reads again, may differ there. There the run is *lost*, until its whole state lies in some state of an instruction
 //! that it comes to. From such a state on the verifier's own argument holds again: what follows it must contain what follows the run's.
 //!
-//! A function that is verified on its own has a trace of its own, from frame 0 on: a [`Section`] begins there, and one ends with it. So has
+//! A function that is verified on its own has a trace of its own, from frame 0 on: a `Section` begins there, and one ends with it. So has
 //! a program that a tail call begins.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 //!
 //! For a rejected program a hunt looks for inputs, companions and a schedule under which the machine shows the harm that the
 //! broken rule names: the leak for a reference that is not released, the use after free for a pointer that may be stale.
-//! [`harm`] says what each rule keeps from happening, [`plans`] which scenarios are tried, [`judge`] whether what a run
+//! [`harm`] says what each rule keeps from happening, `plans` which scenarios are tried, [`judge`] whether what a run
 //! shows is that harm. Start at [`hunt`].
 
 pub mod harm;
