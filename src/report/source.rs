@@ -1,7 +1,7 @@
 //! Source lines with something to say of them: the file's own text where it can be read and is the one that was
 //! compiled, else the lines that the compiler kept in the object.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -135,7 +135,7 @@ impl Sources {
         let own = (!self.folders.is_empty()).then(|| path.to_owned());
         let beside =
             self.folders.iter().flat_map(move |folder| ends.iter().map(|end| folder.join(end)).collect::<Vec<_>>());
-        own.into_iter().chain(beside).filter_map(|path| read(&path))
+        own.into_iter().chain(beside).filter_map(|path| read(&path, MAX_FILE))
     }
 
     /// The file's own text, if the lines in question are the same in it.
@@ -158,13 +158,12 @@ fn short(file: &str) -> String {
     short.strip_prefix("./").map_or(short.clone(), str::to_owned)
 }
 
-fn read(path: &Path) -> Option<String> {
-    let file = File::open(path).ok()?;
-    if !file.metadata().is_ok_and(|data| data.is_file() && data.len() <= MAX_FILE) {
-        return None;
-    }
+/// The text of a file of at most so many bytes. An object can name any path: what is no file is not even opened, for a pipe would
+/// make us wait.
+pub(super) fn read(path: &Path, most: u64) -> Option<String> {
+    fs::metadata(path).ok().filter(|data| data.is_file() && data.len() <= most)?;
     let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text).ok()?;
+    File::open(path).ok()?.take(most).read_to_string(&mut text).ok()?;
     Some(text)
 }
 
@@ -194,6 +193,17 @@ fn span(line: &str, column: u32) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_or_too_long_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.c");
+        fs::write(&file, "int a;\n").expect("it can be written");
+        assert_eq!(read(&file, 7).as_deref(), Some("int a;\n"));
+        assert_eq!(read(&file, 6), None);
+        assert_eq!(read(folder.path(), MAX_FILE), None);
+        assert_eq!(read(Path::new("/dev/null"), MAX_FILE), None);
+    }
 
     #[test]
     fn what_a_column_stands_for() {

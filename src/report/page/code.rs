@@ -4,8 +4,6 @@
 //! rest of it is shown too.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +15,7 @@ use super::texts::Numbered;
 use crate::isa::disassemble;
 use crate::object::{Object, Program};
 use crate::report::place::Names;
+use crate::report::source;
 
 /// Bytes of a source file that is shown whole, at most.
 const MAX_FILE: u64 = 256 << 10;
@@ -133,9 +132,7 @@ fn whole_file(name: &str, known: &BTreeMap<u32, String>) -> Option<Vec<String>> 
     if !path.extension().is_some_and(|extension| extension == "c" || extension == "h") {
         return None;
     }
-    fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= MAX_FILE)?;
-    let mut text = String::new();
-    fs::File::open(path).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
+    let text = source::read(path, MAX_FILE)?;
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let is_same = |(&number, kept): (&u32, &String)| {
         let line = (number as usize).checked_sub(1).and_then(|index| lines.get(index));
