@@ -91,9 +91,7 @@ pub enum CompareError {
 }
 
 fn column(name: &str) -> Result<Column, String> {
-    Column::from_name(name).ok_or_else(|| {
-        format!("there is no such column; there are {}", Column::all().map(Column::name).collect::<Vec<_>>().join(", "))
-    })
+    Column::from_name(name).ok_or_else(|| format!("there is no such column; there are {}", Column::names()))
 }
 
 /// Compares and prints.

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use super::output::{self, OutputError};
-use super::target::{KernelArgs, TargetError, load_object};
-use super::verify::chosen;
+use super::target::{KernelArgs, TargetError, load_object, only_program};
+use super::verify::named;
 use crate::report::graph::{Detail, Graph, dot::dot, mermaid::mermaid};
 use crate::verifier::{ObjectVerifier, Options};
 
@@ -50,14 +50,6 @@ pub enum GraphError {
     /// A file, a kernel or an object.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// No program was named and there is not just one.
-    #[error("name a program with --prog; {object} has {available}")]
-    WhichProgram {
-        /// The object's name.
-        object: String,
-        /// Its programs.
-        available: String,
-    },
     /// The graph cannot be printed.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -70,11 +62,9 @@ pub enum GraphError {
 pub fn run(args: &Args) -> Result<ExitCode, GraphError> {
     let kernel = args.kernel.kernel()?;
     let object = load_object(&args.object, &kernel)?;
-    let named: Vec<String> = args.prog.iter().cloned().collect();
-    let programs = chosen(&object, &named)?;
-    let [program] = programs[..] else {
-        let available = programs.iter().map(|program| program.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(GraphError::WhichProgram { object: object.name.clone(), available });
+    let program = match &args.prog {
+        Some(name) => named(&object, name)?,
+        None => only_program(&object)?,
     };
     let verification = ObjectVerifier::new(&object, &kernel.profile, Options::default()).verify(program);
     let detail = if args.insns { Detail::Instructions } else { Detail::Source };

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use super::output::{self, FindingsFormat, OutputError};
-use super::target::{KernelArgs, TargetError, load_object};
+use super::target::{KernelArgs, TargetError, load_object, only_program};
 use super::verify::source_tree;
 use crate::machine::{End, Machine, MachineOptions, SetError, SetupError};
 use crate::object::Object;
@@ -90,14 +90,6 @@ pub enum RunError {
     /// A global variable cannot be set.
     #[error("--set: {0}")]
     Set(#[from] SetError),
-    /// No program was named and there is not just one.
-    #[error("name a program with --prog; {object} has {available}")]
-    WhichProgram {
-        /// The object's name.
-        object: String,
-        /// Its programs.
-        available: String,
-    },
     /// The result cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -156,14 +148,10 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
 }
 
 /// The programs to run: those named, or the only one that there is.
-fn chosen(args: &Args, object: &Object) -> Result<Vec<String>, RunError> {
-    match (args.programs.as_slice(), object.programs.as_slice()) {
-        ([], [only]) => Ok(vec![only.name.clone()]),
-        ([], all) => Err(RunError::WhichProgram {
-            object: object.name.clone(),
-            available: all.iter().map(|program| program.name.as_str()).collect::<Vec<_>>().join(", "),
-        }),
-        (named, _) => Ok(named.to_vec()),
+fn chosen(args: &Args, object: &Object) -> Result<Vec<String>, TargetError> {
+    match args.programs.as_slice() {
+        [] => Ok(vec![only_program(object)?.name.clone()]),
+        named => Ok(named.to_vec()),
     }
 }
 

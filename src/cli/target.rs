@@ -15,7 +15,7 @@ use crate::crosscheck::kernel_outcomes::OutcomesError;
 use crate::crosscheck::{Cache, CrosscheckError, KernelImage};
 use crate::kernel::{Profile, Tables, TablesError};
 use crate::object::compile::{CompileError, is_source, object_name};
-use crate::object::{LoadOptions, Object, ObjectError};
+use crate::object::{LoadOptions, Object, ObjectError, Program};
 use crate::scenario::{Scenario, ScenarioError};
 
 pub use crate::object::compile::compile;
@@ -100,6 +100,31 @@ pub enum TargetError {
         /// The names that it has.
         known: String,
     },
+    /// No program was named and there is not just one.
+    #[error("name a program with --prog; {object} has {available}")]
+    WhichProgram {
+        /// The object's name.
+        object: String,
+        /// Its programs.
+        available: String,
+    },
+}
+
+/// The names of an object's programs, for messages.
+#[must_use]
+pub fn program_names(object: &Object) -> String {
+    object.programs.iter().map(|program| program.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The program of an object that has just one.
+///
+/// # Errors
+/// [`TargetError::WhichProgram`] if it has another number of programs.
+pub fn only_program(object: &Object) -> Result<&Program, TargetError> {
+    match object.programs.as_slice() {
+        [only] => Ok(only),
+        _ => Err(TargetError::WhichProgram { object: object.name.clone(), available: program_names(object) }),
+    }
 }
 
 /// Which kernel to judge for.

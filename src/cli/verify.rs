@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::output::{self, OutputError};
-use super::target::{Kernel, KernelArgs, TargetError, load_object};
+use super::target::{Kernel, KernelArgs, TargetError, load_object, program_names};
 use crate::kernel::Capabilities;
 use crate::object::{Object, Program};
 use crate::report::diagnostic::{Diagnostic, of_verification};
@@ -126,6 +126,8 @@ struct Printer<'a> {
     format: Format,
     build: &'a str,
     tree: SourceTree,
+    /// Of the table.
+    columns: Vec<Column>,
     sources: &'a [PathBuf],
     /// What a document has that is printed at the end.
     diagnostics: Vec<Diagnostic>,
@@ -133,14 +135,16 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn new(args: &'a Args, kernel: &'a Kernel) -> Result<Printer<'a>, OutputError> {
+        let columns: Vec<Column> = Column::all().collect();
         if args.format == Format::Csv {
-            output::print(&table::csv_header(&Column::all().collect::<Vec<_>>()))?;
+            output::print(&table::csv_header(&columns))?;
         }
         let tree = source_tree(args.root.as_deref());
         Ok(Printer {
             format: args.format,
             build: &kernel.profile.build,
             tree,
+            columns,
             sources: &args.sources,
             diagnostics: Vec::new(),
         })
@@ -154,11 +158,7 @@ impl<'a> Printer<'a> {
             Format::Json => output::print_record("verdict", &report::json(&object, self.build, verification)),
             Format::Csv => {
                 let row = Row::of(path, verification, *took);
-                if row.is_judged() {
-                    output::print(&table::csv_row(&row, &Column::all().collect::<Vec<_>>()))
-                } else {
-                    Ok(())
-                }
+                if row.is_judged() { output::print(&table::csv_row(&row, &self.columns)) } else { Ok(()) }
             }
             Format::Github => diagnostic().map_or(Ok(()), |one| output::print(&github::command(&one, &self.tree))),
             Format::Sarif => {
@@ -204,7 +204,8 @@ fn verify_object(path: &Path, args: &Args, kernel: &Kernel) -> Result<Vec<Timed>
     let options = Options {
         log_level: level(args.log_level),
         capabilities: capabilities(args.unpriv),
-        record: Record::Verdict,
+        // A table has no stories, and its times are those of the verdicts.
+        record: if args.format == Format::Csv { Record::No } else { Record::Verdict },
         ..Options::default()
     };
     let verifier = ObjectVerifier::new(&object, &kernel.profile, options);
@@ -247,16 +248,19 @@ pub fn chosen<'a>(object: &'a Object, names: &[String]) -> Result<Vec<&'a Progra
     if names.is_empty() {
         return Ok(object.programs.iter().collect());
     }
-    names
-        .iter()
-        .map(|name| {
-            object.programs.iter().find(|program| program.name == *name).ok_or_else(|| TargetError::NoProgram {
-                object: object.name.clone(),
-                name: name.clone(),
-                known: object.programs.iter().map(|program| program.name.as_str()).collect::<Vec<_>>().join(", "),
-            })
-        })
-        .collect()
+    names.iter().map(|name| named(object, name)).collect()
+}
+
+/// The program of that name.
+///
+/// # Errors
+/// If the object has none.
+pub fn named<'a>(object: &'a Object, name: &str) -> Result<&'a Program, TargetError> {
+    object.programs.iter().find(|program| program.name == name).ok_or_else(|| TargetError::NoProgram {
+        object: object.name.clone(),
+        name: name.to_owned(),
+        known: program_names(object),
+    })
 }
 
 fn print_summary(tally: &Tally) -> Result<(), OutputError> {

@@ -44,7 +44,7 @@ impl FromStr for Measure {
                 .find_map(|&(suffix, variant)| Some((Column::from_name(name.strip_suffix(suffix)?)?, variant)))
         };
         let (column, variant) = plain.or_else(with_suffix).ok_or_else(|| {
-            let known = Column::all().map(Column::name).collect::<Vec<_>>().join(", ");
+            let known = Column::names();
             format!("there is no column `{name}`; there are {known}, each with _a, _b, _diff or _pct behind it")
         })?;
         Ok(Measure { column, variant, absolute: inside.is_some() })

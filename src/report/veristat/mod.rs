@@ -78,6 +78,12 @@ impl Column {
         DEFINITIONS.iter().map(|definition| definition.column)
     }
 
+    /// The names of all columns, for messages.
+    #[must_use]
+    pub fn names() -> String {
+        Column::all().map(Column::name).collect::<Vec<_>>().join(", ")
+    }
+
     /// The column of that name, or of another name that it goes by.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Column> {

@@ -23,7 +23,7 @@ pub enum TableError {
     #[error("line {0}: this is no record of `kptrsim verify --format json`")]
     NoVerdict(usize),
     /// A column that the table does not have.
-    #[error("there is no column `{0}`; veristat's are {names}", names = names())]
+    #[error("there is no column `{0}`; veristat's are {names}", names = Column::names())]
     Column(String),
     /// A column without which rows have no name.
     #[error("the table has no column `{0}`")]
@@ -46,10 +46,6 @@ pub enum TableError {
         /// The program.
         program: String,
     },
-}
-
-fn names() -> String {
-    Column::all().map(Column::name).collect::<Vec<_>>().join(", ")
 }
 
 /// A table with the columns that it has.
