@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::interrupt;
-use super::output::{self, Format};
+use super::output::{self, Format, SourceArgs};
 use super::scenario::{ExploreError, token_digest};
 use super::target::{Kernel, KernelArgs, LoadedScenario, parse_object, read_or_compile};
 use super::verify::chosen;
@@ -56,6 +56,9 @@ pub struct Args {
     /// Output format; json prints one object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Sources.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 /// What all answers together come to.
@@ -154,7 +157,7 @@ impl Hunting<'_> {
             options: &self.replay_options(&answer),
         };
         match self.args.format {
-            Format::Text => output::print(&report.text(&output::look(&self.args.object)))?,
+            Format::Text => output::print(&report.text(&self.args.sources.look(&self.args.object)))?,
             Format::Json => output::print_json(&report.json())?,
         }
         Ok(())
