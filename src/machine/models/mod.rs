@@ -5,10 +5,12 @@
 
 mod arena;
 mod call;
+mod cast;
 mod checksum;
 mod continuation;
 mod control;
 mod cpumask;
+mod crypto;
 mod dynptr;
 mod graph;
 mod iter;
@@ -29,6 +31,7 @@ mod rcu;
 mod redirect;
 mod ring;
 mod socket;
+mod stack;
 mod task;
 mod text;
 mod timer;
@@ -184,11 +187,13 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { kfunc: true, ..helper(name, arguments, run) }
 }
 
-static FAMILIES: [&[Model]; 28] = [
+static FAMILIES: [&[Model]; 31] = [
     arena::MODELS,
+    cast::MODELS,
     checksum::MODELS,
     control::MODELS,
     cpumask::MODELS,
+    crypto::MODELS,
     dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
@@ -209,6 +214,7 @@ static FAMILIES: [&[Model]; 28] = [
     redirect::MODELS,
     ring::MODELS,
     socket::MODELS,
+    stack::MODELS,
     task::MODELS,
     text::MODELS,
     timer::MODELS,
