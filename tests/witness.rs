@@ -20,6 +20,8 @@ const TABLE: &str = include_str!("witness.toml");
 enum Expected {
     /// A run shows a finding of this kind.
     Witness(String),
+    /// No run does harm, and all were tried; why there is no harm.
+    Harmless(String),
     /// None is found; why there is none.
     None(String),
     /// The rule names no harm; of which kind it is.
@@ -79,7 +81,9 @@ fn check(file: &str, rows: &BTreeMap<String, Expected>) -> Result<(), Failed> {
             (Some("witness"), _) => Expected::Witness(word("kind")),
             (Some("no-harm"), _) => Expected::NoHarm(word("why")),
             // Why there is none is for people to say.
-            (_, Some(none @ Expected::None(_))) => none.clone(),
+            (Some("harmless"), Some(expected @ Expected::Harmless(_))) => expected.clone(),
+            (Some("harmless"), _) => Expected::Harmless("?".to_owned()),
+            (Some("none-found"), Some(none @ Expected::None(_))) => none.clone(),
             _ => Expected::None("?".to_owned()),
         };
         if let Expected::Witness(kind) = &outcome {

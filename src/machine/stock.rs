@@ -9,6 +9,7 @@ use crate::btf::fields::{FieldKind, SpecialField};
 use crate::btf::{Btf, Type, TypeId};
 use crate::object::{AttachKind, Section};
 
+use super::code::Code;
 use super::context::TRACING_CONTEXT;
 use super::event::{Access, AccessKind};
 use super::fault::Trap;
@@ -151,17 +152,76 @@ impl Machine {
         match name {
             "task_struct" => self.world.task(&mut self.memory, types.as_deref(), &options),
             "cgroup" => self.world.cgroup(&mut self.memory, types.as_deref()),
-            _ => {
-                let type_id = types.as_deref().and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
-                let size = types.as_deref().and_then(|btf| btf.size_of(type_id)).unwrap_or(UNTYPED);
-                let kind = RegionKind::KernelObject { name: name.into(), type_id };
-                let region = self.memory.allocate(kind, size, Contents::Sparse, Some(BEFORE))?;
-                if name == "bpf_cpumask" {
-                    self.memory.poke(region, 0, &vec![0; size.saturating_sub(8) as usize]);
-                }
-                Ok(region)
+            _ => self.new_kernel_object(name),
+        }
+    }
+
+    /// A struct of the kernel's of which nothing is known yet.
+    pub(super) fn new_kernel_object(&mut self, name: &str) -> Result<RegionId, Box<Trap>> {
+        let options = Arc::clone(&self.options);
+        let types = options.kernel_types.clone().or_else(|| self.object.btf.clone());
+        let type_id = types.as_deref().and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
+        let size = types.as_deref().and_then(|btf| btf.size_of(type_id)).unwrap_or(UNTYPED);
+        let kind = RegionKind::KernelObject { name: name.into(), type_id };
+        let region = self.memory.allocate(kind, size, Contents::Sparse, Some(BEFORE))?;
+        if name == "bpf_cpumask" {
+            self.memory.poke(region, 0, &vec![0; size.saturating_sub(8) as usize]);
+        }
+        Ok(region)
+    }
+
+    /// Before a task reads a field of a kernel struct that nobody has modelled: something that may stand there. A number is a reading
+    /// or zero; a pointer leads to an object of its type, or as the reading says nowhere or to one that is gone by now.
+    pub(super) fn stock_next_read(&mut self, task: u32) {
+        let Some((op, address)) = self.next_access(task) else { return };
+        let (Code::Load(size) | Code::LoadSigned(size)) = op.code else { return };
+        let Some(spot) = self.memory.at(address) else { return };
+        let RegionKind::KernelObject { type_id, .. } = self.memory.region(spot.region).kind else { return };
+        let unknown = |byte| !self.memory.is_written(spot.region, byte);
+        let bytes = spot.offset..spot.offset.saturating_add(size.bytes());
+        if bytes.end > self.memory.len(spot.region) || !bytes.clone().any(unknown) {
+            return;
+        }
+        let types = self.options.kernel_types.clone().or_else(|| self.object.btf.clone());
+        let place = types.as_deref().and_then(|btf| btf.member_at(type_id, spot.offset));
+        let pointee = match (types.as_deref(), &place) {
+            (Some(btf), Some(place)) if place.offset == 0 && size.bytes() == 8 => match btf.ty(place.type_id) {
+                Type::Pointer { target } => Some(btf.ty(btf.resolve(*target))),
+                _ => None,
+            },
+            _ => None,
+        };
+        let cpu = self.cpu_of(task);
+        let reading = self.world.reading(cpu);
+        let word = match pointee {
+            Some(pointee) => {
+                let name = pointee.composite().map(|_| pointee.name().to_owned()).filter(|name| !name.is_empty());
+                // What does not fit into memory now is reported when the program reads it.
+                self.stock_pointer(name.as_deref(), reading.unwrap_or(0)).unwrap_or(0)
+            }
+            None => reading.unwrap_or(0),
+        };
+        let word = word.to_le_bytes();
+        for (byte, at) in bytes.enumerate() {
+            if !self.memory.is_written(spot.region, at) {
+                self.memory.poke(spot.region, at, word.get(byte..=byte).unwrap_or_default());
             }
         }
+    }
+
+    /// A pointer to a struct of the kernel, or to bytes of another kind: which, says the reading modulo 3.
+    fn stock_pointer(&mut self, name: Option<&str>, reading: u64) -> Result<u64, Box<Trap>> {
+        const NULL: u64 = 1;
+        const GONE: u64 = 2;
+        let region = match (reading % 3, name) {
+            (NULL, _) => return Ok(0),
+            (_, Some(name)) => self.new_kernel_object(name)?,
+            (_, None) => self.untyped()?,
+        };
+        if reading % 3 == GONE {
+            self.memory.reclaim(region, self.steps);
+        }
+        Ok(self.memory.base(region))
     }
 
     /// The values in which another object's programs can find something to take.

@@ -79,6 +79,16 @@ impl Call<'_> {
 
     /// Reads bytes of the program's memory.
     pub fn read(&mut self, address: u64, size: u64) -> Result<Vec<u8>, Box<Trap>> {
+        let size32 = u32::try_from(size).unwrap_or(u32::MAX);
+        if self.machine.reads_kept(address, size32, AccessKind::Read) {
+            let region = self.machine.memory.at(address).map(|spot| spot.region);
+            return Err(Box::new(Trap::Fault { kind: FaultKind::KernelBytes("dynptr or iterator"), access: None, region }));
+        }
+        self.read_own(address, size)
+    }
+
+    /// Reads bytes of the program's memory that may be the kernel's own: a dynptr, an iterator.
+    pub fn read_own(&mut self, address: u64, size: u64) -> Result<Vec<u8>, Box<Trap>> {
         if size == 0 {
             return Ok(Vec::new());
         }

@@ -4,6 +4,7 @@
 use super::graph::TreeInsert;
 use super::map::ForEach;
 use super::misc::Loop;
+use super::ring::Drain;
 use super::{Call, Modelled};
 
 /// The rest of a helper that called back.
@@ -15,6 +16,8 @@ pub(in crate::machine) enum Continuation {
     ForEach(Box<ForEach>),
     /// `bpf_rbtree_add`.
     TreeInsert(Box<TreeInsert>),
+    /// `bpf_user_ringbuf_drain`.
+    Drain(Box<Drain>),
 }
 
 impl Continuation {
@@ -24,6 +27,7 @@ impl Continuation {
             Continuation::Loop(rest) => rest.resume(result),
             Continuation::ForEach(rest) => rest.resume(call, result),
             Continuation::TreeInsert(rest) => rest.resume(call, result),
+            Continuation::Drain(rest) => rest.resume(call, result),
         }
     }
 }

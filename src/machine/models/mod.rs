@@ -13,6 +13,7 @@ mod dynptr;
 mod graph;
 mod iter;
 mod iter_bits;
+mod key;
 mod local_storage;
 mod lock;
 mod map;
@@ -184,7 +185,7 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { kfunc: true, ..helper(name, arguments, run) }
 }
 
-static FAMILIES: [&[Model]; 28] = [
+static FAMILIES: [&[Model]; 29] = [
     arena::MODELS,
     checksum::MODELS,
     control::MODELS,
@@ -193,6 +194,7 @@ static FAMILIES: [&[Model]; 28] = [
     graph::MODELS,
     iter::MODELS,
     iter_bits::MODELS,
+    key::MODELS,
     local_storage::MODELS,
     lock::MODELS,
     map::MODELS,

@@ -1,7 +1,9 @@
 //! The current task and cgroup, and references to them.
 
+use crate::machine::event::AccessKind;
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::errno;
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 use crate::machine::world::CGROUP_ID;
 
@@ -17,13 +19,13 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_current_task", 0, current_task).local(),
     helper("bpf_get_current_task_btf", 0, current_task).local(),
     helper("bpf_get_current_cgroup_id", 0, |_| Ok(Answer::Value(CGROUP_ID))).local(),
-    kfunc("bpf_task_acquire", 1, |call| acquire(call, "task_struct")),
+    kfunc("bpf_task_acquire", 1, |call| acquire(call, "task_struct")).in_ways(there_or_gone),
     kfunc("bpf_task_release", 1, |call| release(call, "task_struct")),
-    kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")),
+    kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")).in_ways(there_or_gone),
     kfunc("bpf_cgroup_release", 1, |call| release(call, "cgroup")),
-    kfunc("bpf_task_from_pid", 1, task_from_pid),
-    kfunc("bpf_cgroup_from_id", 1, cgroup_from_id),
-    kfunc("bpf_cgroup_ancestor", 2, cgroup_ancestor),
+    kfunc("bpf_task_from_pid", 1, task_from_pid).in_ways(there_or_gone),
+    kfunc("bpf_cgroup_from_id", 1, cgroup_from_id).in_ways(there_or_gone),
+    kfunc("bpf_cgroup_ancestor", 2, cgroup_ancestor).in_ways(there_or_gone),
     kfunc("bpf_task_under_cgroup", 2, task_under_cgroup),
     // There are no hierarchies of the first version.
     kfunc("bpf_task_get_cgroup1", 2, |_| Ok(Answer::Value(0))).local(),
@@ -70,8 +72,16 @@ fn current_task(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(call.machine.memory.base(task)))
 }
 
+/// In a stocked machine the task or cgroup may be going away, so that no reference to it can be had any more.
+fn there_or_gone(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
+    1 + u16::from(machine.options.stocked)
+}
+
 /// A new reference, as a pointer.
 fn acquired(call: &mut Call<'_>, region: RegionId) -> Modelled {
+    if call.machine.branch != 0 {
+        return Ok(Answer::Value(0));
+    }
     call.acquire(region);
     Ok(Answer::Value(call.machine.memory.base(region)))
 }
@@ -135,7 +145,7 @@ fn current_under_cgroup(call: &mut Call<'_>) -> Modelled {
 }
 
 fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
-    let region = call.region(call.args[0])?;
+    let region = call.start(call.args[0])?;
     if call.kernel_struct(region) == Some(name) {
         return Ok(region);
     }
@@ -145,8 +155,8 @@ fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
 
 fn acquire(call: &mut Call<'_>, name: &str) -> Modelled {
     let region = wanted(call, name)?;
-    call.acquire(region);
-    Ok(Answer::Value(call.args[0]))
+    call.touch_kernel(call.args[0], 1, AccessKind::Observe)?;
+    acquired(call, region)
 }
 
 fn release(call: &mut Call<'_>, name: &str) -> Modelled {

@@ -94,7 +94,7 @@ fn start_timer(call: &mut Call<'_>) -> Modelled {
     if flags & !(ABSOLUTE | PINNED) != 0 {
         return number(errno::EINVAL);
     }
-    let now = if flags & ABSOLUTE != 0 { 0 } else { call.machine.world.nanoseconds() };
+    let now = if flags & ABSOLUTE != 0 { 0 } else { call.machine.world.nanoseconds(call.cpu) };
     start(call, now.saturating_add(time))
 }
 
