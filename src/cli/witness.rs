@@ -44,7 +44,7 @@ pub struct Args {
     /// Kernel to judge for.
     #[command(flatten)]
     pub kernel: KernelArgs,
-    /// Runs for each program at most
+    /// Runs for each program at most, beside those of the small scenarios of which all are tried
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub runs: u64,
     /// Seconds for each program at most
@@ -95,7 +95,8 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     let bar =
         if std::io::stderr().is_terminal() { ProgressBar::new(rejected.len() as u64) } else { ProgressBar::hidden() };
     let tree = source_tree(args.root.as_deref());
-    let command = Hunting { args, kernel: &kernel, object: &object, bytes: &bytes, all: &all, stop: &stop, tree: &tree };
+    let command =
+        Hunting { args, kernel: &kernel, object: &object, bytes: &bytes, all: &all, stop: &stop, tree: &tree };
     let mut tally = Tally::default();
     for verification in rejected {
         command.program(verification, &mut tally)?;

@@ -35,7 +35,7 @@ const BEFORE: Moment = Moment { place: Place::BEFORE, cpu: 0, step: 0 };
 
 impl Machine {
     /// Fills the maps: an object in each kptr field, nodes in each list and tree, elements in each hash, programs in each
-    /// program array. To be called before programs run.
+    /// program array; the first reading, if there is one, in each four bytes of a value that are plain. To be called before programs run.
     ///
     /// # Errors
     /// If memory is short.
@@ -44,6 +44,9 @@ impl Machine {
             for value in self.stocked_values(map)? {
                 let fields = self.maps[map as usize].specials.fields.clone();
                 for copy in self.copies(map, value) {
+                    if !self.is_of_globals(map) {
+                        self.stock_plain(copy, &fields);
+                    }
                     self.stock_fields(copy, &fields, 0)?;
                 }
             }
@@ -59,7 +62,7 @@ impl Machine {
         let state = &self.maps[map as usize];
         let (entries, key_size) = (state.max_entries(), state.key_size() as usize);
         match state.family {
-            MapFamily::Array if !state.specials.is_empty() => {
+            MapFamily::Array if !state.specials.is_empty() || !self.is_of_globals(map) => {
                 (0..entries.min(MAX_ELEMENTS)).filter_map(|index| self.array_element(map, index).transpose()).collect()
             }
             MapFamily::Hash => {
@@ -80,6 +83,20 @@ impl Machine {
                     .collect()
             }
             _ => Ok(Vec::new()),
+        }
+    }
+
+    fn is_of_globals(&self, map: u32) -> bool {
+        self.object.maps.get(map as usize).is_some_and(|map| map.globals.is_some())
+    }
+
+    /// Fills what is plain in a value, as user space may have, with the first reading.
+    fn stock_plain(&mut self, region: RegionId, fields: &[SpecialField]) {
+        let Some(&reading) = self.options.readings.first() else { return };
+        let word = (reading as u32).to_le_bytes();
+        let is_plain = |at: u32| !fields.iter().any(|field| at + 4 > field.offset && at < field.offset + field.size);
+        for at in (0..self.memory.len(region) / 4).map(|word| word * 4).filter(|&at| is_plain(at)) {
+            self.memory.poke(region, at, &word);
         }
     }
 

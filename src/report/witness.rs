@@ -89,7 +89,9 @@ impl WitnessReport<'_> {
         let command = self.command(witness, shown);
         let mut diagnostic = shown.diagnostic(self.object, &witness.finding.key(), &command)?;
         let rule = &self.rejection.rule;
-        diagnostic.details.insert(0, format!("it is what the verifier refuses the program for: {rule} ({})", rule.id()));
+        diagnostic
+            .details
+            .insert(0, format!("it is what the verifier refuses the program for: {rule} ({})", rule.id()));
         diagnostic.program.clone_from(&self.verification.program);
         Some(diagnostic)
     }

@@ -17,9 +17,10 @@ pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_dynptr_from_skb", 3, |call| from_packet(call, Kind::Skb)),
     kfunc("bpf_dynptr_from_xdp", 3, |call| from_packet(call, Kind::Xdp)),
     helper("bpf_dynptr_read", 5, read).relaxed().fixed(),
-    helper("bpf_dynptr_write", 5, write).relaxed().fixed_if(|machine, args| !is_shared_packet(machine, args[0])).in_ways(
-        |machine, _, args| 1 + u16::from(is_shared_packet(machine, args[0])),
-    ),
+    helper("bpf_dynptr_write", 5, write)
+        .relaxed()
+        .fixed_if(|machine, args| !is_shared_packet(machine, args[0]))
+        .in_ways(|machine, _, args| 1 + u16::from(is_shared_packet(machine, args[0]))),
     helper("bpf_dynptr_data", 3, data),
     kfunc("bpf_dynptr_slice", 4, slice),
     kfunc("bpf_dynptr_slice_rdwr", 4, slice_to_write),

@@ -49,8 +49,7 @@ fn struct_at(call: &mut Call<'_>, address: u64, name: &str) -> Result<RegionId, 
         let what = format!("this is no struct {name}");
         return Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region));
     }
-    call.touch_kernel(address, 1, AccessKind::Observe)?;
-    Ok(region)
+    call.alive(address)
 }
 
 fn put(call: &mut Call<'_>, name: &str) -> Modelled {
@@ -70,7 +69,7 @@ fn path(call: &mut Call<'_>) -> Modelled {
         let what = "there is no struct path".to_owned();
         return Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region));
     }
-    call.touch_kernel(from, 1, AccessKind::Observe)?;
+    call.alive(from)?;
     // The kernel writes from the buffer's end.
     call.touch(buffer, size.max(1), AccessKind::Write)?;
     if size < 2 {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::btf::TypeId;
 use crate::kernel::ProgramType;
 use crate::machine::context::View;
-use crate::machine::event::{AccessKind, Event};
+use crate::machine::event::Event;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 use crate::machine::memory::Contents;
@@ -71,8 +71,7 @@ fn socket(call: &mut Call<'_>) -> Result<RegionId, Box<Trap>> {
     if call.kernel_struct(region) != Some(SOCKET) {
         return call.bad("this is no socket");
     }
-    call.touch_kernel(call.args[0], 1, AccessKind::Read)?;
-    Ok(region)
+    call.alive(call.args[0])
 }
 
 /// Gives a reference back. The memory of most sockets waits for no grace period (`SLAB_TYPESAFE_BY_RCU`).

@@ -1,13 +1,12 @@
 //! The current task and cgroup, and references to them.
 
-use crate::machine::event::AccessKind;
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::errno;
 use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 use crate::machine::world::CGROUP_ID;
 
-use super::{Answer, Call, Model, Modelled, helper, kfunc};
+use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 
 /// Highest process id (`PID_MAX_LIMIT`).
 const MAX_PID: u32 = 4 << 20;
@@ -31,6 +30,7 @@ pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_task_get_cgroup1", 2, |_| Ok(Answer::Value(0))).local(),
     helper("bpf_get_current_ancestor_cgroup_id", 1, ancestor_id).local(),
     helper("bpf_current_task_under_cgroup", 2, current_under_cgroup),
+    helper("bpf_find_vma", 5, find_area).in_ways(there_or_gone),
 ];
 
 fn pid_tgid(call: &mut Call<'_>) -> Modelled {
@@ -144,6 +144,25 @@ fn current_under_cgroup(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(if inside { errno::EAGAIN } else { errno::E2BIG } as u64))
 }
 
+/// The area of a task's memory that an address is in, which a callback gets to see; in a stocked machine there is one or none.
+fn find_area(call: &mut Call<'_>) -> Modelled {
+    let [_, _, function, context, flags] = call.args;
+    let region = wanted(call, "task_struct")?;
+    if flags != 0 {
+        return Ok(Answer::Value(errno::EINVAL as u64));
+    }
+    if !call.machine.options.stocked {
+        return Err(Trap::unsupported("what bpf_find_vma finds"));
+    }
+    if call.machine.branch != 0 {
+        return Ok(Answer::Value(errno::ENOENT as u64));
+    }
+    let area = call.machine.new_kernel_object("vm_area_struct")?;
+    let memory = &call.machine.memory;
+    let args = [memory.base(region), memory.base(area), context, 0, 0];
+    Ok(Answer::CallBack { function, args, then: Continuation::Done(0) })
+}
+
 fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
     let region = call.start(call.args[0])?;
     if call.kernel_struct(region) == Some(name) {
@@ -155,7 +174,7 @@ fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
 
 fn acquire(call: &mut Call<'_>, name: &str) -> Modelled {
     let region = wanted(call, name)?;
-    call.touch_kernel(call.args[0], 1, AccessKind::Observe)?;
+    call.alive(call.args[0])?;
     acquired(call, region)
 }
 

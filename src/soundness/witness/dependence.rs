@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::explore::watch::Watch;
 use crate::isa::{AluOp, Insn, Operand, REGISTER_COUNT, Register, decode};
-use crate::machine::{Machine, Place, RegionKind, Running, Step};
+use crate::machine::{Machine, Place, RegionId, RegionKind, Running, Step};
 
 /// Registers by number: did a number from outside come into them?
 type Marks = [bool; REGISTER_COUNT];
@@ -49,8 +49,9 @@ const INSIDE: [&str; 32] = [
     "bpf_tail_call",
     "bpf_trace_printk",
 ];
-/// Of those, the ones that work on a packet.
+/// Of those, the ones that make a view of a packet, and the ones whose results do not depend on what a view is of.
 const OF_PACKETS: [&str; 2] = ["bpf_dynptr_from_skb", "bpf_dynptr_from_xdp"];
+const OF_ANY_VIEW: [&str; 3] = ["bpf_dynptr_is_null", "bpf_dynptr_is_rdonly", "bpf_dynptr_clone"];
 
 /// A function under way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +78,8 @@ pub struct Dependence {
     bytes: FxHashSet<u64>,
     /// A helper may have written such numbers anywhere on the stack.
     blurred: bool,
+    /// Are there views of packets?
+    packets: bool,
     depends: Option<Place>,
 }
 
@@ -92,6 +95,7 @@ impl Dependence {
         self.tasks.clear();
         self.bytes.clear();
         self.blurred = false;
+        self.packets = false;
     }
 
     fn look(&mut self, machine: &Machine, task: u32, running: &Running<'_>) {
@@ -188,11 +192,14 @@ impl Dependence {
     /// A helper or kfunc: what it gives, and whether it is handed anything from outside.
     fn call(&mut self, running: &Running<'_>, marks: &mut Marks) -> bool {
         let name = running.callee().unwrap_or_default();
-        let inside = INSIDE.iter().any(|start| name.starts_with(start)) && !OF_PACKETS.contains(&name);
+        let makes_view = OF_PACKETS.contains(&name);
+        self.packets |= makes_view;
+        let views = self.packets && name.starts_with("bpf_dynptr_") && !makes_view && !OF_ANY_VIEW.contains(&name);
+        let inside = INSIDE.iter().any(|start| name.starts_with(start)) && !views;
         let handed = marks[1..6].iter().any(|mark| *mark);
         *marks = kept(marks, !inside);
         self.blurred |= !inside;
-        handed || OF_PACKETS.contains(&name)
+        handed
     }
 
     /// Does what is at an address come from outside?
@@ -206,12 +213,14 @@ impl Dependence {
             RegionKind::Stack { .. } => self.blurred,
             RegionKind::Object { .. } | RegionKind::PerCpuCopy { .. } => {
                 let before = region.allocated.is_none_or(|at| at.place == Place::BEFORE);
-                let known = (0..size).all(|byte| machine.memory().is_written(spot.region, spot.offset.saturating_add(byte)));
+                let known =
+                    (0..size).all(|byte| machine.memory().is_written(spot.region, spot.offset.saturating_add(byte)));
                 !machine.is_kptr(spot.region, spot.offset) && (before || !known)
             }
             RegionKind::MapValue { .. } => {
                 !machine.is_kptr(spot.region, spot.offset) && !machine.memory().is_private(spot.region)
             }
+            RegionKind::Context => !leads_to_object(machine, spot.region, spot.offset, size),
             _ => true,
         }
     }
@@ -225,6 +234,14 @@ impl Dependence {
             }
         }
     }
+}
+
+/// Is an argument of a traced function a pointer? Each leads to an object, as those do that the kernel's verifier trusts.
+fn leads_to_object(machine: &Machine, context: RegionId, offset: u32, size: u32) -> bool {
+    let memory = machine.memory();
+    let word = memory.peek(context).get(offset as usize..).and_then(|rest| rest.first_chunk());
+    let target = word.filter(|_| size == 8).and_then(|word| memory.at(u64::from_le_bytes(*word)));
+    target.is_some_and(|spot| matches!(memory.region(spot.region).kind, RegionKind::KernelObject { .. }))
 }
 
 /// What a frame's registers are marked with after a call.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::dependence::Dependence;
 use crate::explore::finding::Finding;
@@ -85,20 +86,23 @@ pub(super) struct EveryRun {
     pub missing: Option<&'static str>,
 }
 
-/// Runs every schedule of a scenario, but no more than `most`; none after it is known that numbers from outside matter.
+/// Runs every schedule of a scenario, but no more than `most` and no longer than `time`; none after it is known that numbers from outside matter.
 ///
 /// # Errors
 /// If the simulation does not repeat itself.
-pub(super) fn every_run(simulation: &Simulation, most: u64, max_steps: usize) -> Result<EveryRun, SearchError> {
+pub(super) fn every_run(
+    simulation: &Simulation,
+    most: u64,
+    max_steps: usize,
+    time: Option<Duration>,
+) -> Result<EveryRun, SearchError> {
     let depends = Arc::new(AtomicBool::new(false));
-    let make = || Watched {
-        simulation: simulation.clone(),
-        dependence: Dependence::default(),
-        depends: Arc::clone(&depends),
-    };
+    let make =
+        || Watched { simulation: simulation.clone(), dependence: Dependence::default(), depends: Arc::clone(&depends) };
     let options = SearchOptions {
         strategy: Strategy::Dpor,
         schedules: Some(most),
+        time,
         max_steps,
         races: true,
         threads: 1,

@@ -44,7 +44,9 @@ pub struct Maker {
     globals: Vec<(String, usize)>,
     /// Numbers that the program compares with or computes with.
     constants: Vec<u64>,
-    /// Does it read clocks, random numbers, or kernel structs?
+    /// Id of the process that programs run in.
+    pid: u64,
+    /// Does it read clocks, random numbers, or kernel structs, or are there maps that readings can fill?
     reads: bool,
 }
 
@@ -72,7 +74,7 @@ const BOUNDARIES: [u64; 12] =
 
 impl Maker {
     /// What makes inputs for this program.
-    pub fn new(object: &Object, program: &Program) -> Maker {
+    pub fn new(object: &Object, program: &Program, pid: u32) -> Maker {
         let names = Names::of(object);
         let globals = names.globals.iter().filter(|(_, global)| {
             !global.read_only && matches!(global.layout, Layout::Number { .. } | Layout::Truth) && global.size <= 8
@@ -81,7 +83,9 @@ impl Maker {
             taken: taken(program),
             globals: globals.map(|(name, global)| (name.clone(), global.size as usize)).collect(),
             constants: constants(program),
-            reads: matches!(program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint)
+            pid: pid.into(),
+            reads: object.maps.iter().any(|map| map.globals.is_none())
+                || matches!(program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint)
                 || program.insns.iter().any(|insn| insn.opcode == CALL && insn.src == 0 && READERS.contains(&insn.imm)),
         }
     }
@@ -93,7 +97,8 @@ impl Maker {
 
     /// The numbers that are worth a try: the program's own and their neighbours, and boundaries.
     fn number(&self, random: &mut Random) -> u64 {
-        match random.below(4) {
+        match random.below(5) {
+            4 => self.pid,
             0 => BOUNDARIES[random.below(BOUNDARIES.len())],
             1 if !self.constants.is_empty() => {
                 let constant = self.constants[random.below(self.constants.len())];
@@ -211,9 +216,9 @@ impl Maker {
 fn taken(program: &Program) -> Taken {
     use ProgramType as P;
     match ProgramType::from_number(program.section.program_type) {
-        Some(
-            P::SocketFilter | P::SchedCls | P::SchedAct | P::CgroupSkb | P::LwtIn | P::LwtOut | P::LwtXmit,
-        ) => Taken::Buffer,
+        Some(P::SocketFilter | P::SchedCls | P::SchedAct | P::CgroupSkb | P::LwtIn | P::LwtOut | P::LwtXmit) => {
+            Taken::Buffer
+        }
         Some(P::Xdp) => Taken::Packet,
         Some(P::Syscall) => Taken::Context,
         Some(P::RawTracepoint) => Taken::Arguments,

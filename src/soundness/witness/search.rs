@@ -64,6 +64,16 @@ impl Watch for Executed {
     }
 }
 
+/// What all runs of a few scenarios come to.
+enum Whole {
+    /// One shows the harm.
+    Shown(Box<Witness>),
+    /// None does, and there are no others.
+    Harmless,
+    /// None does, but there may be others.
+    Unknown,
+}
+
 /// A hunt under way.
 pub(super) struct Hunt<'a> {
     subject: &'a Subject<'a>,
@@ -104,7 +114,7 @@ impl<'a> Hunt<'a> {
             stop,
             begun: Instant::now(),
             random: Random::new(bounds.seed, 0),
-            maker: Maker::new(subject.object, subject.program),
+            maker: Maker::new(subject.object, subject.program, options.pid),
             corpus: vec![Start::default()],
             covered: vec![false; subject.program.insns.len()],
             others: BTreeSet::new(),
@@ -115,49 +125,46 @@ impl<'a> Hunt<'a> {
     }
 
     pub fn run(mut self) -> Answer {
-        let found = self.stages();
-        let whole = match found {
-            None => self.every(),
-            Some(_) => Err(None),
-        };
-        let found = found.or_else(|| whole.as_ref().err().cloned().flatten());
+        let found = self.stages().map_or_else(|| self.every(), |witness| Whole::Shown(Box::new(witness)));
         self.tried.covered = self.covered.iter().filter(|covered| **covered).count();
         self.tried.reached = self.subject.insn.is_some_and(|insn| self.covered.get(insn) == Some(&true));
         self.tried.others = self.others.into_iter().collect();
         self.tried.unsupported = self.unsupported.into_iter().collect();
         match found {
-            Some(witness) => Answer::Shown(Box::new(witness), self.tried),
-            None if whole.is_ok() => Answer::Harmless(self.tried),
-            None => Answer::NotFound(self.tried),
+            Whole::Shown(witness) => Answer::Shown(witness, self.tried),
+            Whole::Harmless => Answer::Harmless(self.tried),
+            Whole::Unknown => Answer::NotFound(self.tried),
         }
     }
 
-    /// Tries all runs of a few scenarios: `Ok` if none shows the harm and there are no others, the witness if one does.
-    fn every(&mut self) -> Result<(), Option<Witness>> {
-        let traced = matches!(self.subject.program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint);
+    /// Tries all runs of a few scenarios.
+    fn every(&mut self) -> Whole {
+        let traced =
+            matches!(self.subject.program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint);
         if self.harms.contains(&Harm::Address) {
             self.tried.missing = Some("no run shows that an address is left somewhere");
-            return Err(None);
+            return Whole::Unknown;
         }
         for (shape, stocked) in WHOLE {
             // A traced function has no arguments where nobody gives it any.
             let start = Start { stocked: stocked || traced, ..Start::default() };
             if self.stop.load(Ordering::Relaxed) {
-                return Err(None);
+                return Whole::Unknown;
             }
             let scenario = scenario(self.subject, shape, &start);
-            let Some(mut simulation) = self.simulate(&scenario) else { return Err(None) };
-            let Ok(every) = every_run(&simulation, EVERY, self.max_steps) else { return Err(None) };
+            let Some(mut simulation) = self.simulate(&scenario) else { return Whole::Unknown };
+            let left = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
+            let Ok(every) = every_run(&simulation, EVERY, self.max_steps, left) else { return Whole::Unknown };
             self.tried.runs += every.result.coverage.explored;
-            if let found @ Some(_) = self.best(&scenario, &every.result, &mut simulation) {
-                return Err(found);
+            if let Some(witness) = self.best(&scenario, &every.result, &mut simulation) {
+                return Whole::Shown(Box::new(witness));
             }
             if every.missing.is_some() {
                 self.tried.missing = every.missing;
-                return Err(None);
+                return Whole::Unknown;
             }
         }
-        Ok(())
+        Whole::Harmless
     }
 
     fn is_over(&self) -> bool {
