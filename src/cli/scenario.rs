@@ -56,8 +56,8 @@ pub struct ScenarioArgs {
     #[arg(long, help_heading = "Scenario")]
     pub stocked: bool,
     /// Number that a program reads of what is not modelled: of a clock, a random number or, with --stocked, a field of a kernel
-    /// struct (of a pointer: 1 for NULL, 2 for an object that was freed, anything else for one that is there, each modulo 3). May be
-    /// repeated, in order
+    /// struct (of a pointer: 1 for NULL, 2 for an object that was freed, 0 for one that is there, each modulo 3). May be repeated,
+    /// in order. With --stocked the first also stands in plain bytes of maps' values, and an odd one leaves the rest of them empty
     #[arg(long, value_name = "N", help_heading = "Scenario")]
     pub reading: Vec<u64>,
     /// What memory CPUs see: sc (stores are seen at once) or tso (x86: stores may be seen late)

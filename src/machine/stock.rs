@@ -35,19 +35,24 @@ const BEFORE: Moment = Moment { place: Place::BEFORE, cpu: 0, step: 0 };
 
 impl Machine {
     /// Fills the maps: an object in each kptr field, nodes in each list and tree, elements in each hash, programs in each
-    /// program array; the first reading, if there is one, in each four bytes of a value that are plain. To be called before programs run.
+    /// program array; the first reading, if there is one, in each four bytes of a value that are plain. If that reading is odd nothing else
+    /// is filled: others have emptied the maps. To be called before programs run.
     ///
     /// # Errors
     /// If memory is short.
     pub(crate) fn stock(&mut self) -> Result<(), Box<Trap>> {
+        let emptied = self.options.readings.first().is_some_and(|reading| reading % 2 == 1);
         for map in 0..self.maps.len() as u32 {
-            for value in self.stocked_values(map)? {
+            let is_filled = !emptied || self.maps[map as usize].family != MapFamily::Hash;
+            for value in if is_filled { self.stocked_values(map)? } else { Vec::new() } {
                 let fields = self.maps[map as usize].specials.fields.clone();
                 for copy in self.copies(map, value) {
                     if !self.is_of_globals(map) {
                         self.stock_plain(copy, &fields);
                     }
-                    self.stock_fields(copy, &fields, 0)?;
+                    if !emptied {
+                        self.stock_fields(copy, &fields, 0)?;
+                    }
                 }
             }
         }

@@ -18,6 +18,7 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_jiffies64", 0, jiffies),
     helper("bpf_loop", 4, bpf_loop).local(),
     kfunc("bpf_rdonly_cast", 2, cast).local(),
+    kfunc("bpf_cast_to_kern_ctx", 1, to_kernel_context).local(),
 ];
 
 /// Most iterations of `bpf_loop` (`BPF_MAX_LOOPS`).
@@ -51,6 +52,13 @@ fn cast(call: &mut Call<'_>) -> Modelled {
         }
     }
     Ok(Answer::Value(address))
+}
+
+/// The kernel's own struct behind a context, which is not modelled; anything else has none.
+fn to_kernel_context(call: &mut Call<'_>) -> Modelled {
+    let address = call.args[0];
+    let own = call.machine.context(call.task).is_some_and(|context| context.address == address);
+    if own { Err(Trap::unsupported("the kernel's struct behind the context")) } else { call.bad("this is no context") }
 }
 
 /// `bpf_loop` between two iterations.

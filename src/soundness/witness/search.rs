@@ -36,10 +36,12 @@ const MAX_STEPS: usize = 2000;
 const ENDLESS: u64 = 20_000;
 const ENDLESS_STEPS: usize = 30_000;
 /// Instructions and steps of the one long run that is tried where runs were cut.
-const LONG_INSNS: u64 = 40_000_000;
-const LONG_STEPS: usize = 4_000_000;
+const LONG_INSNS: u64 = 12_000_000;
+const LONG_STEPS: usize = 2_100_000;
 /// Inputs that are tried before companions are, and after.
 const INPUTS: (u64, u64) = (64, 256);
+/// Readings that leave maps empty though others take from them, and pointers whole.
+const EMPTIED: [u64; 1] = [3];
 /// Runs of a scenario of which all are tried, at most.
 const EVERY: u64 = 20_000;
 /// Other findings and missing models that are kept to be told.
@@ -177,14 +179,15 @@ impl<'a> Hunt<'a> {
         let shapes = shapes(self.subject);
         let (first, rest) = shapes.split_at(FIRST);
         let stocked = Start { stocked: true, ..Start::default() };
+        let emptied = Start { readings: EMPTIED.to_vec(), ..stocked.clone() };
         for &shape in first {
-            for start in [Start::default(), stocked.clone()] {
+            for start in [Start::default(), stocked.clone(), emptied.clone()] {
                 if let found @ Some(_) = self.under_schedules(shape, &start) {
                     return found;
                 }
             }
         }
-        self.corpus.push(stocked.clone());
+        self.corpus.extend([stocked.clone(), emptied]);
         if let found @ Some(_) = self.fuzz(INPUTS.0) {
             return found;
         }
