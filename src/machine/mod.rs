@@ -11,6 +11,7 @@
 
 pub mod alu;
 mod arena;
+mod arena_pointers;
 mod callbacks;
 mod code;
 mod context;
@@ -23,6 +24,7 @@ mod fingerprint;
 mod globals;
 mod inner;
 mod kept;
+mod kernel_struct;
 mod maps;
 pub mod memory;
 pub mod models;
