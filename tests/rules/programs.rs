@@ -67,7 +67,7 @@ fn compile(id: &str, program: &Program) -> Result<Vec<u8>, TargetError> {
     let folder = tempfile::tempdir().map_err(failed)?;
     let path = folder.path().join(format!("{id}.bpf.{}", program.language.extension()));
     fs::write(&path, &program.text).map_err(failed)?;
-    Ok(target::compile(&path)?)
+    target::read_or_compile(&path)
 }
 
 /// The program breaks the rule and nothing else; the mended one is accepted.
