@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
-use super::output::{self, Format, OutputError};
+use super::output::{self, Format, OutputError, SourceArgs};
 use super::target::{Kernel, KernelArgs, TargetError, load_object, load_scenario};
 use super::verify::chosen;
 use crate::machine::MachineOptions;
@@ -60,6 +60,9 @@ pub struct Args {
     /// Kernel to verify for.
     #[command(flatten)]
     pub kernel: KernelArgs,
+    /// Sources.
+    #[command(flatten)]
+    pub sources: SourceArgs,
     /// Output format; json prints one object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -106,10 +109,11 @@ pub enum ContainError {
 pub fn run(args: &Args) -> Result<ExitCode, ContainError> {
     let kernel = args.kernel.kernel()?;
     let mut result = Judged::Contained;
+    let look = args.sources.look(&args.path);
     let mut show = |checked: Checked| {
         result = result.max(checked.result());
         match args.format {
-            Format::Text => output::print(&checked.text(&args.path)),
+            Format::Text => output::print(&checked.text(&args.path, &look)),
             Format::Json => output::print_record("containment", &checked.json(&args.path)),
         }
     };

@@ -1,4 +1,4 @@
-//! `kptrsim graph`: a program's control flow, to be drawn.
+//! `kptrsim graph`: a program's control flow, or the states that the verifier explored, to be drawn.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,14 +7,19 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use super::output::{self, OutputError};
-use super::target::{KernelArgs, TargetError, load_object, only_program};
+use super::target::{Kernel, KernelArgs, TargetError, load_object, only_program};
 use super::verify::named;
-use crate::report::graph::{Detail, Graph, dot::dot, mermaid::mermaid};
-use crate::verifier::{ObjectVerifier, Options};
+use crate::object::{Object, Program};
+use crate::report::graph::dot::{dot, states_dot};
+use crate::report::graph::mermaid::{mermaid, states_mermaid};
+use crate::report::graph::states::StateGraph;
+use crate::report::graph::{Detail, Graph};
+use crate::verifier::{ObjectVerifier, Options, Record};
 
 /// Print a program's control-flow graph for Graphviz or Mermaid, with the place where it is rejected.
 ///
-/// Draw it with `kptrsim graph OBJ --prog P | dot -Tsvg -o graph.svg`, or put the Mermaid text into a code block of that name in
+/// With --states it is the graph of what the verifier followed: the instructions on each path with what was known before and after
+/// them, the branches that were taken, and dashed, where a path ended since an earlier state covers it. Draw it with `kptrsim graph OBJ --prog P | dot -Tsvg -o graph.svg`, or put the Mermaid text into a code block of that name in
 /// Markdown, where GitHub and GitLab draw it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -27,6 +32,12 @@ pub struct Args {
     /// Show instructions in place of source lines
     #[arg(long)]
     pub insns: bool,
+    /// The states that the verifier explored, in place of the control flow
+    #[arg(long, conflicts_with = "insns")]
+    pub states: bool,
+    /// Instructions that the graph of states shows at most, over all paths
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "states")]
+    pub limit: usize,
     /// Kernel to judge for.
     #[command(flatten)]
     pub kernel: KernelArgs,
@@ -66,6 +77,9 @@ pub fn run(args: &Args) -> Result<ExitCode, GraphError> {
         Some(name) => named(&object, name)?,
         None => only_program(&object)?,
     };
+    if args.states {
+        return states(args, &kernel, &object, program);
+    }
     let verification = ObjectVerifier::new(&object, &kernel.profile, Options::default()).verify(program);
     let detail = if args.insns { Detail::Instructions } else { Detail::Source };
     let graph = Graph::of(&object, program, &verification, detail);
@@ -73,5 +87,23 @@ pub fn run(args: &Args) -> Result<ExitCode, GraphError> {
         Language::Dot => dot(&graph),
         Language::Mermaid => mermaid(&graph),
     })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the graph of explored states, and says so if it is not all of it.
+fn states(args: &Args, kernel: &Kernel, object: &Object, program: &Program) -> Result<ExitCode, GraphError> {
+    let options = Options { record: Record::Tree { steps: args.limit }, ..Options::default() };
+    let verification = ObjectVerifier::new(object, &kernel.profile, options).verify(program);
+    let graph = StateGraph::of(object, program, &verification);
+    output::print(&match args.format {
+        Language::Dot => states_dot(&graph),
+        Language::Mermaid => states_mermaid(&graph),
+    })?;
+    if graph.cut {
+        let (shown, all) = (graph.steps, verification.statistics.insns_processed);
+        eprintln!(
+            "kptrsim: the graph is cut: it shows {shown} instructions of the {all} that the verifier processed; `--limit {all}` shows all"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 
 use super::explore::describe;
 use super::place::Words;
+use super::told::{Look, Told};
 use crate::machine::Machine;
 use crate::soundness::containment::follow::Against;
 use crate::soundness::containment::{Found, Outcome, Reported, Skipped, Violation, reason};
+
+/// The kind of finding that is a state outside of the verifier's.
+const NOT_CONTAINED: &str = "not-contained";
 
 /// What was run, and what came of it.
 #[derive(Debug)]
@@ -44,9 +48,9 @@ impl Checked {
         }
     }
 
-    /// For people.
+    /// For people: counts, then each finding as a message with its places.
     #[must_use]
-    pub fn text(&self, path: &Path) -> String {
+    pub fn text(&self, path: &Path, look: &Look) -> String {
         let outcome = match &self.outcome {
             Ok(outcome) => outcome,
             Err(skipped) => return format!("{}: not run: {}\n", self.name, skipped_text(skipped)),
@@ -78,7 +82,8 @@ impl Checked {
             let _ = writeln!(text, "  {runs} runs ended early: {what}");
         }
         for reported in outcome.findings.values() {
-            text.push_str(&self.finding_text(reported, path));
+            text.push('\n');
+            text.push_str(&self.finding_text(reported, path, look));
         }
         text
     }
@@ -91,16 +96,13 @@ impl Checked {
         }
     }
 
-    fn finding_text(&self, reported: &Reported, path: &Path) -> String {
-        let mut text = match &reported.found {
-            Found::Outside(violation) => outside_text(&reported.machine, violation),
-            Found::Run(finding) => {
-                let told = describe(&reported.machine, finding);
-                format!("\n{}\n{}\n", told.title, told.body)
-            }
+    fn finding_text(&self, reported: &Reported, path: &Path, look: &Look) -> String {
+        let told = match &reported.found {
+            Found::Outside(violation) => outside_told(&reported.machine, violation),
+            Found::Run(finding) => describe(&reported.machine, finding).told,
         };
-        let _ = writeln!(text, "  in {} runs; again: {}", reported.times, self.again(reported, path));
-        text
+        let runs = if reported.times == 1 { "1 run".to_owned() } else { format!("{} runs", reported.times) };
+        told.text(look, &[format!("in {runs}; again: `{}`", self.again(reported, path))])
     }
 
     fn again(&self, reported: &Reported, path: &Path) -> String {
@@ -163,26 +165,32 @@ fn skipped_text(skipped: &Skipped) -> String {
     }
 }
 
-fn outside_text(machine: &Machine, violation: &Violation) -> String {
+/// A state that the verifier had not reckoned with, as a message: what is known of it in each state that could have contained it.
+fn outside_told(machine: &Machine, violation: &Violation) -> Told {
     let words = Words::new(machine);
-    let mut text = format!(
-        "\nnot-contained: no state of the verifier contains this one\n  before {}\n      {}\n",
-        words.moment(violation.at),
-        words.instruction(violation.at.place),
+    let place = words.told_moment(
+        violation.at,
+        "before this, the run is in a state that the verifier had not reckoned with",
+        true,
     );
-    for against in &violation.against {
-        let _ = writeln!(text, "  {}", against_text(&words, machine, against));
+    let mut notes = vec![format!("instruction {}", words.instruction(violation.at.place))];
+    notes.extend(violation.against.iter().map(|against| against_text(&words, machine, against)));
+    Told {
+        id: NOT_CONTAINED.to_owned(),
+        title: format!("no state of the verifier contains one that {} comes to", words.program(violation.at.place)),
+        undecided: false,
+        places: vec![place],
+        notes,
     }
-    text
 }
 
 fn against_text(words: &Words<'_>, machine: &Machine, against: &Against) -> String {
     let Some(mismatch) = &against.mismatch else {
-        return format!("log line {}: the path does not come here", against.line);
+        return format!("the verifier's state at line {} of its log: the path does not come there", against.line);
     };
     let concrete = mismatch.concrete.map_or("nothing".to_owned(), |value| number_text(words, machine, value));
     format!(
-        "log line {}: {} is {concrete}, not {}: {}",
+        "the verifier's state at line {} of its log: {} is {concrete}, not {}: {}",
         against.line,
         mismatch.place(),
         mismatch.expected,
@@ -215,7 +223,7 @@ fn outside_json(machine: &Machine, violation: &Violation) -> Value {
         })
         .collect();
     json!({
-        "kind": "not-contained",
+        "kind": NOT_CONTAINED,
         "at": words.moment_json(violation.at),
         "instruction": words.instruction(violation.at.place),
         "against": against,

@@ -11,6 +11,7 @@ use super::place::Names;
 pub fn event(event: &Event) -> String {
     match event {
         Event::Called { name } => format!("calls {name}"),
+        Event::Read { register, from, .. } => format!("reads a number from {from} into {register}"),
         Event::Loaded { register, from } => format!("loads a pointer from {from} into {register}"),
         Event::Acquired { id, what, by } if by.is_empty() => format!("acquires reference {id}, {what}"),
         Event::Acquired { id, what, by } => format!("acquires reference {id}, {what}, from {by}"),
@@ -31,7 +32,7 @@ pub fn event(event: &Event) -> String {
         Event::PreemptEnabled => "turns preemption on".to_owned(),
         Event::Invalidated { what } => format!("{what}: what this points to may be gone, and it is forgotten"),
         Event::Distrusted { what } => format!("{what}: untrusted from here on"),
-        Event::Pruned => "the path ends: what was verified before covers it".to_owned(),
+        Event::Pruned { .. } => "the path ends: what was verified before covers it".to_owned(),
         Event::PathEnds => "the path ends with the program".to_owned(),
         Event::Rejected { reason, .. } => format!("refused: {reason}"),
         Event::Unsupported { what } => format!("not supported: {what}"),
@@ -41,7 +42,7 @@ pub fn event(event: &Event) -> String {
 /// Is it nothing but the program's course, which its instructions show as well?
 #[must_use]
 pub fn is_course(event: &Event) -> bool {
-    matches!(event, Event::Called { .. } | Event::Loaded { .. })
+    matches!(event, Event::Called { .. } | Event::Loaded { .. } | Event::Read { .. })
 }
 
 /// How a path came to an instruction, where that is more than the next one or a jump.

@@ -102,17 +102,7 @@ fn of_rule(entry: &'static RuleEntry) -> RuleHelp {
         Block::Program(_) => None,
     });
     let full = why.unwrap_or_else(|| format!("The Linux verifier refuses the program: {}.", entry.text));
-    let markdown = rendered(entry.page);
-    RuleHelp { short: title, text: format!("{full}\n\n{more}"), full, markdown, tag: "verifier" }
-}
-
-/// A page for readers who see it rendered: the message's fields, in angle brackets, would be taken for HTML.
-fn rendered(page: &str) -> String {
-    let lines = page.lines().map(|line| match line.strip_prefix("> ") {
-        Some(message) => format!("> {}", message.replace('<', "\\<")),
-        None => line.to_owned(),
-    });
-    lines.collect::<Vec<_>>().join("\n") + "\n"
+    RuleHelp { short: title, text: format!("{full}\n\n{more}"), full, markdown: entry.page.to_owned(), tag: "verifier" }
 }
 
 #[cfg(test)]

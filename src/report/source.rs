@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Snippet};
 
 use crate::object::LineInfo;
-use crate::verifier::story::words;
+use crate::verifier::story::source_text;
 
 /// Bytes of a source file that are read at most; larger ones are shown by the lines in the object.
 pub const MAX_FILE: u64 = 8 << 20;
@@ -199,7 +199,7 @@ fn span(line: &str, column: u32) -> Range<usize> {
         "return" | "goto" => rest.find(';').unwrap_or(rest.trim_end().len()),
         "" if !rest.starts_with('(') => return whole,
         _ => match behind.trim_start().strip_prefix('(') {
-            Some(arguments) => match words::closing(arguments) {
+            Some(arguments) => match source_text::closing(arguments) {
                 Some(end) => rest.len() - arguments.len() + end + 1,
                 None => return whole,
             },

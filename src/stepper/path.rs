@@ -141,7 +141,7 @@ impl PathSession {
         let ends = match last.and_then(|step| step.events.last()) {
             Some(Event::Rejected { .. }) => "refused",
             Some(Event::Unsupported { .. }) => "not supported",
-            Some(Event::Pruned) => "covered by another",
+            Some(Event::Pruned { .. }) => "covered by another",
             Some(Event::PathEnds) => "to the program's end",
             _ => "not kept to its end",
         };

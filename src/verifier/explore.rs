@@ -4,7 +4,6 @@
 //! in the room's other files, by instruction class.
 
 use super::env::{Check, Pending, Verifier, reject};
-use super::path::Event;
 use super::prune::widen;
 use super::rule::Rule;
 use super::state::{Frame, State};
@@ -76,7 +75,6 @@ impl Verifier<'_> {
         self.state.last_insn = came_from;
         if self.facts[insn].prune_point && self.meet_checkpoints()? {
             self.log_safe(*print_state);
-            self.note_event(|_| Event::Pruned);
             return Ok(Next::PathEnds);
         }
         if self.facts[insn].jump_point {

@@ -21,6 +21,7 @@ pub mod context_type;
 pub mod domain;
 pub mod dynptr;
 pub mod env;
+pub mod errno;
 pub mod exception;
 pub mod exit;
 pub mod explore;
@@ -57,8 +58,6 @@ pub mod pointer_arithmetic;
 pub mod precision;
 pub mod prune;
 pub mod recorder;
-#[cfg(test)]
-mod recorder_tests;
 pub mod references;
 pub mod rule;
 pub mod rule_entry;

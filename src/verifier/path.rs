@@ -78,7 +78,7 @@ pub struct Step {
 }
 
 /// How a path came to an instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Came {
     /// A function that is verified on its own starts here.
     Start,
@@ -183,6 +183,15 @@ pub enum Event {
         /// Where it was, in words: ``field `pc` of map `slots` ``.
         from: String,
     },
+    /// A number was read from memory other than the stack.
+    Read {
+        /// The register that it is in.
+        register: Register,
+        /// Where it was, in words: ``field `len` of the context``.
+        from: String,
+        /// What it is declared as, if that is a pointer.
+        pointer: Option<PointerField>,
+    },
     /// No register and no slot holds the pointer any more, though the reference is still to be given back.
     Lost {
         /// The reference's id.
@@ -225,7 +234,10 @@ pub enum Event {
         what: String,
     },
     /// The path ends: an earlier checkpoint covers it.
-    Pruned,
+    Pruned {
+        /// The step before which the checkpoint was made; `None` where steps are not all kept.
+        by: Option<usize>,
+    },
     /// The path ends with the program.
     PathEnds,
     /// The program is refused here.
@@ -239,6 +251,21 @@ pub enum Event {
     Unsupported {
         /// What.
         what: String,
+    },
+}
+
+/// A field of a map's value that is declared as a pointer and that the verifier takes for a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PointerField {
+    /// It has no tag that says what it owns.
+    Untagged {
+        /// What it points to: `struct greeting`.
+        to: String,
+    },
+    /// The program's types have no more of what it points to than the name.
+    Incomplete {
+        /// What it points to.
+        to: String,
     },
 }
 

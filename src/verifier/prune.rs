@@ -54,6 +54,7 @@ impl Verifier<'_> {
                 Comparison::Hit => {
                     self.explored.bucket_mut(bucket)[index].hits += 1;
                     self.merge_into(listed.state)?;
+                    self.note_pruned(listed.state);
                     return Ok(true);
                 }
                 Comparison::MissInLoop if !forced && since.0 < 20 && since.1 < 100 => make = false,
@@ -199,6 +200,7 @@ impl Verifier<'_> {
         kept.insn = self.insn;
         let depth = kept.depth;
         let id = self.explored.insert(kept);
+        self.note_checkpoint(id);
         self.explored.bucket_mut(bucket).insert(0, Listed { state: id, hits: 0, misses: 0 });
         let current = &mut self.state;
         current.parent = Some(id);

@@ -2,18 +2,23 @@
 //!
 //! What an instruction did is mostly seen from outside, by comparing the state after it with the one before; only
 //! what cannot be seen so is noted on the way ([`Verifier::note_event`]). Branches that wait carry the step that they
-//! will begin with, in the order of [`Verifier::pending`].
+//! will begin with, in the order of [`Verifier::pending`]. What changed is found in [`changes`], states are shown in [`shown`], and
+//! [`words`] has names for things.
 
-use std::sync::Arc;
+mod changes;
+#[cfg(test)]
+mod path_tests;
+mod shown;
+mod words;
+
+use rustc_hash::FxHashMap;
 
 use super::env::{Check, Pending, Stop, Verifier};
 use super::explore::Next;
-use super::obligations::{Entry, Held, Obligations};
-use super::path::{Came, Event, FrameShown, KEPT_STEPS, NullCheck, Record, Recorded, Reference, Snapshot, Step};
-use super::state::{ByteKind, Frame, SLOT_BYTES, StackSlot, State};
-use super::value::{Pointer, Target, Trust, TypeRef, Value};
-use crate::btf::Type;
-use crate::isa::{CallTarget, Insn, JumpOp, Operand, Register};
+use super::obligations::Obligations;
+use super::path::{Came, Event, KEPT_STEPS, NullCheck, Record, Recorded, Snapshot, Step};
+use super::state::{Frame, StateId};
+use crate::isa::{Insn, JumpOp, Operand, Register};
 
 /// A branch that waits.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Recorder {
     shown: Snapshot,
     noted: Vec<Event>,
     waiting: Vec<Waiting>,
+    /// The steps before which checkpoints were made. Of a single path steps do not keep their numbers.
+    checkpoints: FxHashMap<StateId, usize>,
 }
 
 impl Recorder {
@@ -70,6 +77,7 @@ impl Recorder {
                 shown: Snapshot::default(),
                 noted: Vec::new(),
                 waiting: Vec::new(),
+                checkpoints: FxHashMap::default(),
             })
         })
     }
@@ -84,6 +92,7 @@ impl Recorder {
         self.came = Came::Start;
         self.current = None;
         self.waiting.clear();
+        self.checkpoints.clear();
     }
 
     /// What was recorded.
@@ -187,7 +196,7 @@ impl Recorder {
                 let jumped = matches!(next, Next::Jump(_));
                 events.extend(self.choice(verifier, insn, jumped, both));
                 verifier.changes(&self.before, &verifier.state, insn, &mut events);
-                if *next == Next::PathEnds && !events.contains(&Event::Pruned) {
+                if *next == Next::PathEnds && !events.iter().any(|event| matches!(event, Event::Pruned { .. })) {
                     events.push(Event::PathEnds);
                 }
                 self.came = came_by(insn, *next);
@@ -327,6 +336,24 @@ impl Verifier<'_> {
         }
     }
 
+    /// Notes that a checkpoint was made before the current instruction.
+    pub fn note_checkpoint(&mut self, id: StateId) {
+        if let Some(recorder) = &mut self.recorder
+            && matches!(recorder.record, Record::Tree { .. })
+            && let Some(current) = recorder.current
+        {
+            recorder.checkpoints.insert(id, current);
+        }
+    }
+
+    /// Notes that the path ends since a checkpoint covers it.
+    pub fn note_pruned(&mut self, id: StateId) {
+        if let Some(recorder) = &mut self.recorder {
+            let by = recorder.checkpoints.get(&id).copied();
+            recorder.noted.push(Event::Pruned { by });
+        }
+    }
+
     /// Notes that an object is given to the place that `r1` points to.
     pub fn note_move(&mut self, id: u32) {
         self.note_event(|verifier| {
@@ -334,265 +361,6 @@ impl Verifier<'_> {
             Event::Moved { id, into: into.map_or_else(String::new, |into| verifier.place_text(into)) }
         });
     }
-
-    /// What a reference is to, in words.
-    #[must_use]
-    pub fn held_text(&self, held: Held) -> String {
-        let name = |ty: TypeRef| format!("struct {}", self.type_name(ty));
-        match held {
-            Held::Object(ty) => format!("an object of {}", name(ty)),
-            Held::PercpuObject(ty) => format!("a per-CPU object of {}", name(ty)),
-            Held::Iterator(ty) => format!("an iterator ({})", name(ty)),
-            Held::Other => "a reference".to_owned(),
-        }
-    }
-
-    /// The helper or kfunc that an instruction calls.
-    #[must_use]
-    pub fn called(&self, insn: usize) -> Option<String> {
-        match self.insns.get(insn)?.as_ref().ok()? {
-            Insn::Call(CallTarget::Helper(id)) => Some(self.helper_name(u32::try_from(*id).ok()?)),
-            Insn::Call(CallTarget::Kfunc(index)) => {
-                let external = self.object.externs.get(*index as usize)?;
-                Some(crate::btf::essential_name(&external.name).to_owned())
-            }
-            _ => None,
-        }
-    }
-
-    /// The place that a pointer points to, in words: ``field `pc` of map `slots` ``, `` `head` ``.
-    #[must_use]
-    pub fn place_text(&self, pointer: &Pointer) -> String {
-        let offset = pointer.known_offset().and_then(|offset| u32::try_from(offset).ok());
-        match pointer.target {
-            Target::MapValue(map) => {
-                let Some(declared) = self.object.maps.get(map.index as usize) else { return "a map".to_owned() };
-                let path = offset.and_then(|offset| match &declared.globals {
-                    Some(section) => self.global_at(section.type_id, offset),
-                    None => self.field_path(declared.definition.value_type, offset),
-                });
-                match (path, &declared.globals) {
-                    (Some(path), Some(_)) => format!("`{path}`"),
-                    (Some(path), None) => format!("field `{path}` of map `{}`", declared.name),
-                    (None, _) => format!("map `{}`", declared.name),
-                }
-            }
-            Target::Object(ty) => {
-                let name = self.type_name(ty);
-                let path = self.types(ty.space).ok().zip(offset).and_then(|(btf, at)| btf.member_at(ty.id, at));
-                match path.filter(|place| !place.path.is_empty()) {
-                    Some(place) => format!("field `{}` of an object of struct {name}", place.path),
-                    None => format!("an object of struct {name}"),
-                }
-            }
-            Target::Context => "the context".to_owned(),
-            _ => "memory".to_owned(),
-        }
-    }
-
-    fn field_path(&self, ty: crate::btf::TypeId, offset: u32) -> Option<String> {
-        let path = without_inside(self.btf.as_ref()?.member_at(ty, offset)?.path);
-        (!path.is_empty()).then_some(path)
-    }
-
-    fn global_at(&self, section: crate::btf::TypeId, offset: u32) -> Option<String> {
-        let btf = self.btf.as_ref()?;
-        let Type::DataSection { variables, .. } = btf.ty(section) else { return None };
-        let inside = |start: u32, size: u32| (start..start.saturating_add(size)).contains(&offset);
-        let entry = variables.iter().find(|entry| inside(entry.offset, entry.size))?;
-        let Type::Variable { name, type_id, .. } = btf.ty(entry.type_id) else { return None };
-        let path = btf.member_at(*type_id, offset - entry.offset).map(|place| without_inside(place.path));
-        Some(match path.unwrap_or_default() {
-            path if path.is_empty() => name.to_string(),
-            path if path.starts_with('[') => format!("{name}{path}"),
-            path => format!("{name}.{path}"),
-        })
-    }
-
-    /// The current state for show; shares texts with the one shown last.
-    fn snapshot(&self, frames: &[Frame], shown: &Snapshot) -> Snapshot {
-        let state = &self.state;
-        let of = |(number, frame): (usize, &Frame)| {
-            let last = frames.get(number).zip(shown.frames.get(number));
-            self.frame_shown(number, frame, last)
-        };
-        let obligations = &state.obligations;
-        Snapshot {
-            frames: state.frames.iter().enumerate().map(of).collect(),
-            references: obligations.references().iter().map(|&entry| self.reference_shown(entry, shown)).collect(),
-            lock: obligations.lock,
-            rcu: obligations.rcu,
-            preempt: obligations.preempt,
-        }
-    }
-
-    fn reference_shown(&self, entry: Entry, shown: &Snapshot) -> Reference {
-        match shown.references.iter().find(|reference| reference.entry == entry) {
-            Some(reference) => reference.clone(),
-            None => Reference { entry, what: self.held_text(entry.held).into() },
-        }
-    }
-
-    fn frame_shown(&self, number: usize, frame: &Frame, last: Option<(&Frame, &Arc<FrameShown>)>) -> Arc<FrameShown> {
-        let mut registers = Vec::new();
-        for (index, cell) in frame.registers.iter().enumerate() {
-            let (Some(register), false) = (Register::new(index as u8), cell.value == Value::Uninitialised) else {
-                continue;
-            };
-            let text = last.filter(|(before, _)| before.registers[index].value == cell.value).and_then(|(_, shown)| {
-                shown.registers.iter().find(|(other, _)| *other == register).map(|(_, text)| Arc::clone(text))
-            });
-            registers.push((register, text.unwrap_or_else(|| self.value_text(&cell.value, number).into())));
-        }
-        let mut slots = Vec::new();
-        for (index, slot) in shown_slots(frame) {
-            let offset = -((index + 1) as i32) * SLOT_BYTES as i32;
-            let same = |before: &Frame| {
-                before
-                    .stack
-                    .get(index)
-                    .is_some_and(|old| old.bytes == slot.bytes && old.spilled.value == slot.spilled.value)
-            };
-            let text = last.filter(|(before, _)| same(before)).and_then(|(_, shown)| {
-                shown.slots.iter().find(|(other, _)| *other == offset).map(|(_, text)| Arc::clone(text))
-            });
-            slots.push((offset, text.unwrap_or_else(|| self.slot_text(slot, number).into())));
-        }
-        let frame = FrameShown { number: number as u32, function: frame.subprogram as usize, registers, slots };
-        match last {
-            Some((_, shown)) if **shown == frame => Arc::clone(shown),
-            _ => Arc::new(frame),
-        }
-    }
-
-    /// What is seen by comparing two states, the second after an instruction.
-    fn changes(&self, before: &Before, after: &State, insn: Option<Insn>, events: &mut Vec<Event>) {
-        self.reference_changes(before, after, insn, events);
-        section_changes(&before.obligations, &after.obligations, events);
-        self.pointer_loaded(before, after, insn, events);
-        if matches!(insn, Some(Insn::Call(_))) {
-            pointer_changes(&before.frames, &after.frames, events);
-        }
-        for entry in after.obligations.references() {
-            let was = places(&before.frames, |value| value.reference() == entry.id);
-            if !was.is_empty() && places(&after.frames, |value| value.reference() == entry.id).is_empty() {
-                events.push(Event::Lost { id: entry.id, from: was });
-            }
-        }
-    }
-
-    fn pointer_loaded(&self, before: &Before, after: &State, insn: Option<Insn>, events: &mut Vec<Event>) {
-        let Some(Insn::Load { dst, src, offset, .. }) = insn else { return };
-        let base = before.frames.last().and_then(|frame| frame.registers[src.index()].value.as_pointer().copied());
-        let Some(mut base) = base.filter(|base| !matches!(base.target, Target::Stack { .. })) else { return };
-        if after.value(dst).as_pointer().is_some() {
-            base.offset = base.offset.wrapping_add(offset.into());
-            events.push(Event::Loaded { register: dst, from: self.place_text(&base) });
-        }
-    }
-
-    fn reference_changes(&self, before: &Before, after: &State, insn: Option<Insn>, events: &mut Vec<Event>) {
-        let (old, new) = (before.obligations.references(), after.obligations.references());
-        for entry in new.iter().filter(|entry| before.obligations.entry(entry.id).is_none()) {
-            events.push(Event::Acquired {
-                id: entry.id,
-                what: self.held_text(entry.held).into(),
-                by: self.called(self.insn).unwrap_or_default(),
-            });
-        }
-        for entry in old.iter().filter(|entry| after.obligations.entry(entry.id).is_none()) {
-            let id = entry.id;
-            let moved = |event: &Event| matches!(event, Event::Moved { id: moved, .. } if *moved == id);
-            if !events.iter().any(moved) {
-                let null = matches!(insn, Some(Insn::JumpIf { .. }));
-                events.push(if null { Event::Null { id } } else { Event::Released { id } });
-            }
-        }
-    }
-}
-
-fn section_changes(before: &Obligations, after: &Obligations, events: &mut Vec<Event>) {
-    match (before.lock, after.lock) {
-        (None, Some(_)) => events.push(Event::Locked),
-        (Some(_), None) => events.push(Event::Unlocked),
-        _ => {}
-    }
-    match (before.rcu, after.rcu) {
-        (false, true) => events.push(Event::RcuEntered),
-        (true, false) => events.push(Event::RcuLeft),
-        _ => {}
-    }
-    if after.preempt > before.preempt {
-        events.push(Event::PreemptDisabled);
-    } else if after.preempt < before.preempt {
-        events.push(Event::PreemptEnabled);
-    }
-}
-
-/// What a call did to pointers that it was not given to overwrite: in `r6` and up, and on the stack.
-fn pointer_changes(before: &[Frame], after: &[Frame], events: &mut Vec<Event>) {
-    let mut forgotten = Vec::new();
-    let mut distrusted = Vec::new();
-    let mut compare = |old: &Value, new: &Value, name: String| {
-        let Value::Pointer(old) = old else { return };
-        match new {
-            Value::Pointer(new) => {
-                if old.is_rcu() && new.attributes.trust == Trust::Untrusted {
-                    distrusted.push(name);
-                }
-            }
-            _ => forgotten.push(name),
-        }
-    };
-    for (old, new) in before.iter().zip(after) {
-        for index in Register::R6.index()..Register::R10.index() {
-            compare(&old.registers[index].value, &new.registers[index].value, format!("r{index}"));
-        }
-        for (index, (old, new)) in old.stack.iter().zip(&new.stack).enumerate() {
-            if old.is_spilled() {
-                compare(&old.spilled.value, &new.spilled.value, format!("fp-{}", (index + 1) * SLOT_BYTES));
-            }
-        }
-    }
-    if !forgotten.is_empty() {
-        events.push(Event::Invalidated { what: forgotten.join(", ") });
-    }
-    if !distrusted.is_empty() {
-        events.push(Event::Distrusted { what: distrusted.join(", ") });
-    }
-}
-
-/// A path without what is inside the kernel's own structs, which programs see as opaque.
-fn without_inside(path: String) -> String {
-    match path.find("__opaque") {
-        Some(inside) => path[..inside].trim_end_matches('.').to_owned(),
-        None => path,
-    }
-}
-
-/// The registers and slots whose value is such, with commas between them.
-fn places(frames: &[Frame], is: impl Fn(&Value) -> bool) -> String {
-    let mut found: Vec<String> = Vec::new();
-    for frame in frames {
-        let registers = frame.registers.iter().enumerate().filter(|(_, cell)| is(&cell.value));
-        found.extend(registers.map(|(index, _)| format!("r{index}")));
-        let slots = frame.stack.iter().enumerate().filter(|(_, slot)| holds_value(slot) && is(&slot.spilled.value));
-        found.extend(slots.map(|(index, _)| format!("fp-{}", (index + 1) * SLOT_BYTES)));
-    }
-    found.join(", ")
-}
-
-fn holds_value(slot: &StackSlot) -> bool {
-    matches!(slot.bytes[SLOT_BYTES - 1], ByteKind::Spill | ByteKind::Dynptr | ByteKind::Iterator)
-}
-
-/// The slots that are shown: an iterator or dynptr once.
-fn shown_slots(frame: &Frame) -> impl Iterator<Item = (usize, &StackSlot)> {
-    frame.stack.iter().enumerate().filter(|(_, slot)| match slot.bytes[SLOT_BYTES - 1] {
-        ByteKind::Iterator => slot.spilled.value.reference() != 0,
-        ByteKind::Dynptr => matches!(slot.spilled.value, Value::Dynptr(dynptr) if dynptr.first),
-        _ => slot.bytes.iter().any(|&kind| kind != ByteKind::Invalid),
-    })
 }
 
 #[cfg(test)]

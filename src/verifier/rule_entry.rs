@@ -32,6 +32,12 @@ impl RuleEntry {
         fitting.max_by_key(|entry| entry.pieces().iter().map(String::len).sum::<usize>())
     }
 
+    /// The rule in a few plain words: its page's title.
+    #[must_use]
+    pub fn title(&self) -> Option<&'static str> {
+        self.page.lines().next()?.strip_prefix("# ")
+    }
+
     /// Its text with the names of its fields in angle brackets: `<register> !read_ok`.
     #[must_use]
     pub fn message(&self) -> String {

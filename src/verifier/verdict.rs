@@ -101,8 +101,9 @@ impl<'a> ObjectVerifier<'a> {
         if record != self.options.record && first.verdict != Verdict::Accept {
             first.path = self.verify_once(program, Assumption::Image, self.options.record).path;
         }
-        if first.path.as_ref().is_some_and(|path| record == Record::No || !path.cut) && first.verdict != Verdict::Accept
-        {
+        // What was found before any path was followed has a story of one place, and help.
+        let is_whole = first.path.as_ref().is_none_or(|path| record == Record::No || !path.cut);
+        if is_whole && self.options.record != Record::No && first.verdict != Verdict::Accept {
             first.story = Some(story::tell(program, &first));
         }
         let Some(symbol) = self.verifier(program, Assumption::Image).addressed_symbol().map(str::to_owned) else {

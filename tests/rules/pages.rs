@@ -86,10 +86,24 @@ pub fn tells_the_rule(page: &RulePage) -> Result<(), Failed> {
     }
     let (wanted, told) = (page.rule.pieces(), around_fields(&parsed.message));
     let silent = page.rule.text.is_empty();
+    if let Some(line) = bare_brackets(&page.markdown) {
+        return Err(format!("rendered, this line loses what stands in angle brackets; write `\\<`: {line}").into());
+    }
     if !silent && wanted != told {
         return Err(format!("the message is `{}`, the rule's is `{}`", parsed.message, page.rule.text).into());
     }
     Ok(())
+}
+
+/// A line with an angle bracket that Markdown takes for HTML: neither code, nor with a backslash before it.
+fn bare_brackets(markdown: &str) -> Option<&str> {
+    let mut in_code = false;
+    markdown.lines().find(|line| {
+        in_code ^= line.starts_with("```");
+        // What is between backticks is every second piece.
+        let is_bare = |text: &str| text.replace("\\<", "").contains('<');
+        !in_code && line.split('`').step_by(2).any(is_bare)
+    })
 }
 
 /// The text around fields in angle brackets. A field begins with a letter right after its bracket.

@@ -14,6 +14,7 @@ use crate::fuzz::finding::Finding;
 use crate::fuzz::journal::{Entry, Recorded};
 use crate::fuzz::shrink::shrink;
 use crate::report::contain::Checked;
+use crate::report::told::Look;
 use crate::soundness::containment::Accepted;
 use crate::soundness::program::{Program, lower};
 
@@ -127,7 +128,7 @@ impl Campaign {
             let check = self.bench.check(&unit, traces, seed);
             if let Ok(outcome) = check.program(program, self.bench.plan.cpus, 0..self.bench.plan.runs) {
                 let checked = Checked { name: program.name.clone(), is_program: true, outcome: Ok(outcome) };
-                finding.machine = checked.text(std::path::Path::new("program.s"));
+                finding.machine = checked.text(std::path::Path::new("program.s"), &Look::plain());
             }
         }
         if let Some(kernel) = self.kernel.as_ref().filter(|_| cause.class.needs_kernel()) {

@@ -1,7 +1,9 @@
-//! A control-flow graph in DOT, Graphviz's language: a box a function, a node a block.
+//! Graphs in DOT, Graphviz's language. Of a control-flow graph a box is a function and a node a block; of the states that were explored
+//! a node is a straight run of instructions.
 
 use std::fmt::Write as _;
 
+use super::states::{Ending, StateGraph};
 use super::{EdgeKind, Graph};
 
 /// The graph as a DOT document.
@@ -40,6 +42,39 @@ pub fn dot(graph: &Graph) -> String {
         }
         let attributes = if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
         let _ = writeln!(text, "  b{} -> b{}{attributes};", edge.from, edge.to);
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// The graph of explored states as a DOT document.
+#[must_use]
+pub fn states_dot(graph: &StateGraph) -> String {
+    let mut text = format!("digraph {} {{\n", quoted(&graph.name));
+    text.push_str("  node [shape=box, fontname=\"monospace\", fontsize=10];\n");
+    text.push_str("  edge [fontname=\"monospace\", fontsize=9];\n");
+    for (number, node) in graph.nodes.iter().enumerate() {
+        let mut label: String = node.lines.iter().map(|line| escaped(line) + "\\l").collect();
+        let mut style = if node.is_entry { ", style=bold".to_owned() } else { String::new() };
+        let (ending, colour) = match &node.ending {
+            Some(Ending::Rejected(reason)) => (format!("rejected: {reason}"), "red"),
+            Some(Ending::Unsupported(what)) => (format!("not supported yet: {what}"), "orange"),
+            Some(Ending::Cut) => ("more was followed".to_owned(), "gray"),
+            None => (String::new(), ""),
+        };
+        if !ending.is_empty() {
+            let _ = write!(label, "{}\\l", escaped(&ending));
+            let _ = write!(style, ", color={colour}, penwidth=2");
+        }
+        let _ = writeln!(text, "  s{number} [label=\"{label}\"{style}];");
+    }
+    for edge in &graph.edges {
+        let attributes = match (&edge.label, edge.covered) {
+            (_, true) => " [label=\"covered by\", style=dashed, color=blue, constraint=false]".to_owned(),
+            (Some(label), false) => format!(" [label={}]", quoted(label)),
+            (None, false) => String::new(),
+        };
+        let _ = writeln!(text, "  s{} -> s{}{attributes};", edge.from, edge.to);
     }
     text.push_str("}\n");
     text

@@ -1,7 +1,8 @@
-//! A control-flow graph in Mermaid, which code hosts draw inside Markdown.
+//! Graphs in Mermaid, which code hosts draw inside Markdown.
 
 use std::fmt::Write as _;
 
+use super::states::{Ending, StateGraph};
 use super::{EdgeKind, Graph};
 
 /// The graph as a Mermaid flowchart.
@@ -37,6 +38,39 @@ pub fn mermaid(graph: &Graph) -> String {
     if let Some(mark) = &graph.mark {
         let colour = if mark.rejected { "#d33" } else { "#d80" };
         let _ = writeln!(text, "  style b{} stroke:{colour},stroke-width:3px", mark.block);
+    }
+    text
+}
+
+/// The graph of explored states as a Mermaid flowchart.
+#[must_use]
+pub fn states_mermaid(graph: &StateGraph) -> String {
+    let mut text = String::from("flowchart TD\n");
+    for (number, node) in graph.nodes.iter().enumerate() {
+        let mut lines: Vec<String> = node.lines.iter().map(|line| escaped(line)).collect();
+        let ending = match &node.ending {
+            Some(Ending::Rejected(reason)) => Some((format!("rejected: {}", escaped(reason)), "#d33")),
+            Some(Ending::Unsupported(what)) => Some((format!("not supported yet: {}", escaped(what)), "#d80")),
+            Some(Ending::Cut) => Some(("more was followed".to_owned(), "#888")),
+            None => None,
+        };
+        lines.extend(ending.iter().map(|(words, _)| format!("<b>{words}</b>")));
+        let label = lines.join("<br/>");
+        let _ = match node.is_entry {
+            true => writeln!(text, "  s{number}([\"{label}\"])"),
+            false => writeln!(text, "  s{number}[\"{label}\"]"),
+        };
+        if let Some((_, colour)) = ending {
+            let _ = writeln!(text, "  style s{number} stroke:{colour},stroke-width:3px");
+        }
+    }
+    for edge in &graph.edges {
+        let arrow = match (&edge.label, edge.covered) {
+            (_, true) => "-. covered by .->".to_owned(),
+            (Some(label), false) => format!("-- \"{}\" -->", escaped(label)),
+            (None, false) => "-->".to_owned(),
+        };
+        let _ = writeln!(text, "  s{} {arrow} s{}", edge.from, edge.to);
     }
     text
 }

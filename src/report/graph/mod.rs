@@ -1,14 +1,15 @@
 //! The control-flow graph of a program: its basic blocks, with the source lines they came of, and where control goes.
 //!
 //! [`Graph::of`] makes it of a loaded program; [`dot`] and [`mermaid`] draw it. Nothing here asks whether a path is
-//! possible: the edges are those that the instructions have.
+//! possible: the edges are those that the instructions have. What was followed is in [`states`].
 
 pub mod dot;
 pub mod mermaid;
+pub mod states;
 
 use std::collections::BTreeSet;
 
-use super::place::Names;
+use super::place::{self, Names};
 use crate::isa::{CallTarget, ImmediateSource, Insn, decode_flow, disassemble};
 use crate::object::{Object, Program};
 use crate::verifier::{Verdict, Verification};

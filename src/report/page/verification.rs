@@ -173,7 +173,7 @@ fn add_steps(
         let events = step
             .events
             .iter()
-            .filter(|event| !matches!(event, Event::Called { .. }))
+            .filter(|event| !matches!(event, Event::Called { .. } | Event::Read { .. }))
             .map(|event| shared.text(recorded::event(event)))
             .collect();
         view.steps.push(Step { lane: 0, program: Some(number), slot: Some(step.insn), parent, came, changes, events });
@@ -257,7 +257,7 @@ fn add_paths(view: &mut View, program: &Program, recorded: &Recorded, kept: &BTr
             program.function_at(start).filter(|_| start != 0).map_or(String::new(), |f| format!(" of {}", f.name));
         let end = match recorded.steps.get(leaf).and_then(|step| step.events.last()) {
             _ if decided && number == 0 => "to the verdict",
-            Some(Event::Pruned) => "to what was verified before",
+            Some(Event::Pruned { .. }) => "to what was verified before",
             Some(Event::PathEnds) => "to the end",
             _ => "cut",
         };

@@ -33,7 +33,7 @@ pub struct Page {
     pub title: String,
     /// Name of the error number that loading fails with.
     pub errno: String,
-    /// The kernel's message, with its fields as words in angle brackets.
+    /// The kernel's message, with its fields as words in angle brackets. The page has a backslash before each `<`, which is not in here.
     pub message: String,
     /// Why the rule exists.
     pub why: Vec<Block>,
@@ -136,7 +136,8 @@ fn parse(rule: &'static RuleEntry, markdown: &str) -> Result<Page, String> {
     let (meta, quoted) = head.split_once('\n').ok_or("nothing follows the line with the rule's name")?;
     let errno =
         meta.strip_prefix(&format!("`{}` · errno ", rule.id)).ok_or("the second line is not `ID` · errno NAME")?;
-    let message: Vec<&str> = quoted.lines().filter_map(|line| line.strip_prefix('>')).map(str::trim).collect();
+    let unescaped = |line: &str| line.trim().replace("\\<", "<");
+    let message: Vec<String> = quoted.lines().filter_map(|line| line.strip_prefix('>')).map(unescaped).collect();
     let mut checked_with = Vec::new();
     let mut section = |name: &str| {
         let text = sections.next().and_then(|text| text.strip_prefix(name)?.strip_prefix('\n'));
@@ -229,6 +230,12 @@ mod tests {
         assert_eq!(page.broken_program().unwrap().text, "int a;\n\nint b;\n");
         assert_eq!(page.fixed_program().unwrap().language, Language::Asm);
         assert_eq!(page.checked_with, ["--unpriv"]);
+    }
+
+    #[test]
+    fn fields_of_the_message_are_escaped_in_the_page() {
+        let page = parsed(&PAGE.replace("> bpf_spin_unlock is missing", "> \\<register> is \\<what>")).unwrap();
+        assert_eq!(page.message, "<register> is <what>");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::table::{Row, Section, Subject};
 
-use Subject::{Argument, Base, Held, Nth, Object, Path, Register, Slot};
+use Subject::{Argument, Base, Bounds, Held, Nth, Object, Path, Register, Result, Slot};
 
 const LOCK: Subject = Subject::Section(Section::Lock);
 const RCU: Subject = Subject::Section(Section::Rcu);
@@ -36,7 +36,7 @@ const REFERENCES: [Row; 19] = [
     row("two-references", Register("register"), "two arguments of `{call}()` own something, and it can take only one",
         "call it with one owned pointer"),
     row("owner-unknown", Base, "the object is accessed through {value}, and who owns it is not known",
-        "check the pointer for NULL, and access the object through the pointer that owns it or under the lock of its list or tree"),
+        "{advice|check the pointer for NULL, and access the object through the pointer that owns it or under the lock of its list or tree}"),
     row("unfit-object", Object, "`{call}()` cannot take {value}",
         "{advice|check the pointer for NULL first; a helper takes objects that are trusted or under RCU, not those that may be gone}"),
     row("allocated-to-helper", Object, "`{call}()` cannot take an object that the program allocated",
@@ -107,7 +107,7 @@ const KPTRS: [Row; 24] = [
     row("direct-access-to-field", Base, "{field} belongs to the kernel: no load or store may touch it",
         "use the kfuncs that are meant for {field}"),
     row("percpu-memory", Register("register"), "{value}: which CPU's copy is meant is not said",
-        "get a CPU's copy first: `bpf_this_cpu_ptr(p)`, or `bpf_per_cpu_ptr(p, cpu)` checked for NULL"),
+        "get a CPU's copy first: `bpf_this_cpu_ptr({p})`, or `bpf_per_cpu_ptr({p}, cpu)` checked for NULL"),
     row("write-map-key", Register("register"), "a key must stay as it is",
         "copy the key to the stack, and change the copy"),
 ];
@@ -181,24 +181,24 @@ const TRUST: [Row; 14] = [
     row("must-be-trusted", Register("register"), "`{call}()` needs a pointer that is known to be alive, but is given {value}",
         "{advice|pass one that is owned (from an acquiring function or `bpf_kptr_xchg()`) or an argument of the program; of a pointer that was loaded, take a reference first}"),
     row("nullable-to-trusted", Argument("index", 1), "`{call}()` needs an object, but is given {value}",
-        "check the pointer first: `if (!p) return 0;`"),
+        "check the pointer first: `if (!{p}) return 0;`"),
     row("nullable-to-helper", Register("register"), "`{call}()` needs an object, but is given {value}",
-        "check the pointer first: `if (!p) return 0;`"),
+        "check the pointer first: `if (!{p}) return 0;`"),
     row("invalid-memory-access", Register("register"), "memory is accessed through {value}",
         "{advice|use a pointer that is valid here: check it for NULL, and do not use it after it was released, moved, or its section ended}"),
     row("argument-type", Register("register"), "`{call}()` cannot take {value}",
-        "{advice|pass what the helper takes; a pointer that may be NULL must be checked first, and one that was released or moved is void}"),
+        "{advice|pass what the function takes; a pointer that may be NULL must be checked first, and one that was released or moved must not be used}"),
     row("argument-struct", Register("register"), "`{call}()` takes a pointer to struct {wanted}, but is given {value}",
-        "{advice|pass a pointer to that struct}"),
-    row("kfunc-struct-mismatch", Register("register"), "`{name}()` takes a pointer to {wanted_kind} {wanted}, but is given {value}",
-        "{advice|pass a pointer to {wanted_kind} {wanted} that is owned, trusted, or under RCU}"),
+        "pass a pointer to that struct; another one will not do"),
+    row("kfunc-struct-mismatch", Register("register"), "`{name}()` takes a pointer to `{wanted}`, but is given {value}",
+        "pass a pointer to `{wanted}` that is owned, trusted, or under RCU; another struct will not do"),
     row("user-memory", Register("register"), "{value} is an address of user space",
         "copy from it with `bpf_probe_read_user()` or `bpf_copy_from_user()`"),
     row("nullable-pointer-arithmetic", Register("register"), "the pointer is {value}: it must not be moved before it is checked",
         "check it for NULL first, then reach its members"),
     row("only-read-supported", Base, "the object is accessed through {value}, which allows no writes",
         "{advice|write only to objects that the program owns, or whose list or tree is locked; to others, use the kfuncs that are meant for it}"),
-    row("modified-pointer", Register("register"), "the pointer was moved by {offset} bytes; `{call}()` and accesses need it as it came",
+    row("modified-pointer", Register("register"), "the pointer was moved by {offset} bytes, and has to be used as it came",
         "{advice|pass the pointer to the object's start}"),
     row("variable-offset", Object, "which part of {pointer} is accessed is not known here",
         "use a constant offset"),
@@ -287,13 +287,13 @@ const DYNPTRS: [Row; 15] = [
         "submit or discard it first"),
     row("packet-write-not-allowed", Path, "this type of program may not write to the packet",
         "use `bpf_dynptr_slice()`, which only reads"),
-    row("uninitialised-stack-read", Register("register"), "bytes of the stack are read that nothing wrote",
-        "initialise the variable: `= {}`; padding between members counts as well, and dynptrs and iterators cannot be read or copied"),
+    row("uninitialised-stack-read", Path, "of the {size} bytes that are read from the stack here, the one at offset {step} was never written",
+        "initialise the whole variable: `= {}`, or each of its members; padding between members counts as well, and dynptrs and iterators cannot be read or copied"),
 ];
 
 /// Memory: bounds.
 #[rustfmt::skip]
-const MEMORY: [Row; 17] = [
+const MEMORY: [Row; 19] = [
     row("read-uninitialised", Register("register"), "{register} is read here, and nothing is in it",
         "give the variable a value on every way that leads here; a call keeps only its result"),
     row("outside-map-value", Base, "{size} bytes at offset {offset} are not all inside the value's {limit} bytes",
@@ -302,29 +302,33 @@ const MEMORY: [Row; 17] = [
         "stay inside the key"),
     row("outside-memory", Base, "{size} bytes at offset {offset} are not all inside the {limit} bytes that there are",
         "stay inside the memory: check the size before the access"),
-    row("outside-packet", Register("register"), "{size} bytes at offset {offset} may lie behind the packet's end: only {limit} are known to be there",
+    row("outside-packet", Bounds("register"), "{size} bytes at offset {offset} may lie behind the packet's end: only {limit} are known to be there",
         "compare with `data_end` first: `if (p + size > data_end) return 0;`"),
-    row("negative-minimum", Register("register"), "the index may be negative",
+    row("negative-minimum", Bounds("register"), "the index may be negative",
         "make the index unsigned, or check `if (index >= 0)` too"),
-    row("minimum-outside", Register("register"), "at its smallest, the index leads outside",
+    row("minimum-outside", Bounds("register"), "at its smallest, the index leads outside",
         "check the index's lower bound before the access"),
-    row("maximum-outside", Register("register"), "at its largest, the index leads outside",
-        "check the index's upper bound before the access"),
-    row("unbounded-access", Register("register"), "how far the index reaches is not known",
+    row("maximum-outside", Bounds("register"), "at its largest, the index leads outside{reach}",
+        "check the index's upper bound before the access: it has to be below the number of elements"),
+    row("beyond-packet", Bounds("register"), "what is accessed may lie behind the packet's end{reach}",
+        "compare with the packet's end first, through the same pointer: `if ((void *)({p} + 1) > data_end) return 0;`"),
+    row("unbounded-access", Bounds("register"), "how far the index reaches is not known",
         "check the index before the access, in the same variable that is used"),
-    row("negative-size", Register("register"), "the size may be negative",
+    row("negative-size", Bounds("register"), "the size may be negative: it is {value}",
         "make it unsigned, or mask it: `size &= 0xff`"),
-    row("unbounded-size", Register("register"), "how large the size may be is not known",
-        "mask it or check it first: `if (size > MAX) return 0;`"),
-    row("zero-size", Register("register"), "the size may be zero", "check it first: `if (!size) return 0;`"),
+    row("unbounded-size", Bounds("register"), "the size may be too large: it is {value}",
+        "check it first against the size of the memory, in the same variable that is passed: `if (size > sizeof(buffer)) return 0;`"),
+    row("zero-size", Bounds("register"), "the size may be zero: it is {value}", "check it first: `if (!size) return 0;`"),
     row("pointer-out-of-bounds", Path, "the pointer moves too far",
         "check the number before it is added"),
     row("pointer-math-unbounded", Path, "the number that is added has no lower bound",
         "check the number before it is added"),
-    row("infinite-loop", Path, "the loop comes round with nothing changed",
-        "let something change that ends the loop, or use `bpf_loop()` or `bpf_for()`"),
-    row("outside-return-range", Path, "{register} is not in the range that {context} allows: {range}",
-        "return a number in {range}"),
+    row("infinite-loop", Path, "the path is here for the second time, and nothing that the verifier knows of has changed: it sees no end of the loop",
+        "count to a limit that does not depend on what is read, and leave the loop there: `bpf_for(i, 0, LIMIT)`, `bpf_loop()`"),
+    row("outside-return-range", Result, "{value} is returned here, and only {range} is allowed",
+        "return a number in {range}: this type of program has no other results"),
+    row("too-many-branches", Path, "{count} branches of the path wait to be followed here: the verifier gives up",
+        "leave loops after fewer rounds, or use `bpf_loop()` or `bpf_for()`, of which each round is not followed anew"),
     row("program-too-large", Path, "after {processed} instructions the verifier gives up",
         "use `bpf_loop()` or `bpf_for()` for long loops, or split the program with global functions"),
 ];
@@ -478,13 +482,16 @@ mod tests {
 
     #[test]
     fn rows_are_of_rules_and_their_fields() {
-        const ALWAYS: [&str; 4] = ["value", "held", "release", "call"];
+        const ALWAYS: [&str; 6] = ["value", "held", "release", "call", "p", "reach"];
         for row in all() {
             let index = Rule::ALL.iter().position(|id| *id == row.id).unwrap_or_else(|| panic!("no rule {}", row.id));
             assert_eq!(all().filter(|other| other.id == row.id).count(), 1, "{}", row.id);
             let fields = Rule::FIELDS[index];
             let subject = match row.subject {
-                Subject::Register(field) | Subject::Argument(field, _) | Subject::Slot(field) => Some(field),
+                Subject::Register(field)
+                | Subject::Argument(field, _)
+                | Subject::Slot(field)
+                | Subject::Bounds(field) => Some(field),
                 _ => None,
             };
             let help = row.help.strip_prefix("{advice|").and_then(|rest| rest.strip_suffix('}')).unwrap_or(row.help);

@@ -1,9 +1,9 @@
 //! For each rule: what its story is about, what stands at the rejected line, and what would satisfy the rule.
 //!
 //! Texts hold placeholders in braces: a rule's field by its name, or `{value}` (what the value is that the rule is
-//! about), `{held}` (what is held), `{release}` (how to be rid of it), `{call}` (the helper or kfunc that is called). A
-//! help of the form `{advice|text}` is about the value where it says enough, else the text.
-//! Rules without a row have rule, line and path only. The families of ownership have all of theirs here.
+//! about), `{held}` (what is held), `{release}` (how to be rid of it), `{call}` (the helper or kfunc that is called), `{p}`
+//! (what the source calls the pointer), `{reach}` (how far the access goes, after a colon). A help of the form `{advice|text}` is about the value where it says enough, else the text.
+//! Rules without a row have rule, line and path, and the title of their page in place of a label. The families of ownership have all of theirs here.
 
 /// What the story of a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum Subject {
     Argument(&'static str, i64),
     /// The value in the register of that number.
     Nth(u8),
+    /// The number in the register of that field, or by which the pointer in it was moved: where it came from, and which branches led on.
+    Bounds(&'static str),
+    /// What the program or function returns.
+    Result,
     /// What is on the stack at the offset of that field.
     Slot(&'static str),
     /// The object among a call's arguments: the first that the program does not own, or the first.
@@ -32,7 +36,7 @@ impl Subject {
     /// Does it matter which way the path went, beyond null checks of the value?
     #[must_use]
     pub fn needs_branches(self) -> bool {
-        matches!(self, Subject::Path | Subject::Held | Subject::Section(_))
+        matches!(self, Subject::Path | Subject::Held | Subject::Section(_) | Subject::Bounds(_) | Subject::Result)
     }
 }
 
@@ -96,6 +100,8 @@ pub fn unknown(name: &str) -> &'static str {
         "held" => "the object",
         "release" => "the function that belongs to it releases it",
         "call" => "the function",
+        "p" => "p",
+        "reach" => "",
         _ => "it",
     }
 }

@@ -54,8 +54,10 @@ pub struct Traced {
 }
 
 /// Where to go on.
-enum Way {
+pub enum Way {
+    /// Further back.
     On(At),
+    /// No further: the value was made here.
     End(Option<(What, String)>),
 }
 
@@ -114,8 +116,18 @@ impl<'a> Path<'a> {
         traced
     }
 
+    /// Where the value was before a step, unless the step made it.
+    #[must_use]
+    pub fn before(&self, step: usize, at: At) -> Option<At> {
+        match self.back_over(step, at) {
+            Way::On(before) => Some(before),
+            Way::End(_) => None,
+        }
+    }
+
     /// One step back: where the value was before the step, or that the step made it.
-    fn back_over(&self, step: usize, at: At) -> Way {
+    #[must_use]
+    pub fn back_over(&self, step: usize, at: At) -> Way {
         let (before, after) = (self.innermost(step), self.innermost(step + 1));
         let Some(came) = self.steps.get(step + 1).map(|step| step.came) else { return Way::End(None) };
         match came {
@@ -196,16 +208,18 @@ impl<'a> Path<'a> {
 
     /// A value that was loaded from memory.
     fn loaded(&self, step: usize, at: At) -> (What, String) {
-        let from = self.steps[step].events.iter().find_map(|event| match event {
-            Event::Loaded { from, .. } => Some(from.as_str()),
+        let place = self.steps[step].events.iter().find_map(|event| match event {
+            Event::Loaded { from, .. } => Some((from.as_str(), None)),
+            Event::Read { from, pointer, .. } => Some((from.as_str(), pointer.as_ref())),
             _ => None,
         });
         let value = words::of_value(self.text(step + 1, at));
-        let text = match from {
-            Some(from) if self.text(step + 1, at).contains("untrusted_") && self.outside_rcu(step) => {
+        let text = match place {
+            Some((from, Some(pointer))) => format!("loaded from {from}: {}", words::taken_for_number(pointer)),
+            Some((from, None)) if self.text(step + 1, at).contains("untrusted_") && self.outside_rcu(step) => {
                 format!("loaded from {from}, outside an RCU section: {value}")
             }
-            Some(from) => format!("loaded from {from}: {value}"),
+            Some((from, None)) => format!("loaded from {from}: {value}"),
             None => format!("loaded here: {value}"),
         };
         (What::Loaded, text)
@@ -242,12 +256,16 @@ impl<'a> Path<'a> {
         let events = &self.steps.get(step)?.events;
         let call = self.call_text(step);
         if events.iter().any(|event| matches!(event, Event::Invalidated { what } if names(what))) {
-            return Some((What::Invalidated, why_invalid(events, &call)));
+            let percpu = self.text(step, at).contains("percpu_");
+            return Some((What::Invalidated, why_invalid(events, &call, percpu)));
         }
         events.iter().find_map(|event| match event {
-            Event::Distrusted { what } if names(what) => {
-                Some((What::Distrusted, format!("{call} ends the RCU section: the pointer is untrusted from now on")))
-            }
+            Event::Distrusted { what } if names(what) => Some((
+                What::Distrusted,
+                format!(
+                    "{call} ends the RCU section: from now on the object may be freed, and the pointer is not trusted"
+                ),
+            )),
             Event::Moved { into, .. } => {
                 Some((What::Moved, format!("moved into {into} here: the program does not own it any more")))
             }
@@ -257,18 +275,22 @@ impl<'a> Path<'a> {
 }
 
 /// Why an instruction makes pointers void.
-fn why_invalid(events: &[Event], call: &str) -> String {
+fn why_invalid(events: &[Event], call: &str, percpu: bool) -> String {
     let why = events.iter().find_map(|event| match event {
-        Event::Released { .. } => Some(format!("released here, by {call}: no pointer to it is valid any more")),
+        Event::Released { .. } => Some(format!("released here, by {call}: no pointer to it may be used any more")),
+        Event::Moved { into, .. } if percpu => {
+            Some(format!("moved into {into} here, and no RCU section keeps it alive: the pointer must not be used any more"))
+        }
         Event::Moved { into, .. } => {
-            Some(format!("moved into {into} here, and no RCU section keeps it alive: the pointer is void"))
+            Some(format!("moved into {into} here, which owns it now: the program's pointer must not be used any more"))
         }
-        Event::Unlocked => {
-            Some("the lock is given back here: pointers to what the list or tree owns are void from now on".to_owned())
-        }
+        Event::Unlocked => Some(
+            "the lock is given back here: from now on, pointers to what the list or tree owns must not be used any more"
+                .to_owned(),
+        ),
         _ => None,
     });
-    why.unwrap_or_else(|| format!("{call} makes the pointer void here"))
+    why.unwrap_or_else(|| format!("{call} makes the pointer unusable here"))
 }
 
 /// The text of a place in a snapshot; empty if it holds nothing.

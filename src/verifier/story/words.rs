@@ -1,4 +1,6 @@
-//! Words for values, conditions and ways to give something back.
+//! Words for values, what would make them fit, and ways to give something back.
+
+use crate::verifier::path::PointerField;
 
 /// What a value is, from the text that the log has for it: `a pointer to struct task_struct, maybe NULL`.
 #[must_use]
@@ -10,11 +12,11 @@ pub fn of_value(text: &str) -> String {
     if name.starts_with("fp") {
         return "a pointer into the stack".to_owned();
     }
-    if name == "scalar" || name == "Pscalar" {
-        return "a number that is not known".to_owned();
+    if name.trim_start_matches('P') == "scalar" {
+        return of_number(rest);
     }
     if name.trim_start_matches('P').trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit()) {
-        return format!("the number {}", name.trim_start_matches('P'));
+        return known_number(name.trim_start_matches('P'));
     }
     let nullable = name.contains("_or_null");
     let mut words = if let Some(noun) = NOUNS.iter().find(|(prefix, _)| name.starts_with(prefix)) {
@@ -34,6 +36,75 @@ pub fn of_value(text: &str) -> String {
         words.push_str(", maybe NULL");
     }
     words
+}
+
+/// A number that is known. Functions that return an `int` leave negative ones as large ones.
+fn known_number(text: &str) -> String {
+    let number = parsed(text).and_then(|number| u32::try_from(number).ok()).map(u32::cast_signed);
+    match number.filter(|number| *number < 0) {
+        Some(number) => format!("the number {text} ({number} as an `int`)"),
+        None => format!("the number {text}"),
+    }
+}
+
+/// A number of which a range is known, by what stands in brackets.
+fn of_number(rest: &str) -> String {
+    let bound = |key: &str| number_in(rest, key);
+    match (bound("umin="), bound("umax="), bound("smin="), bound("smax=")) {
+        (None | Some(0), Some(0xffff_ffff), ..) => "any 32-bit number".to_owned(),
+        (least, Some(most), ..) => format!("a number from {} to {most}", least.unwrap_or(0)),
+        (_, None, Some(least), Some(most)) => format!("a number from {least} to {most}"),
+        (_, None, Some(least), None) => format!("a number that is at least {least}"),
+        (Some(least), None, None, _) => format!("a number that is at least {least}"),
+        (None, None, None, Some(most)) => format!("a number that is at most {most}, maybe negative"),
+        (None, None, None, None) => "a number that is not known".to_owned(),
+    }
+}
+
+/// How far an access through a pointer reaches, by the pointer's text: after a colon, to be appended.
+#[must_use]
+pub fn reach(text: &str) -> Option<String> {
+    let (name, rest) = text.split_once('(')?;
+    if name == "pkt" {
+        return Some(match number_in(rest, "r=") {
+            Some(bytes) if bytes > 0 => format!(": only the first {bytes} bytes behind it were compared with the end"),
+            _ => ": nothing of it was compared with the end".to_owned(),
+        });
+    }
+    let size = number_in(rest, "vs=").filter(|_| name == "map_value")?;
+    let start = number_in(rest, "off=").unwrap_or(0);
+    let most = number_in(rest, "umax=").filter(|most| *most < 1 << 32)?;
+    let begins = start.checked_add(most)?;
+    Some(format!(": the access may begin at byte {begins}, and the value's last byte is {}", size.checked_sub(1)?))
+}
+
+/// A field that is declared as a pointer, where the verifier takes it for a number.
+#[must_use]
+pub fn taken_for_number(field: &PointerField) -> String {
+    match field {
+        PointerField::Untagged { to } => format!(
+            "declared as a pointer to {to}, but nothing says that it owns its object, so that the verifier takes it for a number"
+        ),
+        PointerField::Incomplete { to } => format!(
+            "declared as a pointer to {to}, of which the program's types have no more than the name, so that the verifier takes it \
+             for a number"
+        ),
+    }
+}
+
+/// What makes a pointer of such a field.
+#[must_use]
+pub fn as_pointer(field: &PointerField) -> String {
+    match field {
+        PointerField::Untagged { to } => format!(
+            "tag the field as `{to} __kptr *…` if it is to own an object, put one there with `bpf_kptr_xchg()`, and check what is \
+             loaded for NULL; memory that nobody owns is read with `bpf_probe_read_kernel()`"
+        ),
+        PointerField::Incomplete { to } => format!(
+            "make the compiler keep {to}, which the map's value only points to: give the value a member of that type, such as \
+             `{to} unused;`"
+        ),
+    }
 }
 
 /// What the kernel's names of pointers begin with, but for those to objects.
@@ -80,6 +151,23 @@ fn within<'t>(list: &'t str, key: &str) -> Option<&'t str> {
     Some(&rest[..rest.find([',', ')']).unwrap_or(rest.len())])
 }
 
+/// A number that stands behind `key` in a list where several keys may share one: `smax=umax=0xff`.
+#[must_use]
+pub fn number_in(list: &str, key: &str) -> Option<i128> {
+    let starts = |at: usize| list[..at].chars().next_back().is_none_or(|before| "(,=".contains(before));
+    let (at, _) = list.match_indices(key).find(|(at, _)| starts(*at))?;
+    let entry = &list[at..];
+    let entry = &entry[..entry.find([',', ')']).unwrap_or(entry.len())];
+    parsed(entry.rsplit('=').next()?)
+}
+
+fn parsed(text: &str) -> Option<i128> {
+    match text.strip_prefix("0x") {
+        Some(digits) => i128::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
 /// The reference that a value carries, by its text.
 #[must_use]
 pub fn reference_in(text: &str) -> Option<u32> {
@@ -90,42 +178,6 @@ pub fn reference_in(text: &str) -> Option<u32> {
 #[must_use]
 pub fn identity_in(text: &str) -> Option<u32> {
     within(text, "(id=").and_then(|id| id.parse().ok())
-}
-
-/// The expression that a line compares with NULL, if that is all that it asks: `slot` of `if (!slot)`.
-#[must_use]
-pub fn checked_in(line: &str) -> Option<&str> {
-    let open = ["if (", "while ("].iter().find_map(|word| line.find(word).map(|at| at + word.len()))?;
-    let end = closing(&line[open..])?;
-    let mut inside = line[open..open + end].trim();
-    for wrapper in ["likely(", "unlikely("] {
-        if let Some(rest) = inside.strip_prefix(wrapper).and_then(|rest| rest.strip_suffix(')')) {
-            inside = rest.trim();
-        }
-    }
-    inside = inside.strip_prefix('!').unwrap_or(inside).trim();
-    for tail in ["== NULL", "!= NULL", "== 0", "!= 0"] {
-        inside = inside.strip_suffix(tail).unwrap_or(inside).trim();
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.->[]".contains(c);
-    (!inside.is_empty() && inside.chars().all(plain)).then_some(inside)
-}
-
-/// Where the bracket closes that was open before the text.
-#[must_use]
-pub fn closing(text: &str) -> Option<usize> {
-    let mut depth = 1;
-    for (at, character) in text.char_indices() {
-        match character {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
 }
 
 /// How something came to be held.
@@ -145,7 +197,7 @@ const ADVICE: [(&str, &str); 5] = [
         "what it points to may be gone: take a reference, with `bpf_kptr_xchg()` out of a field tagged `__kptr`, or with a \
          function that acquires one",
     ),
-    ("maybe NULL", "check the pointer first: `if (!p) return 0;`"),
+    ("maybe NULL", "check the pointer first: `if (!{p}) return 0;`"),
     (
         "borrowed under RCU",
         "what is in a map's field belongs to the map: `bpf_kptr_xchg(&value->field, NULL)` takes it out and makes it yours",
@@ -162,8 +214,8 @@ const PUBLISH_FIRST: &str = "an owned object's copies cannot be reached: move it
                              and load the field inside an RCU section";
 
 /// What is to be done before a per-CPU object is accessed.
-const ONE_COPY: &str = "get one CPU's copy first, while the pointer is borrowed: `bpf_this_cpu_ptr(p)`, or \
-                        `bpf_per_cpu_ptr(p, cpu)` checked for NULL";
+const ONE_COPY: &str = "get one CPU's copy first, while the pointer is borrowed: `bpf_this_cpu_ptr({p})`, or \
+                        `bpf_per_cpu_ptr({p}, cpu)` checked for NULL";
 
 /// What would make a value fit where it does not: as an argument of a call, in a program that may sleep or not, where memory
 /// is accessed through the value or not.
@@ -243,7 +295,12 @@ mod tests {
         for (text, words) in [
             ("fp-8", "a pointer into the stack"),
             ("P0", "the number 0"),
-            ("scalar(umax=7)", "a number that is not known"),
+            ("scalar(smin=0,smax=umax=7,var_off=(0x0; 0x7))", "a number from 0 to 7"),
+            ("scalar(smin=umin=5,smax=umax=0x7fff)", "a number from 5 to 32767"),
+            ("scalar(smin=-4095,smax=0)", "a number from -4095 to 0"),
+            ("scalar(smin=0,smax=umax=0xffffffff)", "any 32-bit number"),
+            ("scalar()", "a number that is not known"),
+            ("0xfffffff3", "the number 0xfffffff3 (-13 as an `int`)"),
             ("map_value_or_null(id=1,map=slots,ks=4,vs=8)", "a pointer to a value of map `slots`, maybe NULL"),
             ("percpu_rcu_ptr_or_null_val_t(id=3)", "a per-CPU pointer to struct val_t, borrowed under RCU, maybe NULL"),
             ("ptr_node(ref_obj_id=2)", "a pointer to struct node, owned by the program"),
@@ -257,6 +314,14 @@ mod tests {
         assert_eq!(reference_in("scalar()"), None);
         assert_eq!(identity_in("map_value_or_null(id=7,map=slots)"), Some(7));
         assert_eq!(identity_in("ptr_node(ref_obj_id=2)"), None);
+        let reaches = |text, words: &str| assert_eq!(reach(text).as_deref(), Some(words));
+        reaches(
+            "map_value(map=m,ks=4,vs=96,off=8,smin=0,smax=umax=88)",
+            ": the access may begin at byte 96, and the value's last byte is 95",
+        );
+        reaches("pkt(id=1,off=16,r=0)", ": nothing of it was compared with the end");
+        reaches("pkt(off=8,r=34)", ": only the first 34 bytes behind it were compared with the end");
+        assert_eq!(reach("map_value(map=m,ks=4,vs=96)"), None);
     }
 
     #[test]
@@ -265,7 +330,7 @@ mod tests {
         assert_eq!(advice(&value("ptr_node(ref_obj_id=2)"), None, false, false), None);
         assert!(
             advice(&value("ptr_or_null_node(ref_obj_id=2)"), None, false, false)
-                .is_some_and(|text| text.contains("!p"))
+                .is_some_and(|text| text.contains("!{p}"))
         );
         let percpu = value("percpu_ptr_val_t(ref_obj_id=2)");
         assert_eq!(advice(&percpu, None, false, false), None);
@@ -274,20 +339,5 @@ mod tests {
         let untrusted = value("untrusted_ptr_or_null_task_struct(id=1)");
         assert_eq!(advice(&untrusted, None, true, false), Some(IN_ONE_SECTION));
         assert!(advice(&untrusted, None, false, false).is_some_and(|text| text.contains("take a reference")));
-    }
-
-    #[test]
-    fn what_a_line_compares_with_null() {
-        for (line, checked) in [
-            ("if (!slot)", Some("slot")),
-            ("if (slot) {", Some("slot")),
-            ("while (node->next != NULL)", Some("node->next")),
-            ("if (unlikely(!e))", Some("e")),
-            ("if (!a || b)", None),
-            ("if (bpf_map_lookup_elem(&m, &k))", None),
-            ("return x;", None),
-        ] {
-            assert_eq!(checked_in(line), checked, "{line}");
-        }
     }
 }

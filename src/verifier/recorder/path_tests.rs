@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::path::{Came, Event, Record, Recorded};
-use super::verdict::{ObjectVerifier, Verdict, Verification};
-use super::{LogLevel, Options};
 use crate::isa::RawInsn;
 use crate::kernel::Profile;
 use crate::object::{LoadOptions, Object, Program};
+use crate::verifier::path::{Came, Event, Record, Recorded};
+use crate::verifier::rule::Rule;
+use crate::verifier::verdict::{ObjectVerifier, Verdict, Verification};
+use crate::verifier::{LogLevel, Options};
 
 const OBJECTS: [&str; 4] = [
     "examples/percpu_counter.bpf.o",
@@ -60,7 +61,7 @@ fn the_path_of_a_rejected_program_ends_where_it_is_rejected() {
     let path = verification.path.as_ref().expect("a path");
     let last = &path.steps[path.last().expect("a step")];
     assert_eq!(Some(last.insn), verification.place.map(|place| place.insn));
-    let super::Rule::UnreleasedReference { id: reference, .. } = rejection.rule else { panic!("{rejection:?}") };
+    let Rule::UnreleasedReference { id: reference, .. } = rejection.rule else { panic!("{rejection:?}") };
     let rejected = Event::Rejected { rule: rejection.rule.id(), reason: rejection.rule.to_string() };
     assert_eq!(last.events, [rejected]);
     assert!(!last.before.references.is_empty() && !path.cut);
@@ -78,7 +79,7 @@ fn a_tree_has_a_step_for_each_instruction_processed_and_each_way_of_a_branch() {
     for program in &object.programs {
         let verification = verified(&object, program, Record::Tree { steps: 1 << 20 }, false);
         let tree = verification.path.expect("a tree");
-        let ends = |event: &Event| matches!(event, Event::Pruned | Event::PathEnds);
+        let ends = |event: &Event| matches!(event, Event::Pruned { .. } | Event::PathEnds);
         let paths = tree.steps.iter().filter(|step| step.events.iter().any(ends)).count();
         let processed = verification.statistics.insns_processed as usize;
         assert_eq!(tree.steps.len(), processed + paths - 1, "{}", program.name);
