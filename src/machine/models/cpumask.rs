@@ -2,19 +2,15 @@
 //!
 //! Operations on one bit are atomic, those on whole sets are not. A set's memory is freed after a grace period.
 
-use crate::btf::TypeId;
 use crate::machine::event::AccessKind;
-use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::memory::Contents;
-use crate::machine::region::RegionKind;
-use crate::machine::story::RegionId;
+use crate::machine::fault::Trap;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_cpumask_create", 0, create),
     kfunc("bpf_cpumask_acquire", 1, acquire),
-    kfunc("bpf_cpumask_release", 1, release),
+    kfunc("bpf_cpumask_release", 1, |call| call.release_struct(NAME)),
     kfunc("bpf_cpumask_set_cpu", 2, |call| single(call, Some(true)).map(|_| Answer::Nothing)),
     kfunc("bpf_cpumask_clear_cpu", 2, |call| single(call, Some(false)).map(|_| Answer::Nothing)),
     kfunc("bpf_cpumask_test_cpu", 2, |call| single(call, None).map(truth)),
@@ -77,37 +73,18 @@ fn store(call: &mut Call<'_>, address: u64, words: &[u64]) -> Result<(), Box<Tra
 }
 
 fn create(call: &mut Call<'_>) -> Modelled {
-    let btf = call.machine.kernel_types();
-    let type_id = btf.and_then(|btf| btf.find_struct(NAME)).unwrap_or(TypeId::VOID);
     let least = words(call) as u32 * 8 + COUNT;
-    let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(0).max(least);
-    let kind = RegionKind::KernelObject { name: NAME.into(), type_id };
-    let region = call.machine.allocate(kind, size, Contents::Sparse, call.at)?;
-    call.machine.memory.poke(region, 0, &vec![0; (size - COUNT) as usize]);
-    call.acquire(region);
+    let region = call.new_struct(NAME, least)?;
+    let bits = call.machine.memory.len(region) - COUNT;
+    call.machine.memory.poke(region, 0, &vec![0; bits as usize]);
     Ok(Answer::Value(call.machine.memory.base(region)))
 }
 
-fn wanted(call: &Call<'_>) -> Result<RegionId, Box<Trap>> {
-    let region = call.region(call.args[0])?;
-    if call.kernel_struct(region) == Some(NAME) {
-        return Ok(region);
-    }
-    let what = format!("this is no struct {NAME}");
-    Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region))
-}
-
 fn acquire(call: &mut Call<'_>) -> Modelled {
-    let region = wanted(call)?;
+    let region = call.struct_named(NAME)?;
     call.touch(call.args[0], 1, AccessKind::Read)?;
     call.acquire(region);
     Ok(Answer::Value(call.args[0]))
-}
-
-fn release(call: &mut Call<'_>) -> Modelled {
-    let region = wanted(call)?;
-    call.machine.release(region, call.holder(), call.at)?;
-    Ok(Answer::Nothing)
 }
 
 /// Reads a CPU's bit and perhaps sets or clears it; a CPU that does not exist is in no set.

@@ -1,6 +1,6 @@
 //! The current task and cgroup, and references to them.
 
-use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 use crate::machine::story::RegionId;
 use crate::machine::world::CGROUP_ID;
@@ -18,9 +18,9 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_current_task_btf", 0, current_task).local(),
     helper("bpf_get_current_cgroup_id", 0, |_| Ok(Answer::Value(CGROUP_ID))).local(),
     kfunc("bpf_task_acquire", 1, |call| acquire(call, "task_struct")),
-    kfunc("bpf_task_release", 1, |call| release(call, "task_struct")),
+    kfunc("bpf_task_release", 1, |call| call.release_struct("task_struct")),
     kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")),
-    kfunc("bpf_cgroup_release", 1, |call| release(call, "cgroup")),
+    kfunc("bpf_cgroup_release", 1, |call| call.release_struct("cgroup")),
     kfunc("bpf_task_from_pid", 1, task_from_pid),
     kfunc("bpf_cgroup_from_id", 1, cgroup_from_id),
     kfunc("bpf_cgroup_ancestor", 2, cgroup_ancestor),
@@ -100,7 +100,7 @@ fn cgroup_from_id(call: &mut Call<'_>) -> Modelled {
 }
 
 fn cgroup_ancestor(call: &mut Call<'_>) -> Modelled {
-    let region = wanted(call, "cgroup")?;
+    let region = call.struct_named("cgroup")?;
     let all = cgroups(call)?;
     let Some(below) = all.iter().position(|&cgroup| cgroup == region) else {
         return Err(Trap::unsupported("ancestors of another cgroup than the current one"));
@@ -114,7 +114,7 @@ fn cgroup_ancestor(call: &mut Call<'_>) -> Modelled {
 }
 
 fn task_under_cgroup(call: &mut Call<'_>) -> Modelled {
-    let task = wanted(call, "task_struct")?;
+    let task = call.struct_named("task_struct")?;
     let ancestor = call.region(call.args[1])?;
     if task != current(call)? || !cgroups(call)?.contains(&ancestor) {
         return Err(Trap::unsupported("bpf_task_under_cgroup of other tasks or cgroups than the current ones"));
@@ -137,23 +137,8 @@ fn current_under_cgroup(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(if inside { errno::EAGAIN } else { errno::E2BIG } as u64))
 }
 
-fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
-    let region = call.region(call.args[0])?;
-    if call.kernel_struct(region) == Some(name) {
-        return Ok(region);
-    }
-    let what = format!("this is no struct {name}");
-    Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region))
-}
-
 fn acquire(call: &mut Call<'_>, name: &str) -> Modelled {
-    let region = wanted(call, name)?;
+    let region = call.struct_named(name)?;
     call.acquire(region);
     Ok(Answer::Value(call.args[0]))
-}
-
-fn release(call: &mut Call<'_>, name: &str) -> Modelled {
-    let region = wanted(call, name)?;
-    call.machine.release(region, call.holder(), call.at)?;
-    Ok(Answer::Nothing)
 }
