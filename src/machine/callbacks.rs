@@ -284,7 +284,7 @@ impl Machine {
         if pending.is_empty() {
             return Ok(ends);
         }
-        let until = self.world.nanoseconds() + SOON;
+        let until = self.world.nanoseconds(0).saturating_add(SOON);
         for callback in pending.into_iter().filter(|callback| callback.due <= until) {
             let name = self.callback_name(callback.field).unwrap_or_default();
             let Some(task) = self.start_callback(callback.field)? else { continue };

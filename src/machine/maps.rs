@@ -42,6 +42,7 @@ pub(super) mod errno {
     pub const ENOENT: i64 = -2;
     pub const E2BIG: i64 = -7;
     pub const EAGAIN: i64 = -11;
+    pub const ENAMETOOLONG: i64 = -36;
     pub const ENOMEM: i64 = -12;
     pub const EACCES: i64 = -13;
     pub const EFAULT: i64 = -14;

@@ -99,7 +99,7 @@ impl Machine {
             programs: Vec::new(),
             maps: Vec::new(),
             ledger: Tracked::new(Ledger::new(cpus)),
-            world: Tracked::new(World::new(options.seed, cpus)),
+            world: Tracked::new(World::new(options.seed, cpus, Arc::clone(&options.readings))),
             report: StepReport::new(),
             steps: 0,
             printed: Vec::new(),
@@ -268,6 +268,9 @@ impl Machine {
     /// one that does not exist, has returned zero.
     #[inline]
     pub fn step(&mut self, task: u32) -> Result<Outcome, Box<End>> {
+        if self.options.stocked {
+            self.stock_next_read(task);
+        }
         let outcome = self.advance::<Reported>(task, 1)?;
         match self.touched_kept(self.report.at.place) {
             Some(trap) => Err(Box::new(self.fail(task, *trap))),

@@ -31,6 +31,9 @@ pub struct World {
     random: Vec<u64>,
     /// Calls of clocks so far.
     ticks: u64,
+    /// What is read of what is not modelled, in order, and how many of these each CPU has read.
+    readings: Arc<[u64]>,
+    read: Vec<usize>,
     /// Who holds which spin lock: place of the lock and CPU.
     pub(super) locks: BTreeMap<(RegionId, u32), u32>,
     /// What the kernel wrote into programs' memory for itself, by address.
@@ -42,7 +45,7 @@ pub struct World {
 impl World {
     /// Surroundings in which nothing was asked for yet.
     #[must_use]
-    pub fn new(seed: u64, cpus: u32) -> World {
+    pub fn new(seed: u64, cpus: u32, readings: Arc<[u64]>) -> World {
         // Splitmix: close seeds and neighbouring CPUs must not give related numbers.
         let mix = |value: u64| {
             let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -58,6 +61,8 @@ impl World {
             per_cpu: BTreeMap::new(),
             random: (0..cpus).map(state).collect(),
             ticks: 0,
+            readings,
+            read: vec![0; cpus as usize],
             locks: BTreeMap::new(),
             kept: BTreeMap::new(),
             callbacks: Callbacks::default(),
@@ -66,11 +71,22 @@ impl World {
 
     /// A digest of what changes while programs run.
     pub(super) fn digest(&self) -> u128 {
-        wide(&(&self.random, self.ticks, self.callbacks.contents()))
+        wide(&(&self.random, self.ticks, &self.read, self.callbacks.contents()))
     }
 
-    /// The next random number of a CPU (xorshift64*).
+    /// The next of the readings that were given, of which each CPU has all, if there is one left.
+    pub(super) fn reading(&mut self, cpu: u32) -> Option<u64> {
+        let read = self.read.get_mut(cpu as usize)?;
+        let reading = self.readings.get(*read).copied()?;
+        *read += 1;
+        Some(reading)
+    }
+
+    /// The next random number of a CPU: a reading, or one of its own (xorshift64*).
     pub(super) fn random(&mut self, cpu: u32) -> u32 {
+        if let Some(reading) = self.reading(cpu) {
+            return reading as u32;
+        }
         let Some(state) = self.random.get_mut(cpu as usize) else { return 0 };
         *state ^= *state >> 12;
         *state ^= *state << 25;
@@ -78,8 +94,11 @@ impl World {
         (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
     }
 
-    /// A clock in nanoseconds that grows by a microsecond each time it is read, from one second on.
-    pub(super) fn nanoseconds(&mut self) -> u64 {
+    /// A clock in nanoseconds: a reading, or one that grows by a microsecond each time it is read, from one second on.
+    pub(super) fn nanoseconds(&mut self, cpu: u32) -> u64 {
+        if let Some(reading) = self.reading(cpu) {
+            return reading;
+        }
         self.ticks += 1;
         1_000_000_000 + self.ticks * 1000
     }

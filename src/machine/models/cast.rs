@@ -16,9 +16,10 @@ pub(super) static MODELS: &[Model] =
 fn kernel_context(call: &mut Call<'_>) -> Modelled {
     let region = call.start(call.args[0])?;
     let context = call.machine.context(call.task).filter(|context| context.address == call.args[0]);
-    let name = match context.map(|context| &context.view) {
-        Some(View::Xdp) => "xdp_buff",
-        Some(View::Skb(_)) => "sk_buff",
+    let Some(context) = context else { return call.bad("this is no context") };
+    let name = match &context.view {
+        View::Xdp => "xdp_buff",
+        View::Skb(_) => "sk_buff",
         _ => return Err(Trap::unsupported("the kernel's struct behind a context of this program type")),
     };
     Ok(Answer::Value(call.machine.behind(call.task, region, name, TypeId::VOID)?.unwrap_or(0)))

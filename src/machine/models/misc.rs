@@ -22,11 +22,11 @@ const MAX_LOOPS: u32 = 8 * 1024 * 1024;
 const JIFFY: u64 = 4_000_000;
 
 fn nanoseconds(call: &mut Call<'_>) -> Modelled {
-    Ok(Answer::Value(call.machine.world.nanoseconds()))
+    Ok(Answer::Value(call.machine.world.nanoseconds(call.cpu)))
 }
 
 fn jiffies(call: &mut Call<'_>) -> Modelled {
-    Ok(Answer::Value(call.machine.world.nanoseconds() / JIFFY))
+    Ok(Answer::Value(call.machine.world.nanoseconds(call.cpu) / JIFFY))
 }
 
 /// `bpf_loop` between two iterations.

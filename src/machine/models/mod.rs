@@ -15,6 +15,7 @@ mod dynptr;
 mod graph;
 mod iter;
 mod iter_bits;
+mod key;
 mod local_storage;
 mod lock;
 mod map;
@@ -187,7 +188,7 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { kfunc: true, ..helper(name, arguments, run) }
 }
 
-static FAMILIES: [&[Model]; 31] = [
+static FAMILIES: [&[Model]; 32] = [
     arena::MODELS,
     cast::MODELS,
     checksum::MODELS,
@@ -198,6 +199,7 @@ static FAMILIES: [&[Model]; 31] = [
     graph::MODELS,
     iter::MODELS,
     iter_bits::MODELS,
+    key::MODELS,
     local_storage::MODELS,
     lock::MODELS,
     map::MODELS,

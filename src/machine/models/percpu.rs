@@ -60,7 +60,8 @@ fn drop_object(call: &mut Call<'_>) -> Modelled {
 }
 
 fn this_cpu_ptr(call: &mut Call<'_>) -> Modelled {
-    copy_of(call, call.cpu)
+    let cpu = if seeded::active(Fault::CopyOfNextCpu) { (call.cpu + 1) % call.machine.cpu_count() } else { call.cpu };
+    copy_of(call, cpu)
 }
 
 fn per_cpu_ptr(call: &mut Call<'_>) -> Modelled {
@@ -74,7 +75,6 @@ fn per_cpu_ptr(call: &mut Call<'_>) -> Modelled {
 /// The address of a CPU's copy. That the pointer itself is still good is checked here, since the kernel reads the
 /// box behind it.
 fn copy_of(call: &mut Call<'_>, cpu: u32) -> Modelled {
-    let cpu = if seeded::active(Fault::CopyOfNextCpu) { (cpu + 1) % call.machine.cpu_count() } else { cpu };
     let pointer = call.args[0];
     if let Some(address) = variable_of(call, pointer, cpu)? {
         return Ok(Answer::Value(address));
