@@ -1,13 +1,16 @@
 //! The call that a model serves: its arguments, and the machine as a model may use it.
 
+use crate::btf::TypeId;
 use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::memory::Spot;
+use crate::machine::memory::{Contents, Spot};
 use crate::machine::ownership::Holder;
 use crate::machine::region::{Life, RegionKind};
 use crate::machine::stepper::Machine;
 use crate::machine::story::{Moment, RegionId};
 use crate::machine::task::Execution;
+
+use super::{Answer, Modelled};
 
 /// One call of a helper or kfunc.
 pub(in crate::machine) struct Call<'m> {
@@ -163,6 +166,34 @@ impl Call<'_> {
             None if address == 0 => self.bad("NULL where an object is wanted"),
             None => self.bad(format!("{address:#x} is no object")),
         }
+    }
+
+    /// The struct of the kernel of that name that the first argument points to.
+    pub fn struct_named(&self, name: &str) -> Result<RegionId, Box<Trap>> {
+        let region = self.start(self.args[0])?;
+        if self.kernel_struct(region) == Some(name) {
+            return Ok(region);
+        }
+        let what = format!("this is no struct {name}");
+        Err(Trap::about(FaultKind::BadArgument { callee: self.name, what }, region))
+    }
+
+    /// Gives back a reference to such a struct.
+    pub fn release_struct(&mut self, name: &str) -> Modelled {
+        let region = self.struct_named(name)?;
+        self.machine.release(region, self.holder(), self.at)?;
+        Ok(Answer::Nothing)
+    }
+
+    /// A new struct of the kernel of at least that size, of which the program holds a reference.
+    pub fn new_struct(&mut self, name: &str, least: u32) -> Result<RegionId, Box<Trap>> {
+        let btf = self.machine.kernel_types();
+        let type_id = btf.and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
+        let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(0).max(least);
+        let kind = RegionKind::KernelObject { name: name.into(), type_id };
+        let region = self.machine.allocate(kind, size, Contents::Sparse, self.at)?;
+        self.acquire(region);
+        Ok(region)
     }
 
     /// The program that makes the call, as a holder of references.

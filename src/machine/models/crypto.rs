@@ -1,23 +1,20 @@
 //! Ciphers: making, acquiring and releasing their contexts (`kernel/bpf/crypto.c`, `crypto/bpf_crypto_skcipher.c`,
 //! Linux 6.12). What they do to bytes is not modelled.
 
-use crate::btf::TypeId;
-use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::kernel_struct::UNKNOWN_SIZE;
+use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
-use crate::machine::memory::Contents;
-use crate::machine::region::RegionKind;
-use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_crypto_ctx_create", 3, create).sleeping(),
     kfunc("bpf_crypto_ctx_acquire", 1, acquire),
-    kfunc("bpf_crypto_ctx_release", 1, release),
+    kfunc("bpf_crypto_ctx_release", 1, |call| call.release_struct(NAME)),
 ];
 
 const NAME: &str = "bpf_crypto_ctx";
+/// Bytes of it, where its type is not known.
+const LEAST: u32 = 48;
 /// Bytes of `struct bpf_crypto_params`.
 const PARAMETERS: u64 = 408;
 /// The one type of ciphers that there is.
@@ -72,32 +69,12 @@ fn create(call: &mut Call<'_>) -> Modelled {
     if refused != 0 {
         return Ok(Answer::Value(0));
     }
-    let btf = call.machine.kernel_types();
-    let type_id = btf.and_then(|btf| btf.find_struct(NAME)).unwrap_or(TypeId::VOID);
-    let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(UNKNOWN_SIZE);
-    let kind = RegionKind::KernelObject { name: NAME.into(), type_id };
-    let region = call.machine.allocate(kind, size, Contents::Sparse, call.at)?;
-    call.acquire(region);
+    let region = call.new_struct(NAME, LEAST)?;
     Ok(Answer::Value(call.machine.memory.base(region)))
 }
 
-fn wanted(call: &Call<'_>) -> Result<RegionId, Box<Trap>> {
-    let region = call.start(call.args[0])?;
-    if call.kernel_struct(region) == Some(NAME) {
-        return Ok(region);
-    }
-    let what = format!("this is no struct {NAME}");
-    Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region))
-}
-
 fn acquire(call: &mut Call<'_>) -> Modelled {
-    let region = wanted(call)?;
+    let region = call.struct_named(NAME)?;
     call.acquire(region);
     Ok(Answer::Value(call.args[0]))
-}
-
-fn release(call: &mut Call<'_>) -> Modelled {
-    let region = wanted(call)?;
-    call.machine.release(region, call.holder(), call.at)?;
-    Ok(Answer::Nothing)
 }
