@@ -323,11 +323,16 @@ impl<'a> Hunt<'a> {
         let simulation = self.simulate(&scenario)?;
         let concurrent = scenario.on.len() > 1;
         let mut simulation = simulation;
-        let steps = self.walk(&mut simulation)?.0.max(simulation.machine().steps() as usize / INSNS_OF_A_STEP);
-        self.tried.runs += 1;
+        let is_long = self.max_steps == LONG_STEPS;
+        let steps = if is_long {
+            LONG_STEPS
+        } else {
+            self.tried.runs += 1;
+            self.walk(&mut simulation)?.0.max(simulation.machine().steps() as usize / INSNS_OF_A_STEP)
+        };
         let (strategy, schedules) = match steps {
             // An end is what is looked for; the schedule hardly matters.
-            _ if self.harms.contains(&Harm::Endless) || self.max_steps == LONG_STEPS => (Strategy::RoundRobin, 1),
+            _ if self.harms.contains(&Harm::Endless) || is_long => (Strategy::RoundRobin, 1),
             0..=LONG if concurrent => (Strategy::Automatic, SCHEDULES.1),
             0..=LONG => (Strategy::Automatic, SCHEDULES.0),
             _ => (Strategy::Random, SCHEDULES_OF_LONG),
@@ -373,6 +378,7 @@ impl<'a> Hunt<'a> {
             }
         }
         if best.is_none()
+            && self.max_steps != LONG_STEPS
             && let Some(seen) = result.outcomes.values().next()
         {
             let executed = self.trace(traced, &seen.first.choices)?;
