@@ -10,10 +10,10 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::interrupt;
-use super::output::{self, FindingsFormat};
+use super::output::{self, FindingsFormat, RootArgs, SourceArgs};
 use super::scenario::{ExploreError, token_digest};
 use super::target::{Kernel, KernelArgs, LoadedScenario, parse_object, read_or_compile};
-use super::verify::{chosen, source_tree};
+use super::verify::chosen;
 use crate::explore::schedule::Schedule;
 use crate::explore::simulation::Simulation;
 use crate::machine::MachineOptions;
@@ -59,9 +59,12 @@ pub struct Args {
     /// Output format; json prints one object a line
     #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
     pub format: FindingsFormat,
-    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
+    /// Root.
+    #[command(flatten)]
+    pub root: RootArgs,
+    /// Sources.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 /// Instructions that a replay executes unless told otherwise.
@@ -94,7 +97,7 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     let stop = interrupt::stop_flag()?;
     let bar =
         if std::io::stderr().is_terminal() { ProgressBar::new(rejected.len() as u64) } else { ProgressBar::hidden() };
-    let tree = source_tree(args.root.as_deref());
+    let tree = args.root.tree();
     let command =
         Hunting { args, kernel: &kernel, object: &object, bytes: &bytes, all: &all, stop: &stop, tree: &tree };
     let mut tally = Tally::default();
@@ -173,7 +176,7 @@ impl Hunting<'_> {
             options: &self.replay_options(&answer),
         };
         match self.args.format {
-            FindingsFormat::Text => output::print(&report.text(&output::look(&self.args.object)))?,
+            FindingsFormat::Text => output::print(&report.text(&self.args.sources.look(&self.args.object)))?,
             FindingsFormat::Json => output::print_json(&report.json())?,
             FindingsFormat::Sarif => tally.diagnostics.extend(report.diagnostic()),
             FindingsFormat::Github => {

@@ -549,6 +549,13 @@ impl Machine {
                     None => format!("byte {offset} of struct {name}, which is not modelled"),
                 }
             }
+            RegionKind::Map { map } => {
+                let field = self.map_field_name(*map, offset);
+                format!(
+                    "{} of struct bpf_map, which is not modelled",
+                    field.unwrap_or_else(|| format!("byte {offset}"))
+                )
+            }
             _ if self.memory.len(region) == TRACING_CONTEXT => {
                 format!("argument {} of the traced function, which was not given (--arg)", offset / 8)
             }
@@ -559,6 +566,11 @@ impl Machine {
     /// Types of the kernel: those given, or else the object's own.
     pub(super) fn kernel_types(&self) -> Option<&Btf> {
         self.options.kernel_types.as_deref().or(self.object.btf.as_deref())
+    }
+
+    /// The same, to be held while the machine changes.
+    pub(super) fn shared_kernel_types(&self) -> Option<Arc<Btf>> {
+        self.options.kernel_types.clone().or_else(|| self.object.btf.clone())
     }
 
     /// A value of a global's section or of another array of one, for `--set`.

@@ -4,23 +4,21 @@
 //! read; any other is reported as not modelled.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::btf::{Btf, TypeId};
+use crate::btf::Btf;
 
 use super::callbacks::Callbacks;
 use super::fault::Trap;
 use super::fingerprint::wide;
+use super::kernel_struct::{KernelStruct, UNKNOWN_SIZE};
 use super::memory::{Contents, Memory};
 use super::region::RegionKind;
 use super::setup::MachineOptions;
 use super::story::RegionId;
-use super::types;
+use super::types::PerCpuVariable;
 
 /// Id of the one cgroup that tasks are in, as `bpf_get_current_cgroup_id` gives it.
 pub const CGROUP_ID: u64 = 1;
-/// Size of a struct whose type is not known: its fields cannot be read, but it can be passed around.
-const UNKNOWN_SIZE: u32 = 4096;
 /// Surroundings of the programs.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -28,6 +26,8 @@ pub struct World {
     cgroup: Option<RegionId>,
     root_cgroup: Option<RegionId>,
     variables: BTreeMap<String, RegionId>,
+    /// Each CPU's copy of variables, by where these are among all of their kind.
+    per_cpu: BTreeMap<(u32, u32), RegionId>,
     random: Vec<u64>,
     /// Calls of clocks so far.
     ticks: u64,
@@ -58,6 +58,7 @@ impl World {
             cgroup: None,
             root_cgroup: None,
             variables: BTreeMap::new(),
+            per_cpu: BTreeMap::new(),
             random: (0..cpus).map(state).collect(),
             ticks: 0,
             readings,
@@ -111,6 +112,37 @@ impl World {
         let region = memory.allocate(kind, UNKNOWN_SIZE, Contents::Opaque, None)?;
         self.variables.insert(name.to_owned(), region);
         Ok(memory.base(region))
+    }
+
+    /// A CPU's copy of a variable; `None` if its contents are not modelled. Of a run queue (`runqueues`) that is its `cpu`.
+    /// No program is counted in `bpf_prog_active`, which only kprobes, tracepoints and performance events do.
+    pub(super) fn per_cpu_variable(
+        &mut self,
+        memory: &mut Memory,
+        btf: Option<&Btf>,
+        variable: &PerCpuVariable<'_>,
+        cpu: u32,
+    ) -> Result<Option<RegionId>, Box<Trap>> {
+        let place = (variable.offset, cpu);
+        if let Some(&region) = self.per_cpu.get(&place) {
+            return Ok(Some(region));
+        }
+        let region = match variable.name {
+            "runqueues" => {
+                let mut queue = KernelStruct::new(memory, btf, "rq")?;
+                queue.set("cpu", &cpu.to_le_bytes(), memory);
+                queue.region
+            }
+            name @ "bpf_prog_active" => {
+                let kind = RegionKind::KernelObject { name: name.into(), type_id: variable.type_id };
+                let region = memory.allocate(kind, variable.size, Contents::Sparse, None)?;
+                memory.poke(region, 0, &[0; 4]);
+                region
+            }
+            _ => return Ok(None),
+        };
+        self.per_cpu.insert(place, region);
+        Ok(Some(region))
     }
 
     /// The current task: `pid`, `tgid`, `comm`, `group_leader`, `real_parent` and `parent` (itself), `cgroups`, `cpus_mask`, `cpus_ptr`.
@@ -177,40 +209,5 @@ impl World {
         root.set("level", &0u32.to_le_bytes(), memory);
         self.root_cgroup = Some(root.region);
         Ok(root.region)
-    }
-}
-
-/// A kernel struct while its modelled fields are filled in.
-struct KernelStruct<'b> {
-    btf: Option<&'b Btf>,
-    type_id: TypeId,
-    region: RegionId,
-}
-
-impl<'b> KernelStruct<'b> {
-    fn new(memory: &mut Memory, btf: Option<&'b Btf>, name: &str) -> Result<KernelStruct<'b>, Box<Trap>> {
-        let type_id = btf.and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
-        let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(UNKNOWN_SIZE);
-        let kind = RegionKind::KernelObject { name: Arc::from(name), type_id };
-        let region = memory.allocate(kind, size, Contents::Sparse, None)?;
-        Ok(KernelStruct { btf, type_id, region })
-    }
-
-    /// Fills a field in, if the types have it.
-    fn set(&mut self, field: &str, bytes: &[u8], memory: &mut Memory) {
-        if let Some(offset) = self.offset(field) {
-            memory.poke(self.region, offset, bytes);
-        }
-    }
-
-    /// Where a field is, `self.id` for one inside another.
-    fn offset(&self, path: &str) -> Option<u32> {
-        let btf = self.btf?;
-        let mut at = (0, self.type_id);
-        for name in path.split('.') {
-            let (offset, inner) = types::member(btf, at.1, name)?;
-            at = (at.0 + offset, inner);
-        }
-        Some(at.0)
     }
 }

@@ -5,10 +5,12 @@
 
 mod arena;
 mod call;
+mod cast;
 mod checksum;
 mod continuation;
 mod control;
 mod cpumask;
+mod crypto;
 mod dynptr;
 mod graph;
 mod iter;
@@ -30,6 +32,7 @@ mod rcu;
 mod redirect;
 mod ring;
 mod socket;
+mod stack;
 mod task;
 mod text;
 mod timer;
@@ -185,11 +188,13 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { kfunc: true, ..helper(name, arguments, run) }
 }
 
-static FAMILIES: [&[Model]; 29] = [
+static FAMILIES: [&[Model]; 32] = [
     arena::MODELS,
+    cast::MODELS,
     checksum::MODELS,
     control::MODELS,
     cpumask::MODELS,
+    crypto::MODELS,
     dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
@@ -211,6 +216,7 @@ static FAMILIES: [&[Model]; 29] = [
     redirect::MODELS,
     ring::MODELS,
     socket::MODELS,
+    stack::MODELS,
     task::MODELS,
     text::MODELS,
     timer::MODELS,

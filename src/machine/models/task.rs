@@ -54,15 +54,14 @@ fn comm(call: &mut Call<'_>) -> Modelled {
 /// The region of the current task.
 pub(super) fn current(call: &mut Call<'_>) -> Result<RegionId, Box<Trap>> {
     let machine = &mut *call.machine;
-    let options = machine.options.clone();
-    let types = options.kernel_types.clone().or_else(|| machine.object.btf.clone());
+    let (options, types) = (machine.options.clone(), machine.shared_kernel_types());
     machine.world.task(&mut machine.memory, types.as_deref(), &options)
 }
 
 /// The cgroup that the current task is in, and the root above it.
 pub(super) fn cgroups(call: &mut Call<'_>) -> Result<[RegionId; 2], Box<Trap>> {
     let machine = &mut *call.machine;
-    let types = machine.options.kernel_types.clone().or_else(|| machine.object.btf.clone());
+    let types = machine.shared_kernel_types();
     let own = machine.world.cgroup(&mut machine.memory, types.as_deref())?;
     Ok([own, machine.world.root_cgroup(&mut machine.memory, types.as_deref())?])
 }
@@ -99,6 +98,10 @@ fn task_from_pid(call: &mut Call<'_>) -> Modelled {
 }
 
 fn cgroup_from_id(call: &mut Call<'_>) -> Modelled {
+    // Ids count from 1.
+    if call.args[0] == 0 {
+        return Ok(Answer::Value(0));
+    }
     if call.args[0] != CGROUP_ID {
         return Err(Trap::unsupported("bpf_cgroup_from_id of another cgroup than the current one"));
     }
