@@ -45,7 +45,7 @@ pub struct Args {
     #[command(flatten)]
     pub kernel: KernelArgs,
     /// Runs for each program at most, beside those of the small scenarios of which all are tried
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, default_value_t = 2000, value_name = "N")]
     pub runs: u64,
     /// Seconds for each program at most
     #[arg(long, value_name = "SECONDS")]

@@ -52,6 +52,8 @@ pub struct Maker {
 
 /// Lengths of packets that are tried: headers cut short, whole, and beyond.
 const PACKETS: [usize; 8] = [64, 14, 18, 34, 42, 54, 128, 1500];
+/// Where a packet says what it is: programs get it as a field of their context.
+const ETHER_TYPE: usize = 12;
 /// Lengths of contexts in bytes.
 const CONTEXTS: [usize; 4] = [64, 8, 256, 4096];
 /// Arguments of a raw tracepoint.
@@ -125,9 +127,12 @@ impl Maker {
 
     /// Overwrites some bytes by a number, in either order.
     fn put(&self, bytes: &mut [u8], random: &mut Random) {
-        let size = [1, 2, 4, 8][random.below(4)];
+        let mut size = [1, 2, 4, 8][random.below(4)];
         let Some(room) = bytes.len().checked_sub(size) else { return };
-        let at = random.below(room / size + 1) * size;
+        let mut at = random.below(room / size + 1) * size;
+        if matches!(self.taken, Taken::Packet | Taken::Buffer) && bytes.len() > ETHER_TYPE + 2 && random.below(3) == 0 {
+            (at, size) = (ETHER_TYPE, 2);
+        }
         let number = self.number(random).to_le_bytes();
         let target = &mut bytes[at..at + size];
         target.copy_from_slice(&number[..size]);

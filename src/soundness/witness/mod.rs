@@ -96,7 +96,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { runs: 1000, time: None, seed: 0, max_insns: 100_000 }
+        Bounds { runs: 2000, time: None, seed: 0, max_insns: 100_000 }
     }
 }
 

@@ -40,6 +40,8 @@ const LONG_INSNS: u64 = 12_000_000;
 const LONG_STEPS: usize = 2_100_000;
 /// Inputs that are tried before companions are, and after.
 const INPUTS: (u64, u64) = (64, 256);
+/// Rules whose harm the machine does not look for wherever it may be: what lies behind a context is not modelled.
+const UNJUDGED: [&str; 1] = ["invalid-context-access"];
 /// Readings that leave maps empty though others take from them, and pointers whole.
 const EMPTIED: [u64; 1] = [3];
 /// Runs of a scenario of which all are tried, at most.
@@ -143,8 +145,9 @@ impl<'a> Hunt<'a> {
     fn every(&mut self) -> Whole {
         let traced =
             matches!(self.subject.program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint);
-        if self.harms.contains(&Harm::Address) {
-            self.tried.missing = Some("no run shows that an address is left somewhere");
+        let unjudged = [Harm::Address, Harm::Result].iter().any(|harm| self.harms.contains(harm));
+        if unjudged || UNJUDGED.contains(&self.subject.rejection.rule.id()) {
+            self.tried.missing = Some("the machine does not look for such harm in every run");
             return Whole::Unknown;
         }
         for (shape, stocked) in WHOLE {
@@ -323,11 +326,16 @@ impl<'a> Hunt<'a> {
         let simulation = self.simulate(&scenario)?;
         let concurrent = scenario.on.len() > 1;
         let mut simulation = simulation;
-        let steps = self.walk(&mut simulation)?.0.max(simulation.machine().steps() as usize / INSNS_OF_A_STEP);
-        self.tried.runs += 1;
+        let is_long = self.max_steps == LONG_STEPS;
+        let steps = if is_long {
+            LONG_STEPS
+        } else {
+            self.tried.runs += 1;
+            self.walk(&mut simulation)?.0.max(simulation.machine().steps() as usize / INSNS_OF_A_STEP)
+        };
         let (strategy, schedules) = match steps {
             // An end is what is looked for; the schedule hardly matters.
-            _ if self.harms.contains(&Harm::Endless) || self.max_steps == LONG_STEPS => (Strategy::RoundRobin, 1),
+            _ if self.harms.contains(&Harm::Endless) || is_long => (Strategy::RoundRobin, 1),
             0..=LONG if concurrent => (Strategy::Automatic, SCHEDULES.1),
             0..=LONG => (Strategy::Automatic, SCHEDULES.0),
             _ => (Strategy::Random, SCHEDULES_OF_LONG),
@@ -373,6 +381,7 @@ impl<'a> Hunt<'a> {
             }
         }
         if best.is_none()
+            && self.max_steps != LONG_STEPS
             && let Some(seen) = result.outcomes.values().next()
         {
             let executed = self.trace(traced, &seen.first.choices)?;
