@@ -100,7 +100,7 @@ faults! {
     /// `a < b` is taken for certain when the largest a equals the smallest b.
     LessThoughEqual "verifier/domain/branch" Domain 20000;
     /// A number linked with another by a constant difference becomes the other.
-    LinkedForgetsDifference "verifier/branch" Containment 600;
+    LinkedForgetsDifference "verifier/branch" Own 400;
 
     // Paths that are left because another one covers them.
     /// No number is marked as precise.
@@ -155,7 +155,7 @@ faults! {
     SwapNothing "machine/alu" Peer 200;
     /// Signed comparisons of 32 bits are unsigned.
     CompareLowUnsigned "machine/alu" Peer 400;
-    /// `bpf_per_cpu_ptr` and `bpf_this_cpu_ptr` give the copy of the next CPU.
+    /// `bpf_this_cpu_ptr` gives the copy of the next CPU.
     CopyOfNextCpu "machine/models/percpu" Own 400;
     /// A grace period ends while readers are inside.
     GraceEndsEarly "machine/rcu" Scenarios 40;

@@ -37,6 +37,9 @@ step "tests"
 export KPTRSIM_REQUIRE_CLANG=1 KPTRSIM_REQUIRE_JSONSCHEMA=1 KPTRSIM_REQUIRE_CHROMIUM=1 KPTRSIM_TEST_KERNEL=1 KPTRSIM_TEST_KERNEL_BTF=$btf
 cargo test
 
+step "the tests, tested: deliberate mistakes, each of which a suite must find"
+cargo test --features seeded-faults --test seeded
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 

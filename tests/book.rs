@@ -5,7 +5,7 @@
 //! `examples`, `tests` and `kfuncs`. A block `console,kernel` asks a real kernel and is run with `KPTRSIM_TEST_KERNEL=1`; what compiles needs
 //! clang. `KPTRSIM_BLESS=1` writes what was printed into the pages where it differs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Trial::test("summary", summary_lists_all_pages),
         Trial::test("rules", move || summary_lists_rules_by_family(means)),
         Trial::test("links", links_lead_somewhere),
+        Trial::test("mdbook", the_built_book_has_no_broken_link).with_ignored_flag(mdbook().is_none()),
         Trial::test("wildcards", wildcards_stand_for_text),
         Trial::test("cli reference", cli_reference_has_all_commands),
     ];
@@ -279,17 +280,108 @@ fn links(text: &str) -> Vec<String> {
 }
 
 fn links_lead_somewhere() -> Outcome {
+    let docs = Path::new(TOP).join("docs");
     let mut broken = Vec::new();
     for page in pages() {
         let folder = page.parent().unwrap_or(Path::new(TOP));
-        for target in links(&fs::read_to_string(&page)?) {
+        let is_in_book = page.starts_with(&docs);
+        let text = fs::read_to_string(&page)?;
+        let text = if is_in_book { with_included(&text, folder)? } else { text };
+        for target in links(&text) {
             let file = target.split('#').next().unwrap_or_default();
-            if !folder.join(file).exists() {
+            let leads = match folder.join(file).canonicalize() {
+                // What lies beside the book is not there where the book is read.
+                Ok(file) => !is_in_book || file.starts_with(docs.canonicalize()?),
+                Err(_) => false,
+            };
+            if !leads {
                 broken.push(format!("{}: {target}", page.display()));
             }
         }
     }
     if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
+}
+
+/// A page's text as mdbook puts it together: with what it includes.
+fn with_included(text: &str, folder: &Path) -> Result<String, Failed> {
+    let mut whole = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("{{#include ").and_then(|rest| rest.strip_suffix("}}")) {
+            Some(file) => {
+                let included = fs::read_to_string(folder.join(file.trim()));
+                whole.push_str(&included.map_err(|error| format!("{line}: {error}"))?);
+            }
+            None => whole.push_str(line),
+        }
+        whole.push('\n');
+    }
+    Ok(whole)
+}
+
+/// The mdbook that is found, if one is.
+fn mdbook() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join("mdbook")).find(|file| file.is_file())
+}
+
+/// mdbook builds the book, and in what it makes every link leads to a file and to a place in it.
+fn the_built_book_has_no_broken_link() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mdbook = mdbook().ok_or("there is no mdbook")?;
+    let built =
+        Command::new(mdbook).arg("build").arg(Path::new(TOP).join("docs")).arg("-d").arg(folder.path()).output()?;
+    if !built.status.success() {
+        return Err(String::from_utf8_lossy(&built.stderr).into_owned().into());
+    }
+    let mut files = Vec::new();
+    html_files(folder.path(), &mut files)?;
+    let mut texts = BTreeMap::new();
+    for file in files {
+        texts.insert(file.canonicalize()?, fs::read_to_string(&file)?);
+    }
+    if texts.len() < pages().len() {
+        return Err(format!("{} files of {} pages", texts.len(), pages().len()).into());
+    }
+    let mut broken = Vec::new();
+    // One has the pages in one; the other is for addresses that are not there.
+    let parts = texts.iter().filter(|(file, _)| !file.ends_with("print.html") && !file.ends_with("404.html"));
+    for (file, text) in parts {
+        for target in attributes(text, "href").chain(attributes(text, "src")) {
+            let (path, place) = target.split_once('#').unwrap_or((target, ""));
+            if target.contains("://") || target.starts_with("data:") {
+                continue;
+            }
+            let other = match path {
+                "" => file.clone(),
+                path => file.parent().unwrap_or(folder.path()).join(path).canonicalize().unwrap_or_default(),
+            };
+            let has_place = |text: &String| place.is_empty() || attributes(text, "id").any(|id| id == place);
+            if !(other.exists() && texts.get(&other).is_none_or(has_place)) {
+                broken.push(format!("{}: {target}", file.display()));
+            }
+        }
+    }
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
+}
+
+/// All HTML files in a folder.
+fn html_files(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            html_files(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "html") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The values of an attribute in a page as mdbook writes it.
+fn attributes<'t>(text: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
+    let before = format!(" {name}=\"");
+    let starts: Vec<usize> = text.match_indices(&before).map(|(at, found)| at + found.len()).collect();
+    starts.into_iter().filter_map(move |start| text[start..].split('"').next())
 }
 
 /// The book's table of contents has each page of `docs/` once, and no other.

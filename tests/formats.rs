@@ -30,7 +30,7 @@ enum Need {
     Schemas,
 }
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     ("json accepted", accepted_fits_the_schema, &[Need::Schemas]),
     ("json findings", findings_fit_the_schema, &[Need::Schemas]),
     ("json rejected", rejected_fits_the_schema, &[Need::Schemas, Need::Clang]),
@@ -44,6 +44,7 @@ const CHECKS: [Check; 13] = [
     ("graph", graphs_are_drawn, &[]),
     ("graph rejected", rejection_is_drawn, &[Need::Clang]),
     ("manual", manual_and_completions, &[]),
+    ("source files", sources_find_headers_and_options, &[Need::Clang]),
 ];
 
 fn main() -> ExitCode {
@@ -363,4 +364,29 @@ fn manual_and_completions() -> Outcome {
         check(commands.iter().all(|command| script.contains(command)), format!("{shell}: {script}"))?;
     }
     check(kptrsim(&["man", "nothing"])?.status.code() == Some(2), "a page for no command")
+}
+
+/// `linux/bpf.h` includes a header that the host keeps for its own architecture.
+const NEEDS_OPTION: &str = r#"
+#include <linux/bpf.h>
+#include "value.h"
+char _license[] __attribute__((section("license"), used)) = "GPL";
+__attribute__((section("socket"), used)) int program(struct __sk_buff *skb) { return VALUE; }
+"#;
+
+fn sources_find_headers_and_options() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("needs_option.bpf.c");
+    fs::write(&file, NEEDS_OPTION)?;
+    fs::create_dir(folder.path().join("include"))?;
+    fs::write(folder.path().join("include/value.h"), "#define VALUE 1\n")?;
+    let verify = |options: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kptrsim"));
+        command.arg("verify").arg(&file).env("KPTRSIM_CLANG_OPTIONS", options).output()
+    };
+    let without = verify("")?;
+    let message = String::from_utf8_lossy(&without.stderr);
+    check(without.status.code() == Some(2) && message.contains("KPTRSIM_CLANG_OPTIONS"), message)?;
+    let with = verify(&format!("-Wall -I{}", folder.path().join("include").display()))?;
+    check(with.status.code() == Some(0), String::from_utf8_lossy(&with.stderr))
 }

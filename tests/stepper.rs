@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use kptrsim::cli::step::with_terminal;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 const KPTRSIM: &str = env!("CARGO_BIN_EXE_kptrsim");
@@ -13,10 +14,17 @@ const WORDS: &str = "examples/percpu_counter.bpf.o --set nr_cpus=2 --first creat
 /// Until then a screen has to come; machines under load are slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Set, this program takes the terminal as the stepper does, with the mouse or without it, and panics.
+const PANICS: &str = "KPTRSIM_STEPPER_TEST_PANICS";
+
 /// A trial: its name, whether it needs tmux, and what it does.
 type Named = (&'static str, bool, fn() -> Result<(), Failed>);
 
 fn main() -> ExitCode {
+    if let Some(mouse) = std::env::var_os(PANICS) {
+        let _ = with_terminal(mouse == "mouse", |_| panic!("inside of the stepper"));
+        return ExitCode::SUCCESS;
+    }
     let tmux = Command::new("tmux").arg("-V").output().is_ok_and(|output| output.status.success());
     let trials: Vec<Named> = vec![
         ("without_a_terminal", false, without_a_terminal),
@@ -26,6 +34,9 @@ fn main() -> ExitCode {
         ("the_terminal_may_change_its_size", true, the_terminal_may_change_its_size),
         ("ctrl_c_and_a_signal_give_the_terminal_back", true, ctrl_c_and_a_signal_give_the_terminal_back),
         ("programs_are_picked_and_verified", true, programs_are_picked_and_verified),
+        ("a_click_chooses_the_next_step", true, a_click_chooses_the_next_step),
+        ("a_panic_gives_the_terminal_back", true, a_panic_gives_the_terminal_back),
+        ("a_long_step_is_broken_off", true, a_long_step_is_broken_off),
     ];
     let trials = trials.into_iter().map(|(name, needs, run)| Trial::test(name, run).with_ignored_flag(needs && !tmux));
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
@@ -240,3 +251,67 @@ fn programs_are_picked_and_verified() -> Result<(), Failed> {
     terminal.keys(&["q"])?;
     terminal.is_given_back(0)
 }
+
+fn a_click_chooses_the_next_step() -> Result<(), Failed> {
+    let terminal = Terminal::stepping(80, 24, &format!("{WORDS} --mouse"))?;
+    let screen = terminal.shows("CPU 1 starts destroy")?;
+    let row = screen.lines().position(|line| line.contains("CPU 1 starts")).unwrap_or(0) + 1;
+    let column = screen.lines().nth(row - 1).and_then(|line| line.find("CPU 1")).unwrap_or(0);
+    // A click as terminals tell it (SGR mode): pressed and let go, at the column and row, from 1.
+    let click = format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m");
+    terminal.tmux(&["send-keys", "-l", &click])?;
+    terminal.keys(&["Enter"])?;
+    terminal.comes("CPU 1 runs destroy", |screen| screen.contains("step 1") && screen.contains("destroy at 0"))?;
+    terminal.keys(&["q"])?;
+    terminal.is_given_back(0)
+}
+
+fn a_panic_gives_the_terminal_back() -> Result<(), Failed> {
+    let this = std::env::current_exe()?;
+    for mouse in ["mouse", "none"] {
+        let terminal = Terminal::new(80, 24)?;
+        terminal.line(&format!("{PANICS}={mouse} {}; echo left with $?", this.display()))?;
+        terminal.shows("inside of the stepper")?;
+        terminal.is_given_back(101)?;
+    }
+    Ok(())
+}
+
+fn a_long_step_is_broken_off() -> Result<(), Failed> {
+    let clang = Command::new("clang-19").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !clang {
+        println!("skipped: there is no clang-19 to compile a long loop with");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("long.bpf.c");
+    std::fs::write(&source, LONG)?;
+    // So many instructions that no machine is done before the keys come.
+    let words = format!("{} --on 0:count --max-insns 1000000000000000", source.display());
+    let terminal = Terminal::stepping(100, 30, &words)?;
+    terminal.shows("CPU 0 starts count")?;
+    terminal.keys(&["s", "n", "n"])?;
+    terminal.shows("Esc stops")?;
+    terminal.keys(&["Escape"])?;
+    terminal.shows("stopped")?;
+    terminal.keys(&["g"])?;
+    terminal.shows("CPU 0 starts count")?;
+    // Ctrl-C does not wait for the end.
+    terminal.keys(&["s", "n", "n"])?;
+    terminal.shows("Esc stops")?;
+    terminal.keys(&["C-c"])?;
+    terminal.is_given_back(0)
+}
+
+/// A loop that others see nothing of, on one line.
+const LONG: &str = r#"#include "kptrsim.h"
+
+SEC("tc")
+int count(struct __sk_buff *skb)
+{
+	unsigned long number = 0;
+
+	for (number = 0; number < 1000000000000; number++) asm volatile("" : "+r"(number));
+	return 0;
+}
+"#;

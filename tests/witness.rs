@@ -20,6 +20,8 @@ const TABLE: &str = include_str!("witness.toml");
 enum Expected {
     /// A run shows a finding of this kind.
     Witness(String),
+    /// No run does harm, and all were tried; why there is no harm.
+    Harmless(String),
     /// None is found; why there is none.
     None(String),
     /// The rule names no harm; of which kind it is.
@@ -44,6 +46,10 @@ fn main() -> ExitCode {
         let table = table.clone();
         move || every_program_has_a_row(&table)
     })];
+    trials.push(
+        Trial::test("code hosts are told the witness, with its steps", code_hosts)
+            .with_ignored_flag(!clang && !required),
+    );
     trials.extend(table.into_iter().map(|(file, rows)| {
         let name = format!("witness {file}");
         Trial::test(name, move || check(&file, &rows)).with_ignored_flag(!clang && !required)
@@ -79,7 +85,9 @@ fn check(file: &str, rows: &BTreeMap<String, Expected>) -> Result<(), Failed> {
             (Some("witness"), _) => Expected::Witness(word("kind")),
             (Some("no-harm"), _) => Expected::NoHarm(word("why")),
             // Why there is none is for people to say.
-            (_, Some(none @ Expected::None(_))) => none.clone(),
+            (Some("harmless"), Some(expected @ Expected::Harmless(_))) => expected.clone(),
+            (Some("harmless"), _) => Expected::Harmless("?".to_owned()),
+            (Some("none-found"), Some(none @ Expected::None(_))) => none.clone(),
             _ => Expected::None("?".to_owned()),
         };
         if let Expected::Witness(kind) = &outcome {
@@ -88,6 +96,25 @@ fn check(file: &str, rows: &BTreeMap<String, Expected>) -> Result<(), Failed> {
         found.insert(word("program"), outcome);
     }
     if found == *rows { Ok(()) } else { Err(format!("expected {rows:?}\nfound    {found:?}\n{text}").into()) }
+}
+
+/// SARIF and a workflow's commands tell the same witness, at the rejected line.
+fn code_hosts() -> Result<(), Failed> {
+    let path = format!("{FOLDER}/drop_null.bpf.c");
+    let told = |format: &str| kptrsim(&["witness", "--format", format, &path].map(str::to_owned));
+    let log: Value = serde_json::from_slice(&told("sarif")?.stdout)?;
+    let result = &log["runs"][0]["results"][0];
+    let message = result["message"]["text"].as_str().unwrap_or_default();
+    let steps = result["codeFlows"][0]["threadFlows"][0]["locations"].as_array().map_or(0, Vec::len);
+    let commands = String::from_utf8(told("github")?.stdout)?;
+    let line = result["locations"][0]["physicalLocation"]["region"]["startLine"].as_u64().unwrap_or_default();
+    let holds = [
+        result["ruleId"] == "bad-argument",
+        message.contains("kptrsim replay ks1:"),
+        steps > 0,
+        commands.starts_with("::error ") && commands.contains(&format!("line={line},")),
+    ];
+    if holds == [true; 4] { Ok(()) } else { Err(format!("{holds:?}\n{log:#}\n{commands}").into()) }
 }
 
 /// The command that was printed shows a finding of that kind.

@@ -9,9 +9,8 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupt;
-use super::output::{self, FindingsFormat};
+use super::output::{self, FindingsArgs, FindingsFormat};
 use super::scenario::{ExploreError, ScenarioArgs, token_digest};
-use super::verify::source_tree;
 use crate::explore::finding::Finding;
 use crate::explore::records;
 use crate::explore::result::Shard;
@@ -71,16 +70,9 @@ pub struct Args {
     /// Make the failing schedules simpler before they are shown
     #[arg(long, help_heading = "Search")]
     pub shrink: bool,
-    /// Output format; json prints one object a line
-    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
-    pub format: FindingsFormat,
-    /// Also write a web page with each finding and outcome, and a schedule of it to step through
-    #[cfg(feature = "page")]
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: FindingsArgs,
 }
 
 /// How schedules are chosen.
@@ -132,9 +124,11 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     let shown = shown(args, &like, &simulation, &result);
     let report =
         ExploreReport { path: &args.path, scenario: &loaded.scenario, result: &result, like: &like, shown: &shown };
-    let tree = source_tree(args.root.as_deref());
-    match args.format {
-        FindingsFormat::Text => output::print(&report.text(&output::look(&args.path)))?,
+    let tree = args.shown.root.tree();
+    match args.shown.format {
+        FindingsFormat::Text => {
+            output::print(&report.text(&output::look(loaded.sources(&args.shown.sources.sources))))?
+        }
         FindingsFormat::Json => report.records().iter().try_for_each(output::print_json)?,
         FindingsFormat::Sarif => output::print_document(&sarif::log(&report.diagnostics(), &[], &tree))?,
         FindingsFormat::Github => {
@@ -143,8 +137,11 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         }
     }
     #[cfg(feature = "page")]
-    if let Some(path) = &args.html {
-        super::html::write(path, &crate::report::page::exploration(&simulation, &report))?;
+    if let Some(path) = &args.shown.page.html {
+        super::html::write(
+            path,
+            &crate::report::page::exploration(&simulation, &report, loaded.sources(&args.shown.sources.sources)),
+        )?;
     }
     let decided = |kind: fn(&Finding) -> bool| result.findings.values().any(|found| kind(&found.finding));
     Ok(if decided(|finding| !finding.is_undecided()) {

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::interrupt;
 use super::output::{self, Format, OutputError};
 use super::target::{Kernel, KernelArgs, TargetError, parse_object, read_or_compile};
+use crate::kernel::files::FileError;
 use crate::lessons::check::{Candidate, Passed, Surroundings};
 use crate::lessons::{
     Failure, FindError, Lesson, ManifestError, Progress, ProgressError, Reset, Stage, Workshop, WorkshopError, Written,
@@ -283,8 +284,8 @@ impl Course {
         self.workshop.contents(lesson)?;
         let bytes = match read_or_compile(&path) {
             Ok(bytes) => bytes,
-            Err(TargetError::Compile(CompileError::NoClang(_))) => return Err(LearnError::NoClang),
-            Err(TargetError::Compile(CompileError::Refused { messages, .. })) => {
+            Err(TargetError::File(FileError::Compile(CompileError::NoClang(_)))) => return Err(LearnError::NoClang),
+            Err(TargetError::File(FileError::Compile(CompileError::Refused { messages, .. }))) => {
                 let failure = Failure::new(Stage::Compile, "does-not-compile", "clang cannot compile it");
                 return Ok(Err(Failure { text: messages, ..failure }));
             }

@@ -32,8 +32,16 @@ pub mod target;
 pub mod verify;
 pub mod witness;
 
+/// What the environment can say, for all commands.
+const ENVIRONMENT: &str = "\
+Environment:
+  KPTRSIM_CLANG_OPTIONS  More options for clang where a source file is given, such as `-Iinclude -DDEBUG`
+  KPTRSIM_CACHE          The folder of fetched kernels and the guest program
+  KPTRSIM_GUEST          A guest program to boot kernels with, instead of one that is built
+  NO_COLOR               No colours, on a terminal either";
+
 #[derive(Debug, Parser)]
-#[command(name = "kptrsim", version, about)]
+#[command(name = "kptrsim", version, about, after_help = ENVIRONMENT)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -9,6 +9,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::report::source::Sources;
+use crate::report::source_tree::SourceTree;
 use crate::report::told::Look;
 
 /// How results are printed.
@@ -58,19 +60,77 @@ struct Named<'a, T> {
 #[error("cannot write to standard output: {0}")]
 pub struct OutputError(#[from] io::Error);
 
-/// How messages about an object look: with colours and as wide as it is on a terminal, plain elsewhere.
-#[must_use]
-pub fn look(object: &Path) -> Look {
-    let is_terminal = io::stdout().is_terminal();
-    let width = || terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
-    Look::of_terminal(object, is_terminal.then(width))
+/// Where source files are looked for.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SourceArgs {
+    /// Folder in which source files are looked for, under the end of the path that the compiler kept; may be repeated.
+    /// They are found without it where they were compiled, and beside the object
+    #[arg(long, value_name = "DIR")]
+    pub sources: Vec<PathBuf>,
 }
 
-/// The same where sources may be in other folders, too.
+impl SourceArgs {
+    /// Looks there, and beside that object.
+    #[must_use]
+    pub fn beside(&self, object: &Path) -> Sources {
+        Sources::beside(object).and_in(&self.sources)
+    }
+
+    /// How messages about that object look.
+    #[must_use]
+    pub fn look(&self, object: &Path) -> Look {
+        look(self.beside(object))
+    }
+}
+
+/// What sarif and github tell source files relative to.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RootArgs {
+    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+}
+
+impl RootArgs {
+    /// The folder that was named, else the repository around the current one.
+    #[must_use]
+    pub fn tree(&self) -> SourceTree {
+        self.root.as_deref().map_or_else(|| SourceTree::around(Path::new(".")), SourceTree::at)
+    }
+}
+
+/// A web page beside what is printed.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PageArgs {
+    /// Also write a web page to step through what is found: instructions, registers, who owns what, RCU sections
+    #[cfg(feature = "page")]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// How findings are shown.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FindingsArgs {
+    /// Output format; json prints one object a line
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    pub format: FindingsFormat,
+    /// A page.
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// The root.
+    #[command(flatten)]
+    pub root: RootArgs,
+    /// Sources.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+}
+
+/// How messages look: with colours and as wide as it is on a terminal, plain elsewhere.
 #[must_use]
-pub fn look_in(object: &Path, folders: &[PathBuf]) -> Look {
-    let look = look(object);
-    Look { sources: look.sources.and_in(folders), ..look }
+pub fn look(sources: Sources) -> Look {
+    let is_terminal = io::stdout().is_terminal();
+    let width = || terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    Look::of_terminal(sources, is_terminal.then(width))
 }
 
 /// The exit code of a process whose reader went away, as shells have it: 128 and the number of `SIGPIPE`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::explore::SHRINK_TRIES;
-use super::output::{self, Format};
+use super::output::{self, Format, PageArgs, SourceArgs};
 use super::scenario::{ExploreError, ScenarioArgs, token_digest};
 use crate::explore::schedule::Schedule;
 use crate::explore::shrink::shrink;
@@ -34,10 +34,12 @@ pub struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Also write a web page that steps through the schedule
-    #[cfg(feature = "page")]
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
+    /// A page.
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// Sources.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 /// Performs the schedule and prints what came of it.
@@ -64,12 +66,15 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
         }
     }
     match args.format {
-        Format::Text => output::print(&replay_text(&shown, &output::look(&path)))?,
+        Format::Text => output::print(&replay_text(&shown, &output::look(loaded.sources(&args.sources.sources))))?,
         Format::Json => output::print_record("replay", &replay_json(&shown))?,
     }
     #[cfg(feature = "page")]
-    if let Some(file) = &args.html {
-        super::html::write(file, &crate::report::page::replayed(&mut simulation, &path, &shown))?;
+    if let Some(file) = &args.page.html {
+        super::html::write(
+            file,
+            &crate::report::page::replayed(&mut simulation, &path, &shown, loaded.sources(&args.sources.sources)),
+        )?;
     }
     Ok(ExitCode::from(if shown.misfit.is_some() {
         2

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use thiserror::Error;
 
-use super::output::{self, OutputError};
+use super::output::{self, OutputError, SourceArgs};
 use super::scenario::ExploreError;
 use super::target::{KernelArgs, TargetError, load_object};
 use super::{explore, html, replay, verify};
@@ -42,6 +42,9 @@ pub struct Args {
     /// Kernel to judge for.
     #[command(flatten)]
     pub kernel: KernelArgs,
+    /// Sources.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 /// Why no page is written.
@@ -93,12 +96,14 @@ pub fn run(args: &Args) -> Result<ExitCode, ReportError> {
     if let Some(token) = token {
         let mut other: replay::Args = defaults(&args.target);
         other.scenario.kernel = args.kernel.clone();
-        other.html = Some(output(args, Path::new(&token.name)));
+        other.sources = args.sources.clone();
+        other.page.html = Some(output(args, Path::new(&token.name)));
         replay::run(&other)?;
     } else {
         let mut other: explore::Args = defaults(&args.target);
         other.scenario.kernel = args.kernel.clone();
-        other.html = Some(output(args, path));
+        other.shown.sources = args.sources.clone();
+        other.shown.page.html = Some(output(args, path));
         explore::run(&other)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -110,7 +115,7 @@ fn of_object(args: &Args, path: &Path) -> Result<ExitCode, ReportError> {
     let chosen = verify::chosen(&object, &args.prog)?;
     let capabilities = verify::capabilities(args.unpriv);
     let options = Options { capabilities, record: Record::Tree { steps: STEPS }, ..Options::default() };
-    let page = verification::of_object(path, &object, &kernel.profile, &chosen, options);
+    let page = verification::of_object(path, &object, &kernel.profile, &chosen, options, args.sources.beside(path));
     let output = output(args, path);
     let size = html::write(&output, &page)?;
     let counts = page.facts.iter().filter(|fact| fact.name != "kernel");

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use thiserror::Error;
 
-use super::output::{self, FindingsFormat, OutputError};
+use super::output::{self, FindingsArgs, FindingsFormat, OutputError};
 use super::target::{KernelArgs, TargetError, load_object, only_program};
-use super::verify::source_tree;
 use crate::machine::{End, Machine, MachineOptions, SetError, SetupError};
 use crate::object::Object;
 use crate::report::run::{ProgramRun, RunReport, RunVerdict};
@@ -57,16 +56,9 @@ pub struct Args {
     /// Instructions that all programs together may execute
     #[arg(long, default_value_t = 100_000_000, value_name = "N")]
     pub max_insns: u64,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
-    pub format: FindingsFormat,
-    /// Also write a web page that steps through the run: instructions, registers, who owns what, RCU sections
-    #[cfg(feature = "page")]
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: FindingsArgs,
 }
 
 /// When grace periods end in a run of one program after the other.
@@ -131,9 +123,9 @@ pub fn run(args: &Args) -> Result<ExitCode, RunError> {
     let runs = run_and_show(&mut machine, &programs, args)?;
     let report = RunReport::new(&machine, &runs);
     let diagnostics = || report.diagnostics(&args.object.display().to_string());
-    let tree = source_tree(args.root.as_deref());
-    match args.format {
-        FindingsFormat::Text => output::print(&report.text(&output::look(&args.object)))?,
+    let tree = args.shown.root.tree();
+    match args.shown.format {
+        FindingsFormat::Text => output::print(&report.text(&args.shown.sources.look(&args.object)))?,
         FindingsFormat::Json => output::print_record("run", &report.json())?,
         FindingsFormat::Sarif => output::print_document(&sarif::log(&diagnostics(), &[], &tree))?,
         FindingsFormat::Github => {
@@ -158,10 +150,11 @@ fn chosen(args: &Args, object: &Object) -> Result<Vec<String>, TargetError> {
 /// Runs the sequence, and writes the page if one is asked for.
 fn run_and_show(machine: &mut Machine, programs: &[String], args: &Args) -> Result<Vec<ProgramRun>, RunError> {
     #[cfg(feature = "page")]
-    if let Some(path) = &args.html {
-        let (page, runs) = crate::report::page::run(machine, |machine, recorder| {
-            run_all(machine, programs, args, &mut |machine, task| recorder.run(machine, task))
-        })?;
+    if let Some(path) = &args.shown.page.html {
+        let (page, runs) =
+            crate::report::page::run(machine, args.shown.sources.beside(&args.object), |machine, recorder| {
+                run_all(machine, programs, args, &mut |machine, task| recorder.run(machine, task))
+            })?;
         super::html::write(path, &page)?;
         return Ok(runs);
     }

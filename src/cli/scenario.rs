@@ -55,6 +55,11 @@ pub struct ScenarioArgs {
     /// Maps and the arguments of traced functions are not empty at the start, as if other objects' programs had filled them
     #[arg(long, help_heading = "Scenario")]
     pub stocked: bool,
+    /// Number that a program reads of what is not modelled: of a clock, a random number or, with --stocked, a field of a kernel
+    /// struct (of a pointer: 1 for NULL, 2 for an object that was freed, 0 for one that is there, each modulo 3). May be repeated,
+    /// in order. With --stocked the first also stands in plain bytes of maps' values, and an odd one leaves the rest of them empty
+    #[arg(long, value_name = "N", help_heading = "Scenario")]
+    pub reading: Vec<u64>,
     /// What memory CPUs see: sc (stores are seen at once) or tso (x86: stores may be seen late)
     #[arg(long, value_name = "MODEL", value_parser = memory_model, help_heading = "Scenario")]
     pub memory: Option<MemoryModel>,
@@ -167,6 +172,7 @@ impl ScenarioArgs {
         if self.stocked {
             builder = builder.stocked(true);
         }
+        builder = self.reading.iter().fold(builder, |builder, &reading| builder.reading(reading));
         if let Some(memory) = self.memory {
             builder = builder.memory(memory);
         }

@@ -2,21 +2,25 @@
 
 use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use std::{panic, thread};
 
 use ratatui::DefaultTerminal;
+use ratatui::buffer::Buffer;
 use ratatui::crossterm::clipboard::CopyToClipboard;
 use ratatui::crossterm::event::{
-    self, DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent,
-    MouseEventKind,
+    self, DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEventKind, KeyModifiers,
 };
 use ratatui::crossterm::execute;
+use ratatui::style::{Modifier, Style};
 use thiserror::Error;
 
 use super::interrupt;
+use super::output::SourceArgs;
 use super::scenario::{ExploreError, ScenarioArgs, token_digest};
 use super::target::{Kernel, TargetError, load_object, load_scenario};
 use crate::explore::schedule::Schedule;
@@ -49,6 +53,9 @@ pub struct Args {
     /// What runs where.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
+    /// Sources.
+    #[command(flatten)]
+    pub sources: SourceArgs,
     /// Step through the verifier's path of a program instead of a run
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub verify: Option<String>,
@@ -95,15 +102,12 @@ impl Maker for Picked {
         for (cpu, programs) in on {
             args.on.push(format!("{cpu}:{}", programs.join(",")).parse::<OnWord>()?);
         }
-        session(&args, &self.path, &self.kernel).map(|(session, _)| session).map_err(|error| error.to_string())
+        session(&args, &[], &self.path, &self.kernel).map(|(session, _)| session).map_err(|error| error.to_string())
     }
 
     fn path(&self, program: &str) -> Result<PathSession, String> {
         let object = self.object().map_err(|error| error.to_string())?;
-        let Some(source) = object.programs.iter().find(|one| one.name == program) else {
-            let known: Vec<_> = object.programs.iter().map(|one| one.name.as_str()).collect();
-            return Err(format!("there is no program `{program}`; there are {}", known.join(", ")));
-        };
+        let source = object.program(program).map_err(|error| error.to_string())?;
         let verify = |record| {
             let options = Options { record, ..Options::default() };
             ObjectVerifier::new(&object, &self.kernel.profile, options).verify(source)
@@ -139,12 +143,15 @@ impl Picked {
 /// Steps of all paths together that are kept.
 const MAX_RECORDED: usize = 50_000;
 
-fn session(args: &ScenarioArgs, path: &PathBuf, kernel: &Kernel) -> Result<(Session, Sources), ExploreError> {
+fn session(
+    args: &ScenarioArgs,
+    folders: &[PathBuf],
+    path: &PathBuf,
+    kernel: &Kernel,
+) -> Result<(Session, Sources), ExploreError> {
     let loaded = args.load(path, kernel)?;
     let simulation = args.simulate(&loaded, kernel)?;
-    // A scenario names its object from its own folder; words name it as they are.
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let sources = Sources::of(&loaded.object).with_files(path).with_files(&folder.join(&loaded.scenario.object));
+    let sources = Sources::of(&loaded.object, &loaded.sources(folders));
     Ok((Session::new(simulation, path.display().to_string(), token_digest(&loaded)), sources))
 }
 
@@ -160,10 +167,8 @@ pub fn run(args: &Args) -> Result<ExitCode, StepError> {
     }
     let mut app = app(args)?;
     let stop = interrupt::stop_flag().map_err(ExploreError::from)?;
-    let mut terminal = ratatui::try_init()?;
-    let done = with_mouse(args.mouse, || show(&mut terminal, &mut app, &|| stop.load(Ordering::Relaxed)));
-    ratatui::try_restore()?;
-    done?;
+    let stop = || stop.load(Ordering::Relaxed);
+    with_terminal(args.mouse, |terminal| show(terminal, &mut app, &stop, args.mouse))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -178,7 +183,7 @@ fn app(args: &Args) -> Result<App, StepError> {
         None => PathBuf::from(&args.what),
     };
     if let Some(named) = &args.verify {
-        return path_app(Picked { args: args.scenario.clone(), kernel, path: path.clone() }, named);
+        return path_app(Picked { args: args.scenario.clone(), kernel, path: path.clone() }, &args.sources, named);
     }
     let maker = |kernel| Box::new(Picked { args: args.scenario.clone(), kernel, path: path.clone() });
     if token.is_none() && !is_scenario(&path) && args.scenario.on.is_empty() {
@@ -186,11 +191,11 @@ fn app(args: &Args) -> Result<App, StepError> {
         if object.programs.is_empty() {
             return Err(StepError::NoPrograms(path));
         }
-        let sources = Sources::of(&object).with_files(&path);
+        let sources = Sources::of(&object, &args.sources.beside(&path));
         let picker = Picker::new(&path.display().to_string(), &object.programs);
         return Ok(App::new(Screen::Pick(picker), sources, maker(kernel)));
     }
-    let (mut session, sources) = session(&args.scenario, &path, &kernel)?;
+    let (mut session, sources) = session(&args.scenario, &args.sources.sources, &path, &kernel)?;
     let mut message = "s steps, Enter takes the chosen step, ? shows all keys".to_owned();
     if let Some(token) = token {
         if token.digest.is_some() && token.digest != session.digest() {
@@ -209,9 +214,9 @@ fn app(args: &Args) -> Result<App, StepError> {
 }
 
 /// The stepper at a program's path, or at the list of programs.
-fn path_app(picked: Picked, named: &str) -> Result<App, StepError> {
+fn path_app(picked: Picked, sources: &SourceArgs, named: &str) -> Result<App, StepError> {
     let object = picked.object().map_err(ExploreError::from)?;
-    let sources = Sources::of(&object).with_files(&picked.path);
+    let sources = Sources::of(&object, &sources.beside(&picked.path));
     let screen = match picked.first_path(named, &object) {
         Some(program) => Screen::Path(Box::new(picked.path(&program).map_err(StepError::Path)?)),
         None => {
@@ -229,30 +234,51 @@ fn path_app(picked: Picked, named: &str) -> Result<App, StepError> {
     Ok(app)
 }
 
-/// Does something while the terminal tells of the mouse, if it is to.
-fn with_mouse(mouse: bool, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    if !mouse {
-        return work();
+/// Does something with the terminal: raw, on its other screen, and telling of the mouse if it is to. However that ends, by a panic
+/// too, the terminal is given back.
+///
+/// # Errors
+/// If the terminal does not do what it should.
+pub fn with_terminal(mouse: bool, work: impl FnOnce(&mut DefaultTerminal) -> io::Result<()>) -> io::Result<()> {
+    // It gives the terminal back in a panic, but for the mouse.
+    let mut terminal = ratatui::try_init()?;
+    if mouse {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let _ = execute!(io::stdout(), DisableMouseCapture);
+            others(info);
+        }));
+        execute!(io::stdout(), EnableMouseCapture)?;
     }
-    execute!(io::stdout(), EnableMouseCapture)?;
-    let done = work();
-    execute!(io::stdout(), DisableMouseCapture)?;
+    let done = work(&mut terminal);
+    give_back(mouse)?;
     done
 }
 
+fn give_back(mouse: bool) -> io::Result<()> {
+    if mouse {
+        execute!(io::stdout(), DisableMouseCapture)?;
+    }
+    ratatui::try_restore()
+}
+
+/// How long something may take until it is said that it does.
+const PATIENCE: Duration = Duration::from_millis(150);
+
 /// Draws, and takes what the user does, until it is over.
-fn show(terminal: &mut DefaultTerminal, app: &mut App, stop: &dyn Fn() -> bool) -> io::Result<()> {
+fn show(terminal: &mut DefaultTerminal, app: &mut App, stop: &dyn Fn() -> bool, mouse: bool) -> io::Result<()> {
     while !app.quit && !stop() {
-        terminal.draw(|frame| view::draw(frame, app))?;
+        let shown = terminal.draw(|frame| view::draw(frame, app))?.buffer.clone();
+        let mut waiting = Waiting { terminal, shown, stop, mouse };
         let patience = Duration::from_millis(if app.is_running() { 0 } else { 200 });
         if event::poll(patience)? {
             match event::read()? {
-                Event::Key(key) if key.kind != KeyEventKind::Release => app.key(key),
-                Event::Mouse(mouse) => click(app, mouse),
+                Event::Key(key) if key.kind != KeyEventKind::Release => waiting.work(app, |app| app.key(key))?,
+                Event::Mouse(mouse) => waiting.work(app, |app| app.mouse(mouse))?,
                 _ => {}
             }
-        } else {
-            app.tick();
+        } else if app.is_running() {
+            waiting.work(app, App::tick)?;
         }
         if let Some(text) = app.copy.take() {
             // A terminal that does not know the sequence ignores it.
@@ -263,11 +289,67 @@ fn show(terminal: &mut DefaultTerminal, app: &mut App, stop: &dyn Fn() -> bool) 
     Ok(())
 }
 
-fn click(app: &mut App, mouse: MouseEvent) {
-    match mouse.kind {
-        MouseEventKind::ScrollDown => app.key(KeyEvent::from(KeyCode::PageDown)),
-        MouseEventKind::ScrollUp => app.key(KeyEvent::from(KeyCode::PageUp)),
-        MouseEventKind::Down(MouseButton::Left) => app.click(mouse.column, mouse.row),
-        _ => {}
+/// The terminal while something is done that may take long.
+struct Waiting<'t> {
+    terminal: &'t mut DefaultTerminal,
+    /// What it shows.
+    shown: Buffer,
+    stop: &'t dyn Fn() -> bool,
+    mouse: bool,
+}
+
+impl Waiting<'_> {
+    /// Does something on a thread of its own, and reads the keyboard meanwhile: Esc breaks it off, and Ctrl-C ends at once.
+    fn work(&mut self, app: &mut App, job: impl FnOnce(&mut App) + Send) -> io::Result<()> {
+        let (interrupt, any_key_stops) = (app.interrupt.clone(), app.is_running());
+        thread::scope(|scope| {
+            let (alive, is_done) = mpsc::channel::<()>();
+            // That it ends is told by its end of the channel going away, whether it returns or panics.
+            let worker = scope.spawn(move || {
+                let _alive = alive;
+                job(app);
+            });
+            let begun = Instant::now();
+            while is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                if (self.stop)() {
+                    self.leave();
+                }
+                self.tell(begun.elapsed())?;
+                while event::poll(Duration::ZERO)? {
+                    if let Event::Key(key) = event::read()? {
+                        match key.code {
+                            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => self.leave(),
+                            KeyCode::Esc => interrupt.ask(),
+                            _ if any_key_stops => interrupt.ask(),
+                            _ => {}
+                        }
+                    }
+                }
+            }
+            worker.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
+            Ok(())
+        })
+    }
+
+    /// Says in the last row that something takes long.
+    fn tell(&mut self, since: Duration) -> io::Result<()> {
+        let shown = &self.shown;
+        let text = format!(" working for {} s; Esc stops, Ctrl-C ends the stepper ", since.as_secs());
+        self.terminal.draw(|frame| {
+            let area = frame.area();
+            if shown.area == area {
+                frame.buffer_mut().clone_from(shown);
+            }
+            let row = area.bottom().saturating_sub(1);
+            let style = Style::new().add_modifier(Modifier::REVERSED);
+            frame.buffer_mut().set_stringn(area.x, row, text, area.width.into(), style);
+        })?;
+        Ok(())
+    }
+
+    /// Ends the process: who works cannot be asked to.
+    fn leave(&self) -> ! {
+        let _ = give_back(self.mouse);
+        process::exit(0)
     }
 }

@@ -10,15 +10,13 @@ use clap::Args as ClapArgs;
 use thiserror::Error;
 
 use super::output::OutputError;
-use crate::btf::{Btf, BtfError};
 use crate::crosscheck::kernel_outcomes::OutcomesError;
 use crate::crosscheck::{Cache, CrosscheckError, KernelImage};
-use crate::kernel::{Profile, Tables, TablesError};
-use crate::object::compile::{CompileError, is_source, object_name};
-use crate::object::{LoadOptions, Object, ObjectError, Program};
+use crate::kernel::files::{self, FileError, read, read_btf};
+use crate::kernel::{Profile, Tables};
+use crate::object::{LoadOptions, NoProgram, Object, Program};
+use crate::report::source::Sources;
 use crate::scenario::{Scenario, ScenarioError};
-
-pub use crate::object::compile::compile;
 
 /// How a gzip file begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -29,14 +27,9 @@ const MAX_CONFIG: u64 = 16 << 20;
 /// Why there is nothing to judge, or no kernel to judge for.
 #[derive(Debug, Error)]
 pub enum TargetError {
-    /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A file cannot be read, compiled or loaded.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// What was found cannot be printed.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -62,44 +55,15 @@ pub enum TargetError {
     /// Scenarios and objects cannot be asked about in one go.
     #[error("{0} is no scenario, and others are; give either scenarios or objects")]
     Mixed(PathBuf),
-    /// The object is not one that can be loaded.
-    #[error("{path}: {source}")]
-    Object {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ObjectError,
-    },
-    /// The kernel's types cannot be read.
-    #[error("{path}: {source}")]
-    Btf {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: BtfError,
-    },
-    /// The user's kfunc files are wrong.
-    #[error(transparent)]
-    Tables(#[from] TablesError),
     /// A kernel was asked for that is not in the cache.
     #[error(transparent)]
     Kernel(#[from] CrosscheckError),
     /// The kernel in the cache has no types beside it.
     #[error("kernel {0} has no BTF in the cache; fetch it again with `kptrsim kernel fetch {0}`")]
     NoBtf(String),
-    /// A source file that cannot be compiled.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
     /// The object has no program of that name.
-    #[error("{object} has no program {name}; it has {known}")]
-    NoProgram {
-        /// The object.
-        object: String,
-        /// The name.
-        name: String,
-        /// The names that it has.
-        known: String,
-    },
+    #[error(transparent)]
+    NoProgram(#[from] NoProgram),
     /// No program was named and there is not just one.
     #[error("name a program with --prog; {object} has {available}")]
     WhichProgram {
@@ -110,12 +74,6 @@ pub enum TargetError {
     },
 }
 
-/// The names of an object's programs, for messages.
-#[must_use]
-pub fn program_names(object: &Object) -> String {
-    object.programs.iter().map(|program| program.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
 /// The program of an object that has just one.
 ///
 /// # Errors
@@ -123,7 +81,7 @@ pub fn program_names(object: &Object) -> String {
 pub fn only_program(object: &Object) -> Result<&Program, TargetError> {
     match object.programs.as_slice() {
         [only] => Ok(only),
-        _ => Err(TargetError::WhichProgram { object: object.name.clone(), available: program_names(object) }),
+        _ => Err(TargetError::WhichProgram { object: object.name.clone(), available: object.program_names() }),
     }
 }
 
@@ -161,7 +119,7 @@ impl KernelArgs {
     /// # Errors
     /// If a file cannot be read, or no such kernel is in the cache.
     pub fn kernel(&self) -> Result<Kernel, TargetError> {
-        let tables = self.kfuncs.as_deref().map(Tables::with_files).transpose()?;
+        let tables = self.kfuncs.as_deref().map(Tables::with_files).transpose().map_err(FileError::from)?;
         let kernel = match (&self.btf, &self.kernel) {
             (Some(path), _) => from_btf(tables, path)?,
             (None, Some(build)) => from_cache(tables, build)?,
@@ -236,20 +194,12 @@ fn read_config(path: &Path) -> Result<String, TargetError> {
     let bytes = if bytes.starts_with(&GZIP) {
         let mut text = Vec::new();
         let unpacked = flate2::read::GzDecoder::new(bytes.as_slice()).take(MAX_CONFIG).read_to_end(&mut text);
-        unpacked.map_err(|source| TargetError::Read { path: path.to_owned(), source })?;
+        unpacked.map_err(|source| FileError::Read { path: path.to_owned(), source })?;
         text
     } else {
         bytes
     };
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TargetError> {
-    fs::read(path).map_err(|source| TargetError::Read { path: path.to_owned(), source })
-}
-
-fn read_btf(path: &Path) -> Result<Btf, TargetError> {
-    Btf::parse(&read(path)?).map_err(|source| TargetError::Btf { path: path.to_owned(), source })
 }
 
 /// Loads an object, compiling it first if it is a C file.
@@ -265,7 +215,7 @@ pub fn load_object(path: &Path, kernel: &Kernel) -> Result<Object, TargetError> 
 /// # Errors
 /// If it cannot be read or compiled.
 pub fn read_or_compile(path: &Path) -> Result<Vec<u8>, TargetError> {
-    if is_source(path) { Ok(compile(path)?) } else { read(path) }
+    Ok(files::read_or_compile(path, &[])?)
 }
 
 /// Loads an object's bytes.
@@ -274,8 +224,7 @@ pub fn read_or_compile(path: &Path) -> Result<Vec<u8>, TargetError> {
 /// If they are no object that can be loaded.
 pub fn parse_object(path: &Path, bytes: &[u8], kernel: &Kernel) -> Result<Object, TargetError> {
     let options = LoadOptions { kernel_config: kernel.config.as_deref(), ..kernel.profile.load_options() };
-    Object::parse(&object_name(path), bytes, &options)
-        .map_err(|source| TargetError::Object { path: path.to_owned(), source })
+    Ok(files::parse_object(path, bytes, &options)?)
 }
 
 /// A scenario with its object.
@@ -289,6 +238,15 @@ pub struct LoadedScenario {
     pub bytes: Vec<u8>,
     /// The object.
     pub object: Object,
+}
+
+impl LoadedScenario {
+    /// Where its source files may be: beside the scenario, beside the object, and in these folders.
+    #[must_use]
+    pub fn sources(&self, folders: &[PathBuf]) -> Sources {
+        let object = self.path.parent().unwrap_or(Path::new("")).join(&self.scenario.object);
+        Sources::beside(&self.path).and_beside(&object).and_in(folders)
+    }
 }
 
 /// Reads a scenario and the object that it names, which is compiled first if it is a C file.

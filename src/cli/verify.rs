@@ -9,8 +9,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
-use super::output::{self, OutputError};
-use super::target::{Kernel, KernelArgs, TargetError, load_object, program_names};
+use super::output::{self, OutputError, RootArgs, SourceArgs};
+use super::target::{Kernel, KernelArgs, TargetError, load_object};
 use crate::kernel::Capabilities;
 use crate::object::{Object, Program};
 use crate::report::diagnostic::{Diagnostic, of_verification};
@@ -40,16 +40,13 @@ pub struct Args {
     /// Print the verifier's log as the kernel prints it: 1 the path of a rejection, 2 all paths.
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=2))]
     log_level: Option<u8>,
-    /// Folder in which source files are looked for, under the end of the path that the compiler kept; may be repeated.
-    /// They are found without it where they were compiled, and beside the object.
-    #[arg(long, value_name = "DIR")]
-    sources: Vec<PathBuf>,
+    #[command(flatten)]
+    sources: SourceArgs,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// The repository's root, which sarif and github tell source files relative to; by default the folder upwards with `.git`
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    root: RootArgs,
 }
 
 /// How verdicts are printed.
@@ -128,7 +125,7 @@ struct Printer<'a> {
     tree: SourceTree,
     /// Of the table.
     columns: Vec<Column>,
-    sources: &'a [PathBuf],
+    sources: &'a SourceArgs,
     /// What a document has that is printed at the end.
     diagnostics: Vec<Diagnostic>,
 }
@@ -139,11 +136,10 @@ impl<'a> Printer<'a> {
         if args.format == Format::Csv {
             output::print(&table::csv_header(&columns))?;
         }
-        let tree = source_tree(args.root.as_deref());
         Ok(Printer {
             format: args.format,
             build: &kernel.profile.build,
-            tree,
+            tree: args.root.tree(),
             columns,
             sources: &args.sources,
             diagnostics: Vec::new(),
@@ -154,7 +150,7 @@ impl<'a> Printer<'a> {
         let object = path.display().to_string();
         let diagnostic = || of_verification(&object, verification);
         match self.format {
-            Format::Text => output::print(&report::text(&object, verification, &output::look_in(path, self.sources))),
+            Format::Text => output::print(&report::text(&object, verification, &self.sources.look(path))),
             Format::Json => output::print_record("verdict", &report::json(&object, self.build, verification)),
             Format::Csv => {
                 let row = Row::of(path, verification, *took);
@@ -182,12 +178,6 @@ impl<'a> Printer<'a> {
             Format::Csv | Format::Json => Ok(()),
         }
     }
-}
-
-/// The repository that source files are told relative to.
-#[must_use]
-pub fn source_tree(root: Option<&Path>) -> SourceTree {
-    root.map_or_else(|| SourceTree::around(Path::new(".")), SourceTree::at)
 }
 
 /// Progress on standard error, where the work is long and a person watches.
@@ -256,11 +246,7 @@ pub fn chosen<'a>(object: &'a Object, names: &[String]) -> Result<Vec<&'a Progra
 /// # Errors
 /// If the object has none.
 pub fn named<'a>(object: &'a Object, name: &str) -> Result<&'a Program, TargetError> {
-    object.programs.iter().find(|program| program.name == name).ok_or_else(|| TargetError::NoProgram {
-        object: object.name.clone(),
-        name: name.to_owned(),
-        known: program_names(object),
-    })
+    Ok(object.program(name)?)
 }
 
 fn print_summary(tally: &Tally) -> Result<(), OutputError> {

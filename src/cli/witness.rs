@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::interrupt;
-use super::output::{self, Format};
+use super::output::{self, FindingsFormat, RootArgs, SourceArgs};
 use super::scenario::{ExploreError, token_digest};
 use super::target::{Kernel, KernelArgs, LoadedScenario, parse_object, read_or_compile};
 use super::verify::chosen;
@@ -18,8 +18,11 @@ use crate::explore::schedule::Schedule;
 use crate::explore::simulation::Simulation;
 use crate::machine::MachineOptions;
 use crate::object::Object;
+use crate::report::diagnostic::Diagnostic;
 use crate::report::explore::Shown;
+use crate::report::source_tree::SourceTree;
 use crate::report::witness::WitnessReport;
+use crate::report::{github, sarif};
 use crate::soundness::witness::{Answer, Bounds, Subject, Witness, hunt};
 use crate::verifier::{ObjectVerifier, Options, Verdict, Verification};
 
@@ -41,7 +44,7 @@ pub struct Args {
     /// Kernel to judge for.
     #[command(flatten)]
     pub kernel: KernelArgs,
-    /// Runs for each program at most
+    /// Runs for each program at most, beside those of the small scenarios of which all are tried
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub runs: u64,
     /// Seconds for each program at most
@@ -54,9 +57,18 @@ pub struct Args {
     #[arg(long, default_value_t = 100_000, value_name = "N")]
     pub max_insns: u64,
     /// Output format; json prints one object a line
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    pub format: FindingsFormat,
+    /// Root.
+    #[command(flatten)]
+    pub root: RootArgs,
+    /// Sources.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
+
+/// Instructions that a replay executes unless told otherwise.
+const REPLAYED: u64 = 10_000_000;
 
 /// What all answers together come to.
 #[derive(Default)]
@@ -64,7 +76,10 @@ struct Tally {
     shown: usize,
     none: usize,
     no_harm: usize,
+    harmless: usize,
     unsupported: usize,
+    /// The harms that are shown, where they are printed all together.
+    diagnostics: Vec<Diagnostic>,
 }
 
 /// Looks for witnesses and prints what was found.
@@ -82,18 +97,23 @@ pub fn run(args: &Args) -> Result<ExitCode, ExploreError> {
     let stop = interrupt::stop_flag()?;
     let bar =
         if std::io::stderr().is_terminal() { ProgressBar::new(rejected.len() as u64) } else { ProgressBar::hidden() };
-    let command = Hunting { args, kernel: &kernel, object: &object, bytes: &bytes, all: &all, stop: &stop };
+    let tree = args.root.tree();
+    let command =
+        Hunting { args, kernel: &kernel, object: &object, bytes: &bytes, all: &all, stop: &stop, tree: &tree };
     let mut tally = Tally::default();
     for verification in rejected {
         command.program(verification, &mut tally)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if args.format == Format::Text {
-        let Tally { shown, none, no_harm, .. } = tally;
+    if args.format == FindingsFormat::Sarif {
+        output::print_document(&sarif::log(&tally.diagnostics, &[], &tree))?;
+    }
+    if matches!(args.format, FindingsFormat::Text | FindingsFormat::Github) {
+        let &Tally { shown, none, no_harm, harmless, .. } = &tally;
         output::print(&format!(
-            "{} rejected: {shown} with a witness, {none} without, {no_harm} for a rule that names no harm\n",
-            shown + none + no_harm
+            "{} rejected: {shown} with a witness, {none} without, {harmless} of which no run does harm, {no_harm} for a rule that names none\n",
+            shown + none + no_harm + harmless
         ))?;
     }
     Ok(ExitCode::from(match tally {
@@ -111,6 +131,7 @@ struct Hunting<'a> {
     bytes: &'a [u8],
     all: &'a [Verification],
     stop: &'a AtomicBool,
+    tree: &'a SourceTree,
 }
 
 impl Hunting<'_> {
@@ -140,6 +161,7 @@ impl Hunting<'_> {
         match &answer {
             Answer::Shown(..) => tally.shown += 1,
             Answer::NoHarm(_) => tally.no_harm += 1,
+            Answer::Harmless(_) => tally.harmless += 1,
             Answer::NotFound(tried) => {
                 tally.none += 1;
                 tally.unsupported += usize::from(!tried.unsupported.is_empty());
@@ -154,8 +176,12 @@ impl Hunting<'_> {
             options: &self.replay_options(&answer),
         };
         match self.args.format {
-            Format::Text => output::print(&report.text(&output::look(&self.args.object)))?,
-            Format::Json => output::print_json(&report.json())?,
+            FindingsFormat::Text => output::print(&report.text(&self.args.sources.look(&self.args.object)))?,
+            FindingsFormat::Json => output::print_json(&report.json())?,
+            FindingsFormat::Sarif => tally.diagnostics.extend(report.diagnostic()),
+            FindingsFormat::Github => {
+                report.diagnostic().map_or(Ok(()), |one| output::print(&github::command(&one, self.tree)))?;
+            }
         }
         Ok(())
     }
@@ -189,7 +215,7 @@ impl Hunting<'_> {
             options.push_str(&format!(" --kernel {build}"));
         }
         if let Answer::Shown(witness, _) = answer
-            && witness.finding.is_undecided()
+            && (witness.finding.is_undecided() || witness.max_insns > REPLAYED)
         {
             options.push_str(&format!(" --max-insns {}", witness.max_insns));
         }

@@ -183,9 +183,8 @@ impl RaceDetector {
 #[inline]
 fn is_handed_on(newest: &Touch, touch: &Touch) -> bool {
     use TouchKind::{Acquire, Atomic, Lock, Unlock};
-    matches!(newest.kind, Atomic | Lock | Unlock)
-        && matches!(touch.kind, Atomic | Acquire | Lock | Unlock)
-        && covers(newest, touch)
+    let lock = matches!(newest.kind, Lock | Unlock) && !seeded::active(Fault::DropLockEdge);
+    (lock || newest.kind == Atomic) && matches!(touch.kind, Atomic | Acquire | Lock | Unlock) && covers(newest, touch)
 }
 
 fn races(first: TouchKind, second: TouchKind) -> bool {

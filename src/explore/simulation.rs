@@ -219,7 +219,11 @@ impl Simulation {
             return returned(self.machine.run_unseen(on, MAX_LOCAL_STEPS));
         }
         let end = self.machine.steps().saturating_add(MAX_LOCAL_STEPS);
-        while self.machine.steps() < end && self.machine.is_running(on) && !self.machine.next_is_shared(on) {
+        while self.machine.steps() < end
+            && self.machine.is_running(on)
+            && !self.machine.next_is_shared(on)
+            && !watch.stops()
+        {
             if let ended @ Some(_) = self.execute(on, 0, watch)? {
                 return Ok(ended);
             }
@@ -429,33 +433,7 @@ impl System for Simulation {
     }
 
     fn ending(&mut self) -> Ending<Finding> {
-        let mut findings: Vec<Finding> = self.failed.clone().into_iter().collect();
-        let tasks = (0..self.tasks()).filter(|&task| !self.is_done(task)).map(|task| self.on_machine(task));
-        let waiting: Vec<u32> = tasks.chain(self.callbacks.iter().filter_map(|one| one.running)).collect();
-        let mut outcome = None;
-        if findings.is_empty() && !waiting.is_empty() {
-            findings.push(Finding::Deadlock(waiting.iter().map(|&task| self.machine.moment(task)).collect()));
-        }
-        if findings.is_empty() {
-            if self.start.leaks {
-                findings.extend(self.machine.leaks().iter().map(|&leak| Finding::Leak(leak)));
-                let overwritten = self.machine.overwritten().into_iter();
-                findings.extend(overwritten.map(|(region, field, acquired)| Finding::Overwritten {
-                    region,
-                    field,
-                    acquired,
-                }));
-            }
-            match self.judge() {
-                Ok(seen) => {
-                    findings.extend(seen.broken);
-                    outcome = Some(seen.outcome);
-                }
-                Err(finding) => findings.push(finding),
-            }
-        }
-        findings.retain(|finding| !self.start.allowed.contains(finding.kind()));
-        Ending { findings, outcome }
+        self.ending_watched(&mut Nobody)
     }
 
     fn race(&self, first: (usize, Touch), second: (usize, Touch)) -> Option<Finding> {

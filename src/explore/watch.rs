@@ -12,6 +12,11 @@ pub trait Watch {
 
     /// That task is about to execute an instruction. It may turn out that the call which it makes has to wait; then the same is told again.
     fn before(&mut self, machine: &Machine, task: u32);
+
+    /// Is what goes on to be broken off? The simulation is then in the middle of a step, and has to be reset.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody.

@@ -12,6 +12,7 @@ mod embedded;
 mod entries;
 mod enums;
 mod error;
+pub mod files;
 mod helper;
 mod kfunc;
 mod lexer;

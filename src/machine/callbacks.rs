@@ -37,6 +37,10 @@ const NETWORK: [u32; 14] = [1, 3, 4, 6, 8, 10, 11, 12, 14, 16, 19, 22, 30, 32];
 /// (`__DO_TRACE_CALL` in `include/linux/tracepoint.h`, `bpf_prog_test_run_raw_tp`).
 const PREEMPTION_OFF: [u32; 5] = [2, 5, 7, 17, 24];
 
+/// `BPF_PROG_TYPE_TRACING` on a raw tracepoint (`BPF_TRACE_RAW_TP`), which comes by the same way (`__bpf_trace_run` in
+/// `kernel/trace/bpf_trace.c`). Those around functions are only kept on their CPU (`__bpf_prog_enter` in `kernel/bpf/trampoline.c`).
+const TYPED_TRACEPOINT: (u32, u32) = (26, 23);
+
 /// Bytes of a `bpf_timer` or `bpf_wq`.
 pub(super) const FIELD_SIZE: u32 = 16;
 
@@ -176,8 +180,11 @@ impl Machine {
         };
         let running = self.world.callbacks.run_by(task);
         let in_timer = running.is_some_and(|callback| callback.kind == CallbackKind::Timer);
-        let program_type = execution.program.source.section.program_type;
-        let keeps_cpu = NETWORK.contains(&program_type) || PREEMPTION_OFF.contains(&program_type);
+        let section = &execution.program.source.section;
+        let program_type = section.program_type;
+        let keeps_cpu = NETWORK.contains(&program_type)
+            || PREEMPTION_OFF.contains(&program_type)
+            || (program_type, section.attach_type) == TYPED_TRACEPOINT;
         let holds_lock = execution.lock.is_some() || execution.copy.as_ref().is_some_and(|copy| copy.holds_lock());
         !holds_lock && execution.preempt_sections == 0 && !in_timer && (running.is_some() || !keeps_cpu)
     }
@@ -277,7 +284,7 @@ impl Machine {
         if pending.is_empty() {
             return Ok(ends);
         }
-        let until = self.world.nanoseconds() + SOON;
+        let until = self.world.nanoseconds(0).saturating_add(SOON);
         for callback in pending.into_iter().filter(|callback| callback.due <= until) {
             let name = self.callback_name(callback.field).unwrap_or_default();
             let Some(task) = self.start_callback(callback.field)? else { continue };

@@ -1,5 +1,6 @@
 //! A program as the machine runs it: decoded once, each slot a fixed-size operation.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::isa::{
@@ -7,6 +8,7 @@ use crate::isa::{
 };
 use crate::object::Program;
 
+use super::arena_pointers;
 use super::models::{Model, Scheduling};
 use super::operation::Operation;
 use super::straight;
@@ -143,6 +145,8 @@ pub struct LoadedProgram {
     pub(super) ops: Vec<Op>,
     pub(super) calls: Vec<CallSite>,
     pub(super) broken: Vec<Broken>,
+    /// Slots of casts that give a pointer into an arena.
+    arena_casts: BTreeSet<u32>,
 }
 
 impl LoadedProgram {
@@ -179,8 +183,14 @@ pub(super) trait Resolve {
 
 /// Decodes a program. Slots that are no instruction become operations that fault when they are reached.
 pub(super) fn load(index: u32, source: &Program, resolve: &mut dyn Resolve) -> LoadedProgram {
-    let mut program =
-        LoadedProgram { source: source.clone(), index, ops: Vec::new(), calls: Vec::new(), broken: Vec::new() };
+    let mut program = LoadedProgram {
+        source: source.clone(),
+        index,
+        ops: Vec::new(),
+        calls: Vec::new(),
+        broken: Vec::new(),
+        arena_casts: BTreeSet::new(),
+    };
     let mut second_half = false;
     for (slot, &raw) in source.insns.iter().enumerate() {
         let op = if second_half {
@@ -207,6 +217,8 @@ pub(super) fn load(index: u32, source: &Program, resolve: &mut dyn Resolve) -> L
             *first = entry;
         }
     }
+    let starts = source.functions.iter().filter_map(|function| u32::try_from(function.start).ok()).collect();
+    arena_pointers::narrow(&mut program.ops, &program.arena_casts, &starts);
     for op in &mut program.ops {
         op.keeps = !op.writes;
         op.frame = op.place_in_frame();
@@ -241,7 +253,8 @@ fn blank(code: Code) -> Op {
 }
 
 impl Op {
-    fn place_in_frame(&self) -> u16 {
+    /// Where in its function's stack it accesses memory by the frame pointer; else [`NO_FRAME`].
+    pub fn place_in_frame(&self) -> u16 {
         let (size, base) = match self.code {
             Code::Load(size) => (size, self.src),
             Code::Store(size) | Code::Atomic(size, _) => (size, self.dst),
@@ -315,7 +328,12 @@ impl LoadedProgram {
                 match resolve.arena() {
                     Ok(Some(start)) if to != 0 => Op { imm: start, ..blank(Code::CastUser).reading(src).writing(dst) },
                     // A program follows pointers by their low half.
-                    Ok(_) => blank(Code::Alu32(AluOp::Mov)).reading(src).writing(dst),
+                    Ok(_) => {
+                        if to == 0 {
+                            self.arena_casts.insert(slot as u32);
+                        }
+                        blank(Code::Alu32(AluOp::Mov)).reading(src).writing(dst)
+                    }
                     Err(what) => self.unsupported(what),
                 }
             }

@@ -137,6 +137,13 @@ impl Machine {
                     None => format!("byte {offset} of struct {name}, which is not modelled"),
                 }
             }
+            RegionKind::Map { map } => {
+                let field = self.map_field_name(*map, offset);
+                format!(
+                    "{} of struct bpf_map, which is not modelled",
+                    field.unwrap_or_else(|| format!("byte {offset}"))
+                )
+            }
             _ if self.memory.len(region) == TRACING_CONTEXT => {
                 format!("argument {} of the traced function, which was not given (--arg)", offset / 8)
             }

@@ -20,7 +20,7 @@ pub(super) type KeptField = (u32, u32, FieldKind);
 impl Machine {
     /// The fault if the last instruction, at that place, touched by a load or store what only the kernel may.
     pub(super) fn touched_kept(&self, place: Place) -> Option<Box<Trap>> {
-        if self.report.accesses.is_empty() || self.kept_fields.is_empty() {
+        if self.report.accesses.is_empty() || (self.kept_fields.is_empty() && self.world.kept.is_empty()) {
             return None;
         }
         let op = self.programs.get(place.program as usize)?.ops.get(place.insn as usize)?;
@@ -28,9 +28,31 @@ impl Machine {
             return None;
         }
         self.report.accesses.iter().find_map(|access| {
-            self.kept_at(access.region, access.offset, access.size, access.kind)
-                .map(|kind| Trap::about(FaultKind::KernelBytes(kind_name(kind)), access.region))
+            let address = self.memory.base(access.region) + u64::from(access.offset);
+            let field = self.kept_at(access.region, access.offset, access.size, access.kind).map(kind_name);
+            let own = || self.reads_kept(address, access.size, access.kind).then_some("dynptr or iterator");
+            field.or_else(own).map(|kind| Trap::about(FaultKind::KernelBytes(kind), access.region))
         })
+    }
+
+    /// Is what the kernel wrote there for itself read, by a program or for it? Not if the program has put something else there since,
+    /// and not if all that is read is zeros.
+    pub(super) fn reads_kept(&self, address: u64, size: u32, how: AccessKind) -> bool {
+        if how != AccessKind::Read || !self.tracks_kept() {
+            return false;
+        }
+        let end = address.saturating_add(size.into());
+        let Some((&start, kept)) = self.world.kept.range(..end).next_back() else { return false };
+        let (first, last) = (address.max(start), end.min(start.saturating_add(kept.len() as u64)));
+        let Some(spot) = self.memory.at(start).filter(|_| first < last) else { return false };
+        let at = spot.offset as usize;
+        let read = kept.get((first - start) as usize..(last - start) as usize).unwrap_or_default();
+        self.memory.peek(spot.region).get(at..at + kept.len()) == Some(&**kept) && read.iter().any(|&byte| byte != 0)
+    }
+
+    /// Does somebody follow every access?
+    fn tracks_kept(&self) -> bool {
+        self.by_pieces
     }
 
     /// The field that an access may not touch.
@@ -83,7 +105,7 @@ impl Call<'_> {
         let Some(bytes) = self.machine.world.kept.get(&address).cloned() else {
             return self.bad(format!("there is no {what} at that address"));
         };
-        let now = self.read(address, bytes.len() as u64)?;
+        let now = self.read_own(address, bytes.len() as u64)?;
         if *now == *bytes {
             return Ok(());
         }

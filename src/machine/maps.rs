@@ -4,13 +4,16 @@
 //! and not in the next one. Per-CPU maps have one region a CPU. Results and error numbers follow
 //! `kernel/bpf/arraymap.c`, `hashtab.c` and `bpf_local_storage.c`, Linux 6.12.
 //!
-//! LRU maps behave as plain ones until they are full; then the kernel evicts by a rule that is not modelled.
+//! LRU maps behave as plain ones as long as they evict nothing ([`lru`]).
 //! Maps of sockets and devices are empty: nothing here could be put into one.
 
+mod handle;
+mod lru;
 mod nested;
 mod queue;
 mod reuse;
 mod ring;
+mod stack_trace;
 mod trie;
 mod update;
 
@@ -39,6 +42,7 @@ pub(super) mod errno {
     pub const ENOENT: i64 = -2;
     pub const E2BIG: i64 = -7;
     pub const EAGAIN: i64 = -11;
+    pub const ENAMETOOLONG: i64 = -36;
     pub const ENOMEM: i64 = -12;
     pub const EACCES: i64 = -13;
     pub const EFAULT: i64 = -14;
@@ -101,6 +105,8 @@ pub enum MapFamily {
     Sockets,
     /// Sockets, by key: empty.
     SocketHash,
+    /// `BPF_MAP_TYPE_STACK_TRACE`.
+    StackTraces,
     /// Devices, CPUs or XDP sockets: empty.
     Devices,
     /// Not modelled.
@@ -124,6 +130,7 @@ fn family(map_type: u32) -> (MapFamily, bool, bool) {
         4 => (MapFamily::PerfEvents, false, false),
         5 => (MapFamily::Hash, true, false),
         6 => (MapFamily::Array, true, false),
+        7 => (MapFamily::StackTraces, false, false),
         9 => (MapFamily::Hash, false, true),
         10 => (MapFamily::Hash, true, true),
         11 => (MapFamily::Trie, false, false),
@@ -186,8 +193,12 @@ pub(super) struct Elements {
     trie: trie::Trie,
     /// Records of a ring buffer.
     ring: ring::Ring,
+    /// Stack traces.
+    traces: stack_trace::Traces,
     /// Elements of a hash that are free.
     free: reuse::FreeElements,
+    /// CPUs that have taken elements of an LRU map.
+    takers: lru::Takers,
     next_element: u64,
 }
 
@@ -250,7 +261,9 @@ impl MapState {
 
     /// All that is in the map, as a text that differs where it does.
     pub(super) fn contents(&self) -> String {
-        format!("{:?} {:?} {:?} {:?}", self.elements(), self.elements.queue, self.elements.ring, self.elements.free)
+        let elements = &self.elements;
+        let rest = (&elements.queue, &elements.ring, &elements.traces, &elements.free, &elements.takers);
+        format!("{:?} {rest:?}", self.elements())
     }
 
     /// The (first CPU's) value for a key of an array or hash, if it exists already.

@@ -427,8 +427,12 @@ impl Memory {
                 let hot = self.hot[region.index()];
                 let described = &self.regions[region.index()].kind;
                 let percpu = matches!(described, RegionKind::PerCpuObject { .. });
-                if !write && matches!(described, RegionKind::Map { .. }) {
-                    return Trap::unsupported("fields of struct bpf_map");
+                // What the kernel has of a map in its own memory.
+                if !write
+                    && matches!(described, RegionKind::Map { .. })
+                    && let Some(offset) = u32::try_from(address.wrapping_sub(hot.base)).ok()
+                {
+                    return Box::new(Trap::Unmodelled { region, offset });
                 }
                 let kind = match hot.flags {
                     flags if flags & flag::FREED != 0 => FaultKind::UseAfterFree,

@@ -81,6 +81,12 @@ impl Ledger {
         self.references.iter().map(|(&region, references)| (region, references.as_slice()))
     }
 
+    /// The references to a region, oldest first.
+    #[must_use]
+    pub fn references(&self, region: RegionId) -> &[Reference] {
+        self.references.get(&region).map_or(&[], SmallVec::as_slice)
+    }
+
     /// What the kptr field at that place holds.
     #[must_use]
     pub fn in_field(&self, field: Field) -> Option<RegionId> {

@@ -9,6 +9,7 @@ use crate::object::ExternKind;
 use super::code::{CallSite, Resolve};
 use super::models;
 use super::stepper::Machine;
+use super::types;
 
 impl Resolve for Machine {
     fn immediate(&mut self, source: ImmediateSource) -> Result<u64, String> {
@@ -32,6 +33,9 @@ impl Resolve for Machine {
                     if !exists {
                         return Ok(0);
                     }
+                }
+                if let Some(place) = self.per_cpu_place(bare_name(&variable.name)) {
+                    return Ok(place.into());
                 }
                 self.world.variable(&mut self.memory, &variable.name).map_err(|_| "too much memory".to_owned())
             }
@@ -57,6 +61,13 @@ impl Resolve for Machine {
         };
         let model = models::find(&name).filter(|model| model.kfunc == kfunc);
         CallSite { name, kfunc, model }
+    }
+}
+
+impl Machine {
+    /// Where a variable of the kernel is among those of which each CPU has a copy.
+    fn per_cpu_place(&self, name: &str) -> Option<u32> {
+        types::per_cpu_variables(self.kernel_types()?).find(|one| one.name == name).map(|one| one.offset)
     }
 }
 

@@ -79,6 +79,13 @@ impl<'m> Running<'m> {
         }
     }
 
+    /// The name of the helper or kfunc that the next instruction calls.
+    #[must_use]
+    pub fn callee(&self) -> Option<&'m str> {
+        let op = self.execution.program.ops.get(self.execution.pc as usize).filter(|op| op.code == Code::Call)?;
+        self.execution.program.calls.get(op.imm as usize).map(|site| &*site.name)
+    }
+
     /// The innermost frame's number, from 0; frames of programs that called this one by a tail call count.
     #[must_use]
     pub fn depth(&self) -> usize {

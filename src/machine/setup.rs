@@ -36,6 +36,9 @@ pub struct MachineOptions {
     pub allocation_failures: bool,
     /// Are maps and arguments not empty at the start?
     pub stocked: bool,
+    /// What programs read of what is not modelled, in order: clocks, random numbers and, where the machine is stocked, fields of the
+    /// kernel's structs. Behind the last come numbers of the machine's own.
+    pub readings: Arc<[u64]>,
     /// Types of the kernel that the object was relocated against; without them the object's own.
     pub kernel_types: Option<Arc<Btf>>,
 }
@@ -54,6 +57,7 @@ impl Default for MachineOptions {
             early_reuse: false,
             allocation_failures: false,
             stocked: false,
+            readings: Arc::default(),
             kernel_types: None,
         }
     }

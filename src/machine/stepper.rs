@@ -88,7 +88,7 @@ impl Machine {
             programs: Vec::new(),
             maps: Vec::new(),
             ledger: Tracked::new(Ledger::new(cpus)),
-            world: Tracked::new(World::new(options.seed, cpus)),
+            world: Tracked::new(World::new(options.seed, cpus, Arc::clone(&options.readings))),
             report: StepReport::new(),
             steps: 0,
             printed: Vec::new(),
@@ -257,6 +257,9 @@ impl Machine {
     /// one that does not exist, has returned zero.
     #[inline]
     pub fn step(&mut self, task: u32) -> Result<Outcome, Box<End>> {
+        if self.options.stocked {
+            self.stock_next_read(task);
+        }
         let outcome = self.advance::<Reported>(task, 1)?;
         match self.touched_kept(self.report.at.place) {
             Some(trap) => Err(Box::new(self.fail(task, *trap))),
@@ -438,6 +441,11 @@ impl Machine {
     /// Types of the kernel: those given, or else the object's own.
     pub(super) fn kernel_types(&self) -> Option<&Btf> {
         self.options.kernel_types.as_deref().or(self.object.btf.as_deref())
+    }
+
+    /// The same, to be held while the machine changes.
+    pub(super) fn shared_kernel_types(&self) -> Option<Arc<Btf>> {
+        self.options.kernel_types.clone().or_else(|| self.object.btf.clone())
     }
 
     /// A value of a global's section or of another array of one, for `--set`.

@@ -9,6 +9,7 @@ use crate::btf::fields::{FieldKind, SpecialField};
 use crate::btf::{Btf, Type, TypeId};
 use crate::object::{AttachKind, Section};
 
+use super::code::Code;
 use super::context::TRACING_CONTEXT;
 use super::event::{Access, AccessKind};
 use super::fault::Trap;
@@ -34,16 +35,24 @@ const BEFORE: Moment = Moment { place: Place::BEFORE, cpu: 0, step: 0 };
 
 impl Machine {
     /// Fills the maps: an object in each kptr field, nodes in each list and tree, elements in each hash, programs in each
-    /// program array. To be called before programs run.
+    /// program array; the first reading, if there is one, in each four bytes of a value that are plain. If that reading is odd nothing else
+    /// is filled: others have emptied the maps. To be called before programs run.
     ///
     /// # Errors
     /// If memory is short.
     pub(crate) fn stock(&mut self) -> Result<(), Box<Trap>> {
+        let emptied = self.options.readings.first().is_some_and(|reading| reading % 2 == 1);
         for map in 0..self.maps.len() as u32 {
-            for value in self.stocked_values(map)? {
+            let is_filled = !emptied || self.maps[map as usize].family != MapFamily::Hash;
+            for value in if is_filled { self.stocked_values(map)? } else { Vec::new() } {
                 let fields = self.maps[map as usize].specials.fields.clone();
                 for copy in self.copies(map, value) {
-                    self.stock_fields(copy, &fields, 0)?;
+                    if !self.is_of_globals(map) {
+                        self.stock_plain(copy, &fields);
+                    }
+                    if !emptied {
+                        self.stock_fields(copy, &fields, 0)?;
+                    }
                 }
             }
         }
@@ -58,7 +67,7 @@ impl Machine {
         let state = &self.maps[map as usize];
         let (entries, key_size) = (state.max_entries(), state.key_size() as usize);
         match state.family {
-            MapFamily::Array if !state.specials.is_empty() => {
+            MapFamily::Array if !state.specials.is_empty() || !self.is_of_globals(map) => {
                 (0..entries.min(MAX_ELEMENTS)).filter_map(|index| self.array_element(map, index).transpose()).collect()
             }
             MapFamily::Hash => {
@@ -79,6 +88,20 @@ impl Machine {
                     .collect()
             }
             _ => Ok(Vec::new()),
+        }
+    }
+
+    fn is_of_globals(&self, map: u32) -> bool {
+        self.object.maps.get(map as usize).is_some_and(|map| map.globals.is_some())
+    }
+
+    /// Fills what is plain in a value, as user space may have, with the first reading.
+    fn stock_plain(&mut self, region: RegionId, fields: &[SpecialField]) {
+        let Some(&reading) = self.options.readings.first() else { return };
+        let word = (reading as u32).to_le_bytes();
+        let is_plain = |at: u32| !fields.iter().any(|field| at + 4 > field.offset && at < field.offset + field.size);
+        for at in (0..self.memory.len(region) / 4).map(|word| word * 4).filter(|&at| is_plain(at)) {
+            self.memory.poke(region, at, &word);
         }
     }
 
@@ -151,17 +174,76 @@ impl Machine {
         match name {
             "task_struct" => self.world.task(&mut self.memory, types.as_deref(), &options),
             "cgroup" => self.world.cgroup(&mut self.memory, types.as_deref()),
-            _ => {
-                let type_id = types.as_deref().and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
-                let size = types.as_deref().and_then(|btf| btf.size_of(type_id)).unwrap_or(UNTYPED);
-                let kind = RegionKind::KernelObject { name: name.into(), type_id };
-                let region = self.memory.allocate(kind, size, Contents::Sparse, Some(BEFORE))?;
-                if name == "bpf_cpumask" {
-                    self.memory.poke(region, 0, &vec![0; size.saturating_sub(8) as usize]);
-                }
-                Ok(region)
+            _ => self.new_kernel_object(name),
+        }
+    }
+
+    /// A struct of the kernel's of which nothing is known yet.
+    pub(super) fn new_kernel_object(&mut self, name: &str) -> Result<RegionId, Box<Trap>> {
+        let options = Arc::clone(&self.options);
+        let types = options.kernel_types.clone().or_else(|| self.object.btf.clone());
+        let type_id = types.as_deref().and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
+        let size = types.as_deref().and_then(|btf| btf.size_of(type_id)).unwrap_or(UNTYPED);
+        let kind = RegionKind::KernelObject { name: name.into(), type_id };
+        let region = self.memory.allocate(kind, size, Contents::Sparse, Some(BEFORE))?;
+        if name == "bpf_cpumask" {
+            self.memory.poke(region, 0, &vec![0; size.saturating_sub(8) as usize]);
+        }
+        Ok(region)
+    }
+
+    /// Before a task reads a field of a kernel struct that nobody has modelled: something that may stand there. A number is a reading
+    /// or zero; a pointer leads to an object of its type, or as the reading says nowhere or to one that is gone by now.
+    pub(super) fn stock_next_read(&mut self, task: u32) {
+        let Some((op, address)) = self.next_access(task) else { return };
+        let (Code::Load(size) | Code::LoadSigned(size)) = op.code else { return };
+        let Some(spot) = self.memory.at(address) else { return };
+        let RegionKind::KernelObject { type_id, .. } = self.memory.region(spot.region).kind else { return };
+        let unknown = |byte| !self.memory.is_written(spot.region, byte);
+        let bytes = spot.offset..spot.offset.saturating_add(size.bytes());
+        if bytes.end > self.memory.len(spot.region) || !bytes.clone().any(unknown) {
+            return;
+        }
+        let types = self.options.kernel_types.clone().or_else(|| self.object.btf.clone());
+        let place = types.as_deref().and_then(|btf| btf.member_at(type_id, spot.offset));
+        let pointee = match (types.as_deref(), &place) {
+            (Some(btf), Some(place)) if place.offset == 0 && size.bytes() == 8 => match btf.ty(place.type_id) {
+                Type::Pointer { target } => Some(btf.ty(btf.resolve(*target))),
+                _ => None,
+            },
+            _ => None,
+        };
+        let cpu = self.cpu_of(task);
+        let reading = self.world.reading(cpu);
+        let word = match pointee {
+            Some(pointee) => {
+                let name = pointee.composite().map(|_| pointee.name().to_owned()).filter(|name| !name.is_empty());
+                // What does not fit into memory now is reported when the program reads it.
+                self.stock_pointer(name.as_deref(), reading.unwrap_or(0)).unwrap_or(0)
+            }
+            None => reading.unwrap_or(0),
+        };
+        let word = word.to_le_bytes();
+        for (byte, at) in bytes.enumerate() {
+            if !self.memory.is_written(spot.region, at) {
+                self.memory.poke(spot.region, at, word.get(byte..=byte).unwrap_or_default());
             }
         }
+    }
+
+    /// A pointer to a struct of the kernel, or to bytes of another kind: which, says the reading modulo 3.
+    fn stock_pointer(&mut self, name: Option<&str>, reading: u64) -> Result<u64, Box<Trap>> {
+        const NULL: u64 = 1;
+        const GONE: u64 = 2;
+        let region = match (reading % 3, name) {
+            (NULL, _) => return Ok(0),
+            (_, Some(name)) => self.new_kernel_object(name)?,
+            (_, None) => self.untyped()?,
+        };
+        if reading % 3 == GONE {
+            self.memory.reclaim(region, self.steps);
+        }
+        Ok(self.memory.base(region))
     }
 
     /// The values in which another object's programs can find something to take.

@@ -94,7 +94,7 @@ impl Execution {
     /// The call that it makes next, as an index into [`LoadedProgram::calls`], if the call's arguments hold something.
     pub fn next_call(&self) -> Option<usize> {
         let op = self.program.ops.get(self.pc as usize)?;
-        (op.code == Code::Call && op.reads & !self.known == 0).then_some(op.imm as usize)
+        (matches!(op.code, Code::Call) && op.reads & !self.known == 0).then_some(op.imm as usize)
     }
 
     /// Can others see the call that it makes next?

@@ -1,7 +1,7 @@
 //! Finding fields in types, by name and by offset. Reports use it too, to name places in memory.
 
 use crate::btf::fields::{self, SpecialFields};
-use crate::btf::{Btf, TypeId};
+use crate::btf::{Btf, Type, TypeId};
 
 /// Nesting of anonymous structs that is looked into; types that nest deeper are broken.
 const MAX_DEPTH: u32 = 16;
@@ -24,6 +24,44 @@ fn member_within(btf: &Btf, type_id: TypeId, name: &str, depth: u32) -> Option<(
         }
     }
     None
+}
+
+/// Byte offset and type of a member, `signal.flags` for one inside another.
+pub fn field(btf: &Btf, type_id: TypeId, path: &str) -> Option<(u32, TypeId)> {
+    let mut at = (0, type_id);
+    for name in path.split('.') {
+        let (offset, inner) = member(btf, at.1, name)?;
+        at = (at.0 + offset, inner);
+    }
+    Some(at)
+}
+
+/// A variable of the kernel of which each CPU has a copy. Its address is none: where it is among all such variables.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PerCpuVariable<'b> {
+    /// Its name.
+    pub name: &'b str,
+    /// Its type.
+    pub type_id: TypeId,
+    /// Bytes from the start of the section.
+    pub offset: u32,
+    /// Size in bytes.
+    pub size: u32,
+}
+
+/// All variables of which each CPU has a copy. Their section begins at 0 on x86-64, so that a symbol's value is an offset.
+pub(super) fn per_cpu_variables(btf: &Btf) -> impl Iterator<Item = PerCpuVariable<'_>> {
+    let section = btf.find(".data..percpu", |ty| matches!(ty, Type::DataSection { .. }));
+    let variables = match section.map(|id| btf.ty(id)) {
+        Some(Type::DataSection { variables, .. }) => &variables[..],
+        _ => &[],
+    };
+    variables.iter().filter_map(|one| match btf.ty(one.type_id) {
+        Type::Variable { name, type_id, .. } => {
+            Some(PerCpuVariable { name, type_id: *type_id, offset: one.offset, size: one.size })
+        }
+        _ => None,
+    })
 }
 
 /// The path of the field that contains a byte, such as `signal.flags`; `None` where there is none.

@@ -115,15 +115,10 @@ impl Machine {
     /// and where the reference was acquired.
     #[must_use]
     pub fn overwritten(&self) -> Vec<(RegionId, Field, Moment)> {
-        let lost = |region: RegionId, (container, offset): Field| {
-            let bytes = self.memory.peek(container).get(offset as usize..).and_then(|bytes| bytes.first_chunk());
-            bytes
-                .is_some_and(|bytes| self.memory.at(u64::from_le_bytes(*bytes)).map(|spot| spot.region) != Some(region))
-        };
         let references = self.ledger.iter().flat_map(|(region, all)| all.iter().map(move |one| (region, one)));
         references
             .filter_map(|(region, reference)| match reference.holder {
-                Holder::Field(field) if lost(region, field) => Some((region, field, reference.acquired)),
+                Holder::Field(field) if self.is_overwritten(region, field) => Some((region, field, reference.acquired)),
                 _ => None,
             })
             .collect()

@@ -6,21 +6,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::btf::{Btf, TypeId};
+use crate::btf::Btf;
 
 use super::callbacks::Callbacks;
 use super::fault::Trap;
 use super::fingerprint::wide;
+use super::kernel_struct::{KernelStruct, UNKNOWN_SIZE};
 use super::memory::{Contents, Memory};
 use super::region::RegionKind;
 use super::setup::MachineOptions;
 use super::story::RegionId;
-use super::types;
+use super::types::PerCpuVariable;
 
 /// Id of the one cgroup that tasks are in, as `bpf_get_current_cgroup_id` gives it.
 pub const CGROUP_ID: u64 = 1;
-/// Size of a struct whose type is not known: its fields cannot be read, but it can be passed around.
-const UNKNOWN_SIZE: u32 = 4096;
 /// Surroundings of the programs.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -28,9 +27,14 @@ pub struct World {
     cgroup: Option<RegionId>,
     root_cgroup: Option<RegionId>,
     variables: BTreeMap<String, RegionId>,
+    /// Each CPU's copy of variables, by where these are among all of their kind.
+    per_cpu: BTreeMap<(u32, u32), RegionId>,
     random: Vec<u64>,
     /// Calls of clocks so far.
     ticks: u64,
+    /// What is read of what is not modelled, in order, and how many of these each CPU has read.
+    readings: Arc<[u64]>,
+    read: Vec<usize>,
     /// Who holds which spin lock: place of the lock and CPU.
     pub(super) locks: BTreeMap<(RegionId, u32), u32>,
     /// What the kernel wrote into programs' memory for itself, by address.
@@ -42,7 +46,7 @@ pub struct World {
 impl World {
     /// Surroundings in which nothing was asked for yet.
     #[must_use]
-    pub fn new(seed: u64, cpus: u32) -> World {
+    pub fn new(seed: u64, cpus: u32, readings: Arc<[u64]>) -> World {
         // Splitmix: close seeds and neighbouring CPUs must not give related numbers.
         let mix = |value: u64| {
             let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -55,8 +59,11 @@ impl World {
             cgroup: None,
             root_cgroup: None,
             variables: BTreeMap::new(),
+            per_cpu: BTreeMap::new(),
             random: (0..cpus).map(state).collect(),
             ticks: 0,
+            readings,
+            read: vec![0; cpus as usize],
             locks: BTreeMap::new(),
             kept: BTreeMap::new(),
             callbacks: Callbacks::default(),
@@ -65,11 +72,22 @@ impl World {
 
     /// A digest of what changes while programs run.
     pub(super) fn digest(&self) -> u128 {
-        wide(&(&self.random, self.ticks, self.callbacks.contents()))
+        wide(&(&self.random, self.ticks, &self.read, self.callbacks.contents()))
     }
 
-    /// The next random number of a CPU (xorshift64*).
+    /// The next of the readings that were given, of which each CPU has all, if there is one left.
+    pub(super) fn reading(&mut self, cpu: u32) -> Option<u64> {
+        let read = self.read.get_mut(cpu as usize)?;
+        let reading = self.readings.get(*read).copied()?;
+        *read += 1;
+        Some(reading)
+    }
+
+    /// The next random number of a CPU: a reading, or one of its own (xorshift64*).
     pub(super) fn random(&mut self, cpu: u32) -> u32 {
+        if let Some(reading) = self.reading(cpu) {
+            return reading as u32;
+        }
         let Some(state) = self.random.get_mut(cpu as usize) else { return 0 };
         *state ^= *state >> 12;
         *state ^= *state << 25;
@@ -77,8 +95,11 @@ impl World {
         (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
     }
 
-    /// A clock in nanoseconds that grows by a microsecond each time it is read, from one second on.
-    pub(super) fn nanoseconds(&mut self) -> u64 {
+    /// A clock in nanoseconds: a reading, or one that grows by a microsecond each time it is read, from one second on.
+    pub(super) fn nanoseconds(&mut self, cpu: u32) -> u64 {
+        if let Some(reading) = self.reading(cpu) {
+            return reading;
+        }
         self.ticks += 1;
         1_000_000_000 + self.ticks * 1000
     }
@@ -92,6 +113,37 @@ impl World {
         let region = memory.allocate(kind, UNKNOWN_SIZE, Contents::Opaque, None)?;
         self.variables.insert(name.to_owned(), region);
         Ok(memory.base(region))
+    }
+
+    /// A CPU's copy of a variable; `None` if its contents are not modelled. Of a run queue (`runqueues`) that is its `cpu`.
+    /// No program is counted in `bpf_prog_active`, which only kprobes, tracepoints and performance events do.
+    pub(super) fn per_cpu_variable(
+        &mut self,
+        memory: &mut Memory,
+        btf: Option<&Btf>,
+        variable: &PerCpuVariable<'_>,
+        cpu: u32,
+    ) -> Result<Option<RegionId>, Box<Trap>> {
+        let place = (variable.offset, cpu);
+        if let Some(&region) = self.per_cpu.get(&place) {
+            return Ok(Some(region));
+        }
+        let region = match variable.name {
+            "runqueues" => {
+                let mut queue = KernelStruct::new(memory, btf, "rq")?;
+                queue.set("cpu", &cpu.to_le_bytes(), memory);
+                queue.region
+            }
+            name @ "bpf_prog_active" => {
+                let kind = RegionKind::KernelObject { name: name.into(), type_id: variable.type_id };
+                let region = memory.allocate(kind, variable.size, Contents::Sparse, None)?;
+                memory.poke(region, 0, &[0; 4]);
+                region
+            }
+            _ => return Ok(None),
+        };
+        self.per_cpu.insert(place, region);
+        Ok(Some(region))
     }
 
     /// The current task: `pid`, `tgid`, `comm`, `group_leader`, `real_parent` and `parent` (itself), `cgroups`, `cpus_mask`, `cpus_ptr`.
@@ -158,40 +210,5 @@ impl World {
         root.set("level", &0u32.to_le_bytes(), memory);
         self.root_cgroup = Some(root.region);
         Ok(root.region)
-    }
-}
-
-/// A kernel struct while its modelled fields are filled in.
-struct KernelStruct<'b> {
-    btf: Option<&'b Btf>,
-    type_id: TypeId,
-    region: RegionId,
-}
-
-impl<'b> KernelStruct<'b> {
-    fn new(memory: &mut Memory, btf: Option<&'b Btf>, name: &str) -> Result<KernelStruct<'b>, Box<Trap>> {
-        let type_id = btf.and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
-        let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(UNKNOWN_SIZE);
-        let kind = RegionKind::KernelObject { name: Arc::from(name), type_id };
-        let region = memory.allocate(kind, size, Contents::Sparse, None)?;
-        Ok(KernelStruct { btf, type_id, region })
-    }
-
-    /// Fills a field in, if the types have it.
-    fn set(&mut self, field: &str, bytes: &[u8], memory: &mut Memory) {
-        if let Some(offset) = self.offset(field) {
-            memory.poke(self.region, offset, bytes);
-        }
-    }
-
-    /// Where a field is, `self.id` for one inside another.
-    fn offset(&self, path: &str) -> Option<u32> {
-        let btf = self.btf?;
-        let mut at = (0, self.type_id);
-        for name in path.split('.') {
-            let (offset, inner) = types::member(btf, at.1, name)?;
-            at = (at.0 + offset, inner);
-        }
-        Some(at.0)
     }
 }

@@ -1,11 +1,14 @@
 //! Sources: a BPF program in C or assembly, compiled with the clang that is found.
 //!
 //! [`compile`] gives the object's bytes. The project's own header, `kptrsim.h`, is on the include path, so that a
-//! program that includes it needs nothing else.
+//! program that includes it needs nothing else; after all others stand the host's folders, where `linux/bpf.h` finds
+//! what it includes.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use thiserror::Error;
 
@@ -22,6 +25,33 @@ pub const HEADERS: [(&str, &str); 2] = [
 pub const C_OPTIONS: &[&str] = &["-g", "-O2", "--target=bpf", "-mcpu=v3", "-Wall", "-Wno-missing-declarations"];
 /// What it is told for assembly text, which may have instructions of every version.
 const ASSEMBLY_OPTIONS: &[&str] = &["--target=bpf", "-mcpu=v4"];
+
+/// The environment variable with more options for clang, separated by spaces, such as `-Iinclude -DDEBUG`.
+pub const OPTIONS_VARIABLE: &str = "KPTRSIM_CLANG_OPTIONS";
+
+/// What helps where a header is not found.
+const MORE_FOLDERS: &str = "Folders to look in can be given in the environment: KPTRSIM_CLANG_OPTIONS=-Iinclude\n";
+
+/// The clang that is found.
+struct Clang {
+    name: &'static str,
+    /// Where it looks for the host's own headers. For BPF it would not look into those of one architecture.
+    host_includes: Vec<String>,
+}
+
+static CLANG: LazyLock<Option<Clang>> = LazyLock::new(|| COMPILERS.into_iter().find_map(Clang::ask));
+
+impl Clang {
+    /// The compiler of that name, if there is one.
+    fn ask(name: &'static str) -> Option<Clang> {
+        let run = Command::new(name).args(["-v", "-E", "-x", "c", "-"]).stdin(Stdio::null()).output().ok()?;
+        let told = String::from_utf8_lossy(&run.stderr).into_owned();
+        // Its list stands by itself, each folder behind a space.
+        let list = told.lines().skip_while(|line| !line.starts_with("#include <")).skip(1);
+        let host_includes = list.map_while(|line| line.strip_prefix(' ')).map(str::to_owned).collect();
+        Some(Clang { name, host_includes })
+    }
+}
 
 /// Why there is no object.
 #[derive(Debug, Error)]
@@ -65,7 +95,7 @@ pub fn object_name(path: &Path) -> String {
         .map_or(name.clone(), str::to_owned)
 }
 
-/// Compiles a BPF C or assembly file with the clang that is found.
+/// Compiles a BPF C or assembly file with the clang that is found, and with the options in [`OPTIONS_VARIABLE`].
 ///
 /// # Errors
 /// If there is no clang, or it refuses the file.
@@ -101,28 +131,29 @@ fn compile_in(folder: &Path, path: &Path, more: &[&str]) -> Result<Vec<u8>, Comp
     let output = folder.join("out.bpf.o");
     let is_assembly = path.extension().is_some_and(|extension| extension == "s");
     let options = if is_assembly { ASSEMBLY_OPTIONS } else { C_OPTIONS };
-    for compiler in COMPILERS {
-        let run = Command::new(compiler)
-            .args(options)
-            .args(more)
-            .arg("-I")
-            .arg(folder)
-            // The folder is another one each time; the object's bytes are not to be.
-            .arg(format!("-ffile-prefix-map={}=include", folder.display()))
-            .arg("-c")
-            .arg(path)
-            .arg("-o")
-            .arg(&output)
-            .output();
-        let Ok(run) = run else { continue };
-        if !run.status.success() {
-            return Err(CompileError::Refused {
-                compiler: compiler.to_owned(),
-                path: path.to_owned(),
-                messages: String::from_utf8_lossy(&run.stderr).into_owned(),
-            });
+    let clang = CLANG.as_ref().ok_or_else(|| CompileError::NoClang(path.to_owned()))?;
+    let users = env::var(OPTIONS_VARIABLE).unwrap_or_default();
+    let run = Command::new(clang.name)
+        .args(options)
+        .args(users.split_whitespace())
+        .args(more)
+        .arg("-I")
+        .arg(folder)
+        .args(clang.host_includes.iter().flat_map(|folder| ["-idirafter", folder]))
+        // The folder is another one each time; the object's bytes are not to be.
+        .arg(format!("-ffile-prefix-map={}=include", folder.display()))
+        .arg("-c")
+        .arg(path)
+        .arg("-o")
+        .arg(&output)
+        .output();
+    let run = run.map_err(|source| CompileError::File { path: clang.name.into(), source })?;
+    if !run.status.success() {
+        let mut messages = String::from_utf8_lossy(&run.stderr).into_owned();
+        if messages.contains("file not found") {
+            messages.push_str(MORE_FOLDERS);
         }
-        return read(&output);
+        return Err(CompileError::Refused { compiler: clang.name.to_owned(), path: path.to_owned(), messages });
     }
-    Err(CompileError::NoClang(path.to_owned()))
+    read(&output)
 }

@@ -4,6 +4,18 @@ use thiserror::Error;
 
 use crate::btf::BtfError;
 
+/// An object has no program of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{object} has no program {name}; it has {known}")]
+pub struct NoProgram {
+    /// The object.
+    pub object: String,
+    /// The name.
+    pub name: String,
+    /// The names that it has, with commas between them.
+    pub known: String,
+}
+
 /// Why an object cannot be loaded; says where.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

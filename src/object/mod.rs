@@ -23,7 +23,7 @@ mod relocate;
 mod sections;
 
 pub use co_re::types_are_compatible;
-pub use error::ObjectError;
+pub use error::{NoProgram, ObjectError};
 pub use load::LoadOptions;
 pub use model::{
     AttachKind, Extern, ExternKind, Function, GlobalSection, LineInfo, Map, MapDefinition, Object, Program, Section,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::btf::{Btf, TypeId};
 use crate::isa::RawInsn;
 
-use super::error::ObjectError;
+use super::error::{NoProgram, ObjectError};
 
 /// A loaded object.
 #[derive(Clone, Debug)]
@@ -22,6 +22,26 @@ pub struct Object {
     pub externs: Vec<Extern>,
     /// The programs, one for each entry function.
     pub programs: Vec<Program>,
+}
+
+impl Object {
+    /// The program of that name.
+    ///
+    /// # Errors
+    /// [`NoProgram`], with the names that there are.
+    pub fn program(&self, name: &str) -> Result<&Program, NoProgram> {
+        self.programs.iter().find(|program| program.name == name).ok_or_else(|| NoProgram {
+            object: self.name.clone(),
+            name: name.to_owned(),
+            known: self.program_names(),
+        })
+    }
+
+    /// The names of its programs with commas between them, for messages.
+    #[must_use]
+    pub fn program_names(&self) -> String {
+        self.programs.iter().map(|program| program.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A map.

@@ -306,14 +306,7 @@ impl ExploreReport<'_> {
         let object = self.path.display().to_string();
         let told = self.result.findings.keys().filter_map(|key| {
             let shown = self.schedule(key)?;
-            let found = shown.findings.iter().find(|one| one.key == *key)?;
-            let mut details: Vec<String> = found.body.lines().map(|line| line.trim().to_owned()).collect();
-            details.push(format!("replay it: {}", self.command(shown)));
-            let kind = format!("{}: ", found.json["kind"].as_str().unwrap_or_default());
-            let title = found.title.strip_prefix(&kind).unwrap_or(&found.title);
-            let mut diagnostic = of_finding(&object, title, details, &found.json, found.undecided);
-            diagnostic.steps = shown.steps.iter().filter_map(step).collect();
-            Some(diagnostic)
+            shown.diagnostic(&object, key, &self.command(shown))
         });
         told.collect()
     }
@@ -337,6 +330,21 @@ impl ExploreReport<'_> {
             }
         }
         records
+    }
+}
+
+impl Shown {
+    /// The finding of that key for code hosts and editors, with the steps that lead there; `command` repeats them.
+    #[must_use]
+    pub fn diagnostic(&self, object: &str, key: &str, command: &str) -> Option<Diagnostic> {
+        let found = self.findings.iter().find(|one| one.key == *key)?;
+        let mut details: Vec<String> = found.body.lines().map(|line| line.trim().to_owned()).collect();
+        details.push(format!("replay it: {command}"));
+        let kind = format!("{}: ", found.json["kind"].as_str().unwrap_or_default());
+        let title = found.title.strip_prefix(&kind).unwrap_or(&found.title);
+        let mut diagnostic = of_finding(object, title, details, &found.json, found.undecided);
+        diagnostic.steps = self.steps.iter().filter_map(step).collect();
+        Some(diagnostic)
     }
 }
 

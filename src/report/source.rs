@@ -12,7 +12,7 @@ use crate::object::LineInfo;
 use crate::verifier::story::words;
 
 /// Bytes of a source file that are read at most; larger ones are shown by the lines in the object.
-const MAX_FILE: u64 = 8 << 20;
+pub const MAX_FILE: u64 = 8 << 20;
 
 /// A place in the source, and what is to be said of it.
 #[derive(Clone, Debug)]
@@ -36,6 +36,13 @@ impl Sources {
     #[must_use]
     pub fn beside(object: &Path) -> Sources {
         Sources { folders: object.parent().map(Path::to_owned).into_iter().collect() }
+    }
+
+    /// Looks beside another file, too.
+    #[must_use]
+    pub fn and_beside(self, object: &Path) -> Sources {
+        let folder = object.parent().map(Path::to_owned);
+        self.and_in(folder.as_slice())
     }
 
     /// Looks in these folders, too.
@@ -103,7 +110,8 @@ impl Sources {
 
     /// A text that has all the lines at their places, and the number of its first line.
     fn text(&self, file: &str, spots: &[&Spot<'_>]) -> (String, usize) {
-        if let Some(text) = self.file(file, spots) {
+        let kept = spots.iter().map(|spot| (spot.line.line, &*spot.line.text));
+        if let Some(text) = self.file(file, kept, MAX_FILE) {
             return (text, 1);
         }
         let numbers = spots.iter().map(|spot| spot.line.line as usize);
@@ -126,8 +134,8 @@ impl Sources {
         (text, first)
     }
 
-    /// Texts that may be a file's: under its own name, and in the folders; nothing if there are no folders.
-    pub fn texts(&self, file: &str) -> impl Iterator<Item = String> {
+    /// Texts that may be a file's, of at most so many bytes: under its own name, and in the folders; nothing if there are no folders.
+    fn texts(&self, file: &str, most: u64) -> impl Iterator<Item = String> {
         let path = Path::new(file);
         // The longest end of the path that is there: objects are moved, and so are trees.
         let names: Vec<_> = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
@@ -135,19 +143,30 @@ impl Sources {
         let own = (!self.folders.is_empty()).then(|| path.to_owned());
         let beside =
             self.folders.iter().flat_map(move |folder| ends.iter().map(|end| folder.join(end)).collect::<Vec<_>>());
-        own.into_iter().chain(beside).filter_map(|path| read(&path, MAX_FILE))
+        own.into_iter().chain(beside).filter_map(move |path| read(&path, most))
     }
 
-    /// The file's own text, if the lines in question are the same in it.
-    fn file(&self, file: &str, spots: &[&Spot<'_>]) -> Option<String> {
-        self.texts(file).find(|text| {
-            let lines: Vec<&str> = text.lines().collect();
-            spots.iter().all(|spot| {
-                let line = (spot.line.line as usize).checked_sub(1).and_then(|line| lines.get(line));
-                line.is_some_and(|line| spot.line.text.is_empty() || line.trim_end() == spot.line.text.trim_end())
-            })
-        })
+    /// The text of a source file, of at most so many bytes: the first that is found under its name and has the lines that the
+    /// compiler kept (number, from 1, and text).
+    pub fn file<'k>(
+        &self,
+        file: &str,
+        kept: impl Iterator<Item = (u32, &'k str)> + Clone,
+        most: u64,
+    ) -> Option<String> {
+        self.texts(file, most).find(|text| has_lines(text, kept.clone()))
     }
+}
+
+/// Is it the text that was compiled: does it have all lines that the compiler kept, and did it keep one to tell it by? Spaces around
+/// a line do not count.
+fn has_lines<'k>(text: &str, kept: impl Iterator<Item = (u32, &'k str)>) -> bool {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut kept = kept.map(|(number, text)| (number, text.trim())).filter(|(_, text)| !text.is_empty()).peekable();
+    let is_there = |(number, text): (u32, &str)| {
+        (number as usize).checked_sub(1).and_then(|index| lines.get(index)).is_some_and(|line| line.trim() == text)
+    };
+    kept.peek().is_some() && kept.all(is_there)
 }
 
 /// A path as people would type it: from the current folder, if it is in there.
@@ -160,7 +179,7 @@ fn short(file: &str) -> String {
 
 /// The text of a file of at most so many bytes. An object can name any path: what is no file is not even opened, for a pipe would
 /// make us wait.
-pub(super) fn read(path: &Path, most: u64) -> Option<String> {
+fn read(path: &Path, most: u64) -> Option<String> {
     fs::metadata(path).ok().filter(|data| data.is_file() && data.len() <= most)?;
     let mut text = String::new();
     File::open(path).ok()?.take(most).read_to_string(&mut text).ok()?;
@@ -203,6 +222,19 @@ mod tests {
         assert_eq!(read(&file, 6), None);
         assert_eq!(read(folder.path(), MAX_FILE), None);
         assert_eq!(read(Path::new("/dev/null"), MAX_FILE), None);
+    }
+
+    #[test]
+    fn a_file_is_taken_only_if_it_has_the_lines() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("bpf")).expect("it can be made");
+        fs::write(folder.path().join("bpf/a.c"), "a\n\tb = 1;\nc\n").expect("it can be written");
+        let sources = Sources::none().and_in(&[folder.path().to_owned()]);
+        let found = |kept: &[(u32, &str)]| sources.file("/build/bpf/a.c", kept.iter().copied(), MAX_FILE).is_some();
+        assert!(found(&[(2, "b = 1;")]) && found(&[(2, "\tb = 1;  "), (1, "a"), (9, "")]));
+        assert!(!found(&[(2, "b = 2;")]) && !found(&[(1, "a"), (4, "c")]) && !found(&[(0, "a")]));
+        assert!(!found(&[]) && !found(&[(1, "")]), "nothing to tell it by");
+        assert!(Sources::none().file("/build/bpf/a.c", [(1, "a")].into_iter(), MAX_FILE).is_none());
     }
 
     #[test]

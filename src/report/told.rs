@@ -1,7 +1,5 @@
 //! A message with places: what is wrong, the source lines that belong to it, notes. One look for verdicts and findings.
 
-use std::path::Path;
-
 use annotate_snippets::{Group, Level, Renderer};
 
 use super::source::{Sources, Spot};
@@ -29,10 +27,10 @@ impl Look {
         Look { sources: Sources::none(), colour: false, width: WIDTH }
     }
 
-    /// For a terminal of that width; sources are looked for beside the object too.
+    /// For a terminal of that width.
     #[must_use]
-    pub fn of_terminal(object: &Path, width: Option<usize>) -> Look {
-        Look { sources: Sources::beside(object), colour: width.is_some(), width: width.unwrap_or(WIDTH) }
+    pub fn of_terminal(sources: Sources, width: Option<usize>) -> Look {
+        Look { sources, colour: width.is_some(), width: width.unwrap_or(WIDTH) }
     }
 
     /// Renders a message.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::diagnostic::Diagnostic;
 use super::explore::{Shown, replay_command};
 use super::told::Look;
 use crate::soundness::witness::{Answer, Class, NoHarm, Tried, Witness, harm};
@@ -55,6 +56,15 @@ impl WitnessReport<'_> {
                 let _ = writeln!(text, "  none found within these bounds: the rejection may be conservative");
                 text.push_str(&bounds(tried));
             }
+            Answer::Harmless(tried) => {
+                let _ = writeln!(text, "  looked for   {}", self.harms());
+                let how = if tried.reached { "none of them does it" } else { "none of them comes to the instruction" };
+                let _ = writeln!(
+                    text,
+                    "  no run does  every schedule alone and beside itself was tried, nothing from outside decides what happens, and {how}"
+                );
+                text.push_str(&bounds(tried));
+            }
             Answer::Shown(witness, tried) => {
                 let _ = writeln!(text, "  here is the run, {} ({})", witness.fit.words(), witness.harm.words());
                 if let Some(shown) = self.shown {
@@ -70,6 +80,20 @@ impl WitnessReport<'_> {
             }
         }
         text
+    }
+
+    /// The harm for code hosts and editors, with the steps that lead there; `None` if no run shows it.
+    #[must_use]
+    pub fn diagnostic(&self) -> Option<Diagnostic> {
+        let (Answer::Shown(witness, _), Some(shown)) = (self.answer, self.shown) else { return None };
+        let command = self.command(witness, shown);
+        let mut diagnostic = shown.diagnostic(self.object, &witness.finding.key(), &command)?;
+        let rule = &self.rejection.rule;
+        diagnostic
+            .details
+            .insert(0, format!("it is what the verifier refuses the program for: {rule} ({})", rule.id()));
+        diagnostic.program.clone_from(&self.verification.program);
+        Some(diagnostic)
     }
 
     /// For machines: one record.
@@ -91,6 +115,10 @@ impl WitnessReport<'_> {
             }
             Answer::NotFound(tried) => {
                 record["answer"] = json!("none-found");
+                record["tried"] = tried_json(tried);
+            }
+            Answer::Harmless(tried) => {
+                record["answer"] = json!("harmless");
                 record["tried"] = tried_json(tried);
             }
             Answer::Shown(witness, tried) => {
@@ -123,6 +151,7 @@ fn tried_json(tried: &Tried) -> Value {
         "covered": tried.covered,
         "others": tried.others,
         "unsupported": tried.unsupported,
+        "missing": tried.missing,
     })
 }
 
@@ -132,6 +161,9 @@ fn bounds(tried: &Tried) -> String {
         "  tried        {} runs of {} scenarios, {} inputs among them; the rejected instruction {reached} reached\n",
         tried.runs, tried.scenarios, tried.inputs
     );
+    if let Some(missing) = tried.missing {
+        let _ = writeln!(text, "  not all runs {missing}");
+    }
     for other in &tried.others {
         let _ = writeln!(text, "  besides      {other}: another harm, or at another place");
     }

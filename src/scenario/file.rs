@@ -58,6 +58,8 @@ struct FileScenario {
     #[serde(skip_serializing_if = "Option::is_none")]
     stocked: Option<bool>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    readings: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     allow: Vec<Spanned<String>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     globals: BTreeMap<String, Spanned<FileSetting>>,
@@ -320,6 +322,7 @@ impl Reader<'_> {
             leaks: file.leaks.unwrap_or(true),
             allocation_failures: file.allocation_failures.unwrap_or(false),
             stocked: file.stocked.unwrap_or(false),
+            readings: file.readings.into_iter().map(i64::cast_unsigned).collect(),
             memory,
         };
         scenario.check(|key| match key {
@@ -388,6 +391,7 @@ impl Scenario {
             leaks: (!self.leaks).then_some(false),
             allocation_failures: self.allocation_failures.then_some(true),
             stocked: self.stocked.then_some(true),
+            readings: self.readings.iter().map(|reading| reading.cast_signed()).collect(),
             allow: self.allow.iter().cloned().map(unplaced).collect(),
             globals: self.globals.iter().map(|(name, setting)| (name.clone(), unplaced(to_setting(setting)))).collect(),
             first: placed(&self.first),

@@ -48,6 +48,9 @@ pub struct Scenario {
     pub allocation_failures: bool,
     /// Are maps and arguments of traced functions not empty at the start, as if other objects' programs had filled them?
     pub stocked: bool,
+    /// What programs read of what is not modelled, in order: clocks, random numbers and, where maps are filled, fields of the kernel's
+    /// structs.
+    pub readings: Vec<u64>,
     /// Which memory the CPUs see.
     pub memory: MemoryModel,
 }
@@ -188,6 +191,7 @@ impl Scenario {
             leaks: true,
             allocation_failures: false,
             stocked: false,
+            readings: Vec::new(),
             memory: MemoryModel::Sc,
         }
     }

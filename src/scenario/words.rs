@@ -201,6 +201,7 @@ pub fn words(scenario: &Scenario) -> Vec<(&'static str, Option<String>)> {
     words.extend((!scenario.leaks).then_some(("--no-leaks", None)));
     words.extend(scenario.allocation_failures.then_some(("--allocation-failures", None)));
     words.extend(scenario.stocked.then_some(("--stocked", None)));
+    words.extend(scenario.readings.iter().map(|reading| ("--reading", Some(reading.to_string()))));
     words
         .extend((scenario.memory != MemoryModel::default()).then(|| ("--memory", Some(scenario.memory.name().into()))));
     words
@@ -300,6 +301,13 @@ impl Builder {
     #[must_use]
     pub fn leaks(mut self, leaks: bool) -> Builder {
         self.scenario.leaks = leaks;
+        self
+    }
+
+    /// Adds a number that programs read of what is not modelled.
+    #[must_use]
+    pub fn reading(mut self, reading: u64) -> Builder {
+        self.scenario.readings.push(reading);
         self
     }
 

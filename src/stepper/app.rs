@@ -2,12 +2,13 @@
 //!
 //! [`App::key`] takes a key, [`App::tick`] goes on with a run that takes long, and [`super::view::draw`] shows the result.
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
 use crate::explore::random::Random;
 
 use super::going::{Begun, Whom};
+use super::interrupt::Interrupt;
 use super::keys::{self, Command};
 use super::path::PathSession;
 use super::pick::Picker;
@@ -115,17 +116,23 @@ pub struct App {
     pub next_first: usize,
     /// Is it over?
     pub quit: bool,
+    /// Breaks off what takes long, from wherever the keyboard is read meanwhile.
+    pub interrupt: Interrupt,
     running: Option<Begun>,
     /// The screen from which the verifier's path was asked for.
     behind: Option<Screen>,
     searched: String,
-    maker: Box<dyn Maker>,
+    maker: Box<dyn Maker + Send>,
 }
 
 impl App {
     /// The stepper at that screen.
     #[must_use]
-    pub fn new(screen: Screen, sources: Sources, maker: Box<dyn Maker>) -> App {
+    pub fn new(mut screen: Screen, sources: Sources, maker: Box<dyn Maker + Send>) -> App {
+        let interrupt = Interrupt::default();
+        if let Screen::Machine(session) = &mut screen {
+            session.break_off_by(&interrupt);
+        }
         App {
             screen,
             sources,
@@ -139,6 +146,7 @@ impl App {
             next_area: Rect::default(),
             next_first: 0,
             quit: false,
+            interrupt,
             running: None,
             behind: None,
             searched: String::new(),
@@ -154,6 +162,22 @@ impl App {
 
     /// Goes on with the run that is under way.
     pub fn tick(&mut self) {
+        self.go_on();
+        self.tell_broken_off();
+    }
+
+    /// Says what was broken off, if something was.
+    fn tell_broken_off(&mut self) {
+        if let Screen::Machine(session) = &mut self.screen
+            && let Some(what) = session.take_broken_off()
+        {
+            self.message = what.to_owned();
+        }
+        // One that came too late is for nothing that follows.
+        let _ = self.interrupt.take();
+    }
+
+    fn go_on(&mut self) {
         let (Some(begun), Screen::Machine(session)) = (self.running, &mut self.screen) else { return };
         match session.go_on(begun, SLICE) {
             Stop::Budget => self.message = format!("running: step {}; any key stops", session.done().len()),
@@ -166,6 +190,11 @@ impl App {
 
     /// Takes a key.
     pub fn key(&mut self, key: KeyEvent) {
+        self.take_key(key);
+        self.tell_broken_off();
+    }
+
+    fn take_key(&mut self, key: KeyEvent) {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             self.quit = true;
             return;
@@ -189,8 +218,18 @@ impl App {
         }
     }
 
+    /// Takes what the mouse does: a click of its left button, or its wheel, which moves the pane's text.
+    pub fn mouse(&mut self, mouse: MouseEvent) {
+        match mouse.kind {
+            MouseEventKind::ScrollDown => self.key(KeyEvent::from(KeyCode::PageDown)),
+            MouseEventKind::ScrollUp => self.key(KeyEvent::from(KeyCode::PageUp)),
+            MouseEventKind::Down(MouseButton::Left) => self.click(mouse.column, mouse.row),
+            _ => {}
+        }
+    }
+
     /// Takes a click: on a row of what can be done next it chooses that row.
-    pub fn click(&mut self, column: u16, row: u16) {
+    fn click(&mut self, column: u16, row: u16) {
         let place = (column, row).into();
         let Screen::Machine(session) = &mut self.screen else { return };
         if self.next_area.contains(place) {
@@ -215,7 +254,8 @@ impl App {
             KeyCode::Enter if picker.verify => self.path_screen(),
             KeyCode::Char('v') => self.path_screen(),
             KeyCode::Enter => match self.maker.session(&picker.tasks()) {
-                Ok(session) => {
+                Ok(mut session) => {
+                    session.break_off_by(&self.interrupt);
                     self.screen = Screen::Machine(Box::new(session));
                     self.message = "s steps, Enter takes the chosen step, ? shows all keys".to_owned();
                 }
@@ -377,14 +417,14 @@ impl App {
         self.mark = None;
         if let Screen::Machine(session) = &self.screen {
             self.running = Some(session.begin(whom));
-            self.tick();
+            self.go_on();
         }
     }
 
     /// Says why it stopped.
     fn stopped(&mut self, stop: Stop) {
         self.message = match stop {
-            Stop::Done | Stop::Budget => return,
+            Stop::Done | Stop::Budget | Stop::Interrupted => return,
             Stop::Break(place) => format!("break at {place}"),
             Stop::Changed(what, before, now) => format!("{what}: {before} becomes {now}"),
             Stop::Finding(kind) => {

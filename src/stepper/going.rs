@@ -78,10 +78,7 @@ impl Session {
             return Stop::Done;
         }
         match self.ready() {
-            Ok(choice) => {
-                self.perform(choice);
-                Stop::Done
-            }
+            Ok(choice) => self.perform(choice).map_or_else(|stop| stop, |_| Stop::Done),
             Err(stop) => stop,
         }
     }
@@ -104,7 +101,9 @@ impl Session {
         } else {
             match self.ready() {
                 Ok(choice) => {
-                    self.perform(choice);
+                    if let Err(stop) = self.perform(choice) {
+                        return stop;
+                    }
                     // One move: the rest of the step is shown by it, too.
                     self.show_with_last(actor);
                 }
@@ -126,6 +125,10 @@ impl Session {
         let line = before.as_ref().and_then(|state| self.line_of(state));
         let mut previous = before;
         for count in 0..MAX_LINE {
+            if self.is_broken_off("stopped on this line") {
+                self.conclude();
+                return Stop::Interrupted;
+            }
             if count > 0 && self.unshown(actor) == 0 && self.ways(actor) > 1 {
                 self.conclude();
                 return Stop::Choice;
@@ -133,7 +136,7 @@ impl Session {
             let stop = self.instruction();
             if stop != Stop::Done {
                 self.conclude();
-                return if count > 0 { self.judged(Stop::Done) } else { stop };
+                return if count > 0 && stop != Stop::Interrupted { self.judged(Stop::Done) } else { stop };
             }
             let Some(state) = self.state(actor).filter(|_| !self.has_failed(actor)) else { break };
             if let Some(found) = reached(&self.breaks, self.machine(), previous.as_ref(), &state) {
@@ -200,11 +203,14 @@ impl Session {
         if steps < self.done().len() {
             let end = self.done().len();
             for _ in steps..end {
+                if self.is_broken_off("stopped on the way; what is left is the plan") {
+                    return;
+                }
                 self.back_step();
             }
         }
-        while self.done().len() < steps && self.follow() != Stop::Over {
-            if self.plan.is_empty() {
+        while self.done().len() < steps && !matches!(self.follow(), Stop::Over | Stop::Interrupted) {
+            if self.plan.is_empty() || self.is_broken_off("stopped on the way; what is left is the plan") {
                 break;
             }
         }
@@ -240,10 +246,10 @@ impl Session {
             return Stop::Nothing(why.to_owned());
         };
         let selected = self.selected;
-        self.perform(choice);
+        let performed = self.perform(choice);
         self.selected = selected;
         self.conclude();
-        Stop::Done
+        performed.map_or_else(|stop| stop, |_| Stop::Done)
     }
 
     /// Begins a run, which [`Session::go_on`] carries out.
@@ -284,11 +290,17 @@ impl Session {
             }
         }
         for _ in 0..budget {
+            if self.is_broken_off("stopped") {
+                return Stop::Interrupted;
+            }
             let choice = match self.next_choice(begun.whom) {
                 Ok(choice) => choice,
                 Err(stop) => return stop,
             };
-            let shown = self.perform(choice);
+            let shown = match self.perform(choice) {
+                Ok(shown) => shown,
+                Err(stop) => return stop,
+            };
             if let Some(stop) = self.show_rest(choice.actor, shown).or_else(|| self.changed()) {
                 return stop;
             }

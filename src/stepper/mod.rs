@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod going;
+pub mod interrupt;
 pub mod keys;
 pub mod objects;
 pub mod path;

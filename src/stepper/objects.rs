@@ -1,13 +1,13 @@
-//! Objects and where they are in their life: owned, published, borrowed, waiting for a grace period, freed.
+//! Objects, the stage of their life that the machine says they are in, and who points to them.
 //!
 //! Start at [`objects`]; [`Labels`] has the short names by which panes call memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::machine::ownership::Holder;
-use crate::machine::{Life, Machine, Moment, RegionId, RegionKind};
+use crate::machine::{Life, Machine, Moment, ObjectStage, RegionId, RegionKind, Stage};
 use crate::report::place::Words;
 use crate::report::run::RunReport;
 
@@ -24,48 +24,6 @@ pub struct Runner {
     pub state: Option<TaskState>,
 }
 
-/// Where an object is in its life.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// A program owns it and has to give it on: which.
-    Owned(String),
-    /// A field, list or tree holds it: which.
-    Published(String),
-    /// Nobody finds it any more, and it was not freed.
-    Lost,
-    /// It was freed and waits for a grace period; these readers hold that up.
-    Waiting(Vec<String>),
-    /// It is gone.
-    Freed,
-}
-
-impl Stage {
-    /// The stage in one word.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Stage::Owned(_) => "owned",
-            Stage::Published(_) => "published",
-            Stage::Lost => "lost",
-            Stage::Waiting(_) => "waiting",
-            Stage::Freed => "freed",
-        }
-    }
-
-    /// The same with who and where.
-    #[must_use]
-    pub fn text(&self) -> String {
-        match self {
-            Stage::Owned(by) => format!("owned by {by}"),
-            Stage::Published(at) => format!("published in {at}"),
-            Stage::Lost => "lost: nothing leads to it".to_owned(),
-            Stage::Waiting(readers) if readers.is_empty() => "waiting: a grace period may end".to_owned(),
-            Stage::Waiting(readers) => format!("waiting: held back by {}", readers.join(", ")),
-            Stage::Freed => "freed".to_owned(),
-        }
-    }
-}
-
 /// An object.
 #[derive(Clone, Debug)]
 pub struct ObjectView {
@@ -75,8 +33,10 @@ pub struct ObjectView {
     pub name: String,
     /// Where it is in its life.
     pub stage: Stage,
-    /// Who has a pointer to it without owning it, in which register or stack slot.
-    pub borrowed: Vec<String>,
+    /// The same with who and where: `owned by CPU 1`.
+    pub text: String,
+    /// Who has a pointer to it without owning it, and in which register or stack slot.
+    pub pointers: Vec<PointedTo>,
     /// Where it was allocated.
     pub allocated: Option<Moment>,
     /// Where it was freed.
@@ -87,6 +47,15 @@ pub struct ObjectView {
     pub per_cpu: bool,
 }
 
+/// Who points to an object that he does not own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PointedTo {
+    /// Whose pointers, and where they are: `CPU 0 (r6, fp-8)`.
+    pub by: String,
+    /// Does an RCU section keep the object alive for them?
+    pub is_borrowed: bool,
+}
+
 /// Short names for memory.
 pub struct Labels<'m> {
     machine: &'m Machine,
@@ -94,26 +63,25 @@ pub struct Labels<'m> {
     numbers: BTreeMap<RegionId, usize>,
 }
 
-fn is_object(machine: &Machine, region: RegionId) -> bool {
+/// Is it an object that came into being during the run?
+fn is_new(machine: &Machine, region: RegionId) -> bool {
     let region = machine.memory().region(region);
-    match region.kind {
-        RegionKind::Object { .. } | RegionKind::PerCpuObject { .. } => true,
-        RegionKind::Record { .. } | RegionKind::KernelObject { .. } => region.allocated.is_some(),
-        _ => false,
-    }
+    region.is_object() && region.allocated.is_some()
 }
 
 impl<'m> Labels<'m> {
     /// Names for a machine's memory.
     #[must_use]
     pub fn new(machine: &'m Machine) -> Labels<'m> {
-        let objects = machine.memory().regions().map(|(id, _)| id).filter(|&id| is_object(machine, id));
+        let objects = machine.memory().regions().map(|(id, _)| id).filter(|&id| is_new(machine, id));
         Labels { machine, words: Words::new(machine), numbers: objects.zip(1..).collect() }
     }
 
-    /// Objects in the order in which they were allocated.
-    pub fn objects(&self) -> impl Iterator<Item = RegionId> + '_ {
-        self.numbers.keys().copied()
+    /// Objects in the order in which they were allocated, and those of the kernel's of which somebody holds a reference.
+    pub fn objects(&self) -> impl Iterator<Item = RegionId> {
+        let held = self.machine.ledger().iter().map(|(region, _)| region);
+        let all: BTreeSet<RegionId> = self.numbers.keys().copied().chain(held).collect();
+        all.into_iter()
     }
 
     /// What a region is called.
@@ -181,11 +149,7 @@ impl<'m> Labels<'m> {
 
     /// The object that an address leads into.
     fn object_at(&self, address: u64) -> Option<RegionId> {
-        let region = self.machine.memory().at(address)?.region;
-        match self.machine.memory().region(region).kind {
-            RegionKind::PerCpuCopy { of, .. } => Some(of),
-            _ => self.numbers.contains_key(&region).then_some(region),
-        }
+        self.machine.object_of(self.machine.memory().at(address)?.region)
     }
 
     /// Where a task has pointers to an object.
@@ -209,7 +173,7 @@ impl<'m> Labels<'m> {
 pub fn objects(machine: &Machine, runners: &[Runner]) -> Vec<ObjectView> {
     let labels = Labels::new(machine);
     let report = RunReport::new(machine, &[]);
-    labels.objects().map(|region| object(machine, &labels, &report, runners, region)).collect()
+    labels.objects().filter_map(|region| object(machine, &labels, &report, runners, region)).collect()
 }
 
 fn object(
@@ -218,16 +182,23 @@ fn object(
     report: &RunReport<'_>,
     runners: &[Runner],
     region: RegionId,
-) -> ObjectView {
+) -> Option<ObjectView> {
     let described = machine.memory().region(region);
-    let stage = stage(machine, runners, region);
-    let owners: Vec<u32> = holders(machine, region)
-        .filter_map(|holder| if let Holder::Task(task) = holder { Some(task) } else { None })
+    // A task is shown where it was before an instruction of its last step, and what it pointed to there counts.
+    let pointers: BTreeMap<u32, Vec<String>> = runners
+        .iter()
+        .filter_map(|runner| Some((runner.task, labels.pointers(runner.state.as_ref()?, region))))
+        .filter(|(_, places)| !places.is_empty())
         .collect();
-    let borrowers = runners.iter().filter(|runner| !owners.contains(&runner.task));
-    let borrowed = borrowers.filter_map(|runner| {
-        let places = labels.pointers(runner.state.as_ref()?, region);
-        (!places.is_empty()).then(|| format!("{} ({})", runner.name, places.join(", ")))
+    let now = machine.object_stage(region, |task| pointers.contains_key(&task))?;
+    let name = |task: u32| {
+        let known = runners.iter().find(|runner| runner.task == task).map(|runner| runner.name.clone());
+        known.unwrap_or_else(|| labels.words.holder(Holder::Task(task)))
+    };
+    let others = pointers.iter().filter(|(task, _)| !now.holders.contains(&Holder::Task(**task)));
+    let pointers = others.map(|(&task, places)| PointedTo {
+        by: format!("{} ({})", name(task), places.join(", ")),
+        is_borrowed: now.borrowers.contains(&task) || now.readers.contains(&task),
     });
     let mut contents = Value::Null;
     if described.life != Life::Freed {
@@ -238,48 +209,42 @@ fn object(
         (None, Value::Null) => Vec::new(),
         (None, value) => vec![value.clone()],
     };
-    ObjectView {
+    Some(ObjectView {
         region,
         name: labels.region(region),
-        stage,
-        borrowed: borrowed.collect(),
+        stage: now.stage,
+        text: stage_text(&now, &labels.words, name),
+        pointers: pointers.collect(),
         allocated: described.allocated,
         freed: described.freed,
         values,
         per_cpu: matches!(described.kind, RegionKind::PerCpuObject { .. }),
-    }
+    })
 }
 
-fn holders(machine: &Machine, region: RegionId) -> impl Iterator<Item = Holder> + '_ {
-    let all = machine.ledger().iter().filter(move |&(held, _)| held == region);
-    all.flat_map(|(_, references)| references.iter().map(|reference| reference.holder))
-}
-
-fn stage(machine: &Machine, runners: &[Runner], region: RegionId) -> Stage {
-    match machine.memory().region(region).life {
-        Life::Freed => return Stage::Freed,
-        Life::Waiting(waiting) => {
-            let readers = runners.iter().filter(|runner| machine.rcu().reader(runner.task).protects(waiting));
-            return Stage::Waiting(readers.map(|runner| runner.name.clone()).collect());
-        }
-        Life::Live => {}
-    }
-    let words = Words::new(machine);
-    let name = |task: u32| {
-        let known = runners.iter().find(|runner| runner.task == task).map(|runner| runner.name.clone());
-        known.unwrap_or_else(|| words.holder(Holder::Task(task)))
-    };
-    let overwritten = machine.overwritten();
-    // An object may have several references; one that a program owns says most.
-    let mut stages: Vec<Stage> = holders(machine, region)
-        .map(|holder| match holder {
-            Holder::Task(task) => Stage::Owned(name(task)),
-            Holder::Field(field) if overwritten.iter().any(|one| (one.0, one.1) == (region, field)) => Stage::Lost,
-            Holder::Field(field) => Stage::Published(words.field(field)),
-            Holder::Graph { root, .. } => Stage::Published(words.field(root)),
-            Holder::Lost => Stage::Lost,
+/// The stage with who and where.
+fn stage_text(now: &ObjectStage, words: &Words<'_>, name: impl Fn(u32) -> String) -> String {
+    let holders = || {
+        // Of several references, one that a program owns says most.
+        let mut holders: Vec<_> = now.holders.iter().filter(|holder| **holder != Holder::Lost).collect();
+        holders.sort_by_key(|holder| !matches!(holder, Holder::Task(_)));
+        holders.first().map_or_else(String::new, |holder| match **holder {
+            Holder::Task(task) => format!("owned by {}", name(task)),
+            Holder::Field(field) | Holder::Graph { root: field, .. } => format!("published in {}", words.field(field)),
+            Holder::Lost => String::new(),
         })
-        .collect();
-    stages.sort_by_key(|stage| !matches!(stage, Stage::Owned(_)));
-    stages.into_iter().next().unwrap_or(Stage::Lost)
+    };
+    match now.stage {
+        Stage::Owned | Stage::Published => holders(),
+        Stage::Borrowed => format!("{}, {}", holders(), now.stage.words()),
+        Stage::Lost => "lost: nothing leads to it".to_owned(),
+        Stage::Waiting if now.readers.is_empty() => "waiting: a grace period may end".to_owned(),
+        Stage::Waiting => {
+            format!(
+                "waiting: held back by {}",
+                now.readers.iter().map(|&task| name(task)).collect::<Vec<_>>().join(", ")
+            )
+        }
+        Stage::Freed => now.stage.words().to_owned(),
+    }
 }

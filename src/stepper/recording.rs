@@ -3,8 +3,12 @@
 //! A step of the explorer is one instruction that others can see and all that follows up to the next such. What follows only its own task can
 //! see, so that each CPU can be shown at any instruction of its last step, whatever the others have done since.
 
+use std::cell::Cell;
+
 use crate::explore::watch::Watch;
 use crate::machine::{Access, Machine, Place};
+
+use super::interrupt::Interrupt;
 
 /// Instructions of one step that are kept; of what comes later only those at which it would stop.
 pub const MAX_RECORDED: usize = 4096;
@@ -109,13 +113,38 @@ pub struct Recorder<'s> {
     pub started: bool,
     /// At which instructions would it stop?
     stops: &'s dyn Fn(Place) -> bool,
+    interrupt: Option<&'s Interrupt>,
+    /// Was what goes on broken off?
+    broken_off: Cell<bool>,
 }
 
 impl<'s> Recorder<'s> {
     /// Nothing seen yet. States are kept or not; those past [`MAX_RECORDED`] where `stops` says so.
     #[must_use]
     pub fn new(keeps: bool, stops: &'s dyn Fn(Place) -> bool) -> Recorder<'s> {
-        Recorder { touched: None, keeps, count: 0, states: Vec::new(), left_out: 0, started: false, stops }
+        Recorder {
+            touched: None,
+            keeps,
+            count: 0,
+            states: Vec::new(),
+            left_out: 0,
+            started: false,
+            stops,
+            interrupt: None,
+            broken_off: Cell::new(false),
+        }
+    }
+
+    /// What goes on is broken off when that is asked.
+    #[must_use]
+    pub fn until(self, interrupt: &'s Interrupt) -> Recorder<'s> {
+        Recorder { interrupt: Some(interrupt), ..self }
+    }
+
+    /// Was what went on broken off? The simulation has to be reset then.
+    #[must_use]
+    pub fn is_broken_off(&self) -> bool {
+        self.broken_off.get()
     }
 }
 
@@ -138,5 +167,10 @@ impl Watch for Recorder<'_> {
             Some(state) => self.states.push(state),
             None => self.left_out += 1,
         }
+    }
+    fn stops(&self) -> bool {
+        let stops = self.interrupt.is_some_and(Interrupt::is_asked);
+        self.broken_off.set(self.broken_off.get() || stops);
+        stops
     }
 }

@@ -11,10 +11,11 @@ use crate::explore::simulation::{ActorKind, Simulation};
 use crate::explore::system::{Actor, Choice, System};
 use crate::machine::{Access, AccessKind, Machine, Place};
 
+use super::interrupt::Interrupt;
 use super::objects::{Labels, Runner};
 use super::recording::{Recorder, TaskState};
 use super::rows::brief;
-use super::stops::{Break, break_at};
+use super::stops::{Break, Stop, break_at};
 use super::watches::{Watched, WatchedValue};
 
 /// Steps that one session takes at most; their texts and moves are kept.
@@ -79,6 +80,9 @@ pub struct Session {
     names: Vec<String>,
     digest: Option<u64>,
     name: String,
+    interrupt: Interrupt,
+    /// What was broken off, until it is told.
+    broken_off: Option<&'static str>,
 }
 
 impl Session {
@@ -104,6 +108,8 @@ impl Session {
             names,
             digest,
             name,
+            interrupt: Interrupt::default(),
+            broken_off: None,
             simulation,
         };
         session.conclude();
@@ -118,7 +124,7 @@ impl Session {
             if !self.possible().contains(&choice) {
                 break;
             }
-            self.carry_out(choice, false);
+            self.carry_out(choice, false, None);
             fit += 1;
         }
         self.to_start();
@@ -126,6 +132,25 @@ impl Session {
             self.selected = next.choice;
         }
         fit
+    }
+
+    /// What takes long is broken off when that is asked.
+    pub fn break_off_by(&mut self, interrupt: &Interrupt) {
+        self.interrupt = interrupt.clone();
+    }
+
+    /// What was broken off since it was asked last.
+    pub fn take_broken_off(&mut self) -> Option<&'static str> {
+        self.broken_off.take()
+    }
+
+    /// Is more of what goes on to be left, since that was asked? Notes what.
+    pub(super) fn is_broken_off(&mut self, what: &'static str) -> bool {
+        let asked = self.interrupt.take();
+        if asked {
+            self.broken_off = Some(what);
+        }
+        asked
     }
 
     /// The machine as it is.
@@ -345,9 +370,18 @@ impl Session {
         }
     }
 
-    /// Takes a step, of which as little is shown as there can be; the number of the first state behind it that is shown.
-    pub(super) fn perform(&mut self, choice: Choice) -> usize {
+    /// Takes a step, of which as little is shown as there can be; the number of the first state behind it that is shown. A step that is
+    /// broken off is not taken at all.
+    pub(super) fn perform(&mut self, choice: Choice) -> Result<usize, Stop> {
         let shown = self.shown();
+        let interrupt = self.interrupt.clone();
+        if !self.carry_out(choice, true, Some(&interrupt)) {
+            let _ = self.is_broken_off("stopped in the middle of a step, which was taken back");
+            let choices = self.choices.clone();
+            self.rebuild(&choices);
+            self.restore_shown(&shown);
+            return Err(Stop::Interrupted);
+        }
         // What others do not show yet of their steps nobody else can see, and it stays as it is.
         if self.plan.last().is_some_and(|next| next.choice == choice) {
             self.plan.pop();
@@ -355,14 +389,14 @@ impl Session {
             self.plan.clear();
         }
         self.moves.push(Move { performed: true, shown });
-        self.carry_out(choice, true);
         self.selected = choice;
-        let Some(last) = self.last.get_mut(usize::from(choice.actor.0)) else { return 0 };
+        let Some(last) = self.last.get_mut(usize::from(choice.actor.0)) else { return Ok(0) };
         last.shown = usize::from(!last.started).min(last.states.len());
-        last.shown
+        Ok(last.shown)
     }
 
-    fn carry_out(&mut self, choice: Choice, record: bool) {
+    /// Performs a step; `false` if it was broken off, and the simulation has to be reset.
+    fn carry_out(&mut self, choice: Choice, record: bool, interrupt: Option<&Interrupt>) -> bool {
         let programs = self.machine().programs().to_vec();
         let breaks = self.breaks.clone();
         let stops = |place: Place| {
@@ -370,7 +404,13 @@ impl Session {
             program.is_some_and(|program| breaks.iter().any(|one| one.is_at(program.source(), place.insn)))
         };
         let mut recorder = Recorder::new(record, &stops);
+        if let Some(interrupt) = interrupt {
+            recorder = recorder.until(interrupt);
+        }
         let done = self.simulation.perform_watched(choice, &mut recorder);
+        if recorder.is_broken_off() {
+            return false;
+        }
         let touched = recorder.touched.take().unwrap_or_else(|| self.machine().report().accesses.clone());
         let step = LastStep {
             shown: recorder.states.len(),
@@ -388,6 +428,7 @@ impl Session {
         if let Err(finding) = done {
             self.failed = Some((choice.actor, finding));
         }
+        true
     }
 
     /// What the step that was done last did.
@@ -419,8 +460,9 @@ impl Session {
         }
     }
 
-    /// Performs these choices from the start, and shows all of each actor's last step.
+    /// Performs these choices from the start, and shows all of each actor's last step. What is broken off is left as the plan.
     fn rebuild(&mut self, choices: &[Choice]) {
+        let texts = self.texts.clone();
         self.simulation.reset();
         self.races = RaceDetector::new(self.last.len());
         self.choices.clear();
@@ -433,7 +475,27 @@ impl Session {
             newest[usize::from(choice.actor.0)] = number;
         }
         for (number, &choice) in choices.iter().enumerate() {
-            self.carry_out(choice, newest[usize::from(choice.actor.0)] == number);
+            if self.is_broken_off("stopped on the way; what is left is the plan") {
+                let left = choices.iter().zip(texts).skip(number).rev();
+                self.plan.extend(left.map(|(&choice, text)| Planned { choice, text }));
+                self.forget_moves_after(number);
+                return;
+            }
+            self.carry_out(choice, newest[usize::from(choice.actor.0)] == number, None);
+        }
+    }
+
+    /// Only the moves up to the schedule's step of that number were made.
+    fn forget_moves_after(&mut self, steps: usize) {
+        let performed = self.moves.iter().enumerate().filter(|(_, one)| one.performed);
+        if let Some((end, _)) = performed.map(|(at, _)| (at, ())).nth(steps) {
+            self.moves.truncate(end);
+        }
+    }
+
+    fn restore_shown(&mut self, shown: &[usize]) {
+        for (last, &shown) in self.last.iter_mut().zip(shown) {
+            last.shown = shown.min(last.states.len());
         }
     }
 
@@ -441,9 +503,17 @@ impl Session {
     pub(super) fn conclude(&mut self) {
         let shown = self.actors().all(|actor| self.unshown(actor) == 0);
         if self.over.is_none() && shown && self.possible().is_empty() && self.choices.len() < MAX_STEPS {
-            let ending = self.simulation.ending();
-            let outcome = ending.outcome.filter(|_| self.failed.is_none());
-            self.over = Some(Over { findings: ending.findings, outcome });
+            let interrupt = self.interrupt.clone();
+            let mut recorder = Recorder::new(false, &|_| false).until(&interrupt);
+            let ending = self.simulation.ending_watched(&mut recorder);
+            if recorder.is_broken_off() {
+                let _ = self.is_broken_off("stopped in the programs that run last; the next key tries again");
+                let choices = self.choices.clone();
+                self.rebuild(&choices);
+            } else {
+                let outcome = ending.outcome.filter(|_| self.failed.is_none());
+                self.over = Some(Over { findings: ending.findings, outcome });
+            }
         }
         self.keep_a_row_selected();
         self.refresh_watches();
@@ -471,9 +541,7 @@ impl Session {
             let choices = self.choices.clone();
             self.rebuild(&choices);
         }
-        for (last, shown) in self.last.iter_mut().zip(undone.shown) {
-            last.shown = shown.min(last.states.len());
-        }
+        self.restore_shown(&undone.shown);
         self.refresh_watches();
         true
     }

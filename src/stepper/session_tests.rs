@@ -4,9 +4,11 @@ use crate::explore::replay::replay;
 use crate::explore::schedule::Schedule;
 use crate::explore::simulation::ActorKind;
 use crate::explore::system::{Actor, System};
+use crate::machine::Stage;
 
 use super::going::Whom;
-use super::objects::{Stage, objects};
+use super::interrupt::Interrupt;
+use super::objects::objects;
 use super::session::Session;
 use super::stops::{Break, Stop};
 use super::testing::{counting, session};
@@ -139,22 +141,32 @@ fn another_step_than_the_plans_drops_the_plan() {
 #[test]
 fn an_object_goes_through_its_life() {
     let mut session = counting();
-    let stage = |session: &Session| objects(session.machine(), &session.runners())[0].stage.clone();
-    assert_eq!(stage(&session), Stage::Published("slots[0].live".to_owned()));
+    let object = |session: &Session| objects(session.machine(), &session.runners()).remove(0);
+    assert_eq!(
+        (object(&session).stage, object(&session).text),
+        (Stage::Published, "published in slots[0].live".to_owned())
+    );
     // The reader borrows it ...
-    while objects(session.machine(), &session.runners())[0].borrowed.is_empty() {
+    while object(&session).pointers.is_empty() {
         assert_eq!(session.step_instruction(), Stop::Done);
     }
+    let borrowed = object(&session);
+    assert_eq!(
+        (borrowed.stage, borrowed.text.as_str()),
+        (Stage::Borrowed, "published in slots[0].live, borrowed under RCU")
+    );
+    assert!(borrowed.pointers[0].is_borrowed && borrowed.pointers[0].by.starts_with("CPU 0 (r"), "{borrowed:?}");
     // ... and the other takes it and drops it.
     choose(&mut session, 1);
-    while !matches!(stage(&session), Stage::Owned(_)) {
+    while !object(&session).text.starts_with("owned") {
         assert_eq!(session.step_schedule(), Stop::Done);
     }
-    assert_eq!(stage(&session), Stage::Owned("CPU 1".to_owned()));
-    while !matches!(stage(&session), Stage::Waiting(_)) {
+    let owned = object(&session);
+    assert_eq!((owned.stage, owned.text.as_str()), (Stage::Borrowed, "owned by CPU 1, borrowed under RCU"));
+    while object(&session).stage != Stage::Waiting {
         assert_eq!(session.step_schedule(), Stop::Done);
     }
-    assert!(matches!(stage(&session), Stage::Waiting(readers) if readers.contains(&"CPU 0".to_owned())));
+    assert_eq!(object(&session).text, "waiting: held back by CPU 0, CPU 1", "whoever frees it is in a section, too");
     assert!(matches!(session.end_grace_period(), Stop::Nothing(why) if why.contains("reader")));
     assert_eq!(session.findings().len(), 0);
 }
@@ -238,4 +250,61 @@ fn what_goes_wrong_is_found_where_it_does() {
     let findings = session.findings().len();
     assert!(session.back_step());
     assert!(session.findings().len() < findings, "what comes later is not known yet");
+}
+
+#[test]
+fn a_step_that_is_broken_off_is_taken_back() {
+    let mut session = counting();
+    let interrupt = Interrupt::default();
+    session.break_off_by(&interrupt);
+    while session.done().len() < 4 {
+        session.step_schedule();
+    }
+    let before = shown(&session);
+    interrupt.ask();
+    assert_eq!(session.step_schedule(), Stop::Interrupted);
+    assert_eq!(session.take_broken_off(), Some("stopped in the middle of a step, which was taken back"));
+    assert_eq!((shown(&session), interrupt.is_asked()), (before, false));
+    assert_eq!((session.step_schedule(), session.take_broken_off()), (Stop::Done, None), "and can be taken again");
+}
+
+#[test]
+fn going_back_can_be_broken_off_on_the_way() {
+    let mut session = counting();
+    let interrupt = Interrupt::default();
+    session.break_off_by(&interrupt);
+    assert_eq!(run(&mut session, Whom::All), Stop::Over);
+    let (end, token) = (session.done().len(), session.token());
+    interrupt.ask();
+    assert!(session.back());
+    assert!(session.take_broken_off().is_some());
+    assert_eq!((session.done().len(), session.plan().len()), (0, end), "all of it is the plan");
+    assert!(!session.back(), "and no move is left");
+    assert_eq!(run(&mut session, Whom::Plan), Stop::Over);
+    assert_eq!(session.token(), token);
+}
+
+#[test]
+fn what_runs_last_can_be_broken_off_and_tried_again() {
+    let last = |builder: crate::scenario::words::Builder| builder.last("sum".parse().expect("a program"));
+    let mut session = session(&["create"], &["0:count", "1:count"], last);
+    let mut other = session.clone();
+    assert_eq!(run(&mut other, Whom::All), Stop::Over);
+    let interrupt = Interrupt::default();
+    session.break_off_by(&interrupt);
+    let steps = other.done().len();
+    let begun = session.begin(Whom::All);
+    assert_eq!(session.go_on(begun, steps - 1), Stop::Budget);
+    // Asked behind the last look of the last step: what runs last sees it.
+    let choice = session.possible()[0];
+    assert!(session.perform(choice).is_ok());
+    session.show_with_last(choice.actor);
+    interrupt.ask();
+    session.conclude();
+    assert!(session.over().is_none() && session.possible().is_empty());
+    assert!(session.take_broken_off().is_some_and(|what| what.contains("run last")));
+    session.conclude();
+    let outcome = |session: &Session| session.over().and_then(|over| over.outcome.clone());
+    assert!(outcome(&session).is_some());
+    assert_eq!(outcome(&session), outcome(&other));
 }

@@ -1,7 +1,6 @@
 //! Source text: the lines that the object's types carry, and whole files where they are found and say the same.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use crate::object::Object;
 use crate::report::source;
@@ -31,55 +30,27 @@ fn shown(text: &str) -> String {
 }
 
 impl Sources {
-    /// The lines that an object carries.
+    /// The lines that an object carries, and the whole files that are found.
     #[must_use]
-    pub fn of(object: &Object) -> Sources {
-        let mut sources = Sources::default();
+    pub fn of(object: &Object, found: &source::Sources) -> Sources {
+        let mut kept: BTreeMap<&str, BTreeMap<u32, &str>> = BTreeMap::new();
         for line in object.programs.iter().flat_map(|program| &program.lines).filter(|line| line.line <= MAX_LINE) {
-            let file = sources.files.entry(line.file.to_string()).or_default();
-            file.lines.entry(line.line).or_insert_with(|| shown(&line.text));
+            kept.entry(&line.file).or_default().entry(line.line).or_insert(&line.text);
         }
-        sources
-    }
-
-    /// Looks for the files, under their own names and beside `object`, and takes those whose lines are the object's.
-    #[must_use]
-    pub fn with_files(mut self, object: &Path) -> Sources {
-        let found = source::Sources::beside(object);
-        for (name, file) in &mut self.files {
-            if let Some(whole) = found.texts(name).find_map(|text| file.completed(&text)) {
-                *file = whole;
-            }
-        }
-        self
+        let file = |(name, kept): (&str, BTreeMap<u32, &str>)| {
+            let whole = found.file(name, kept.iter().map(|(&number, &text)| (number, text)), source::MAX_FILE);
+            let lines = match &whole {
+                Some(text) => (1..).zip(text.lines().map(shown)).collect(),
+                None => kept.into_iter().map(|(number, text)| (number, shown(text))).collect(),
+            };
+            (name.to_owned(), SourceFile { lines, whole: whole.is_some() })
+        };
+        Sources { files: kept.into_iter().map(file).collect() }
     }
 
     /// A file by the compiler's name for it.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&SourceFile> {
         self.files.get(name)
-    }
-}
-
-impl SourceFile {
-    /// The whole file, if it has the lines that are known.
-    fn completed(&self, text: &str) -> Option<SourceFile> {
-        let lines: BTreeMap<u32, String> = (1..).zip(text.lines().map(shown)).collect();
-        let same = |(number, known): (&u32, &String)| lines.get(number).is_some_and(|line| line.trim() == known.trim());
-        self.lines.iter().all(same).then_some(SourceFile { lines, whole: true })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_taken_only_if_it_says_the_same() {
-        let known = SourceFile { lines: [(2, "b = 1;".to_owned())].into(), whole: false };
-        let whole = known.completed("a\n\tb = 1;\nc").expect("line 2 is the same");
-        assert_eq!((whole.lines[&2].as_str(), whole.lines.len(), whole.whole), ("    b = 1;", 3, true));
-        assert_eq!(known.completed("a\nb = 2;"), None);
-        assert_eq!(known.completed(""), None);
     }
 }

@@ -129,6 +129,8 @@ pub enum Stop {
     Done,
     /// So many steps were made, and there may be more.
     Budget,
+    /// It was broken off.
+    Interrupted,
 }
 
 #[cfg(test)]

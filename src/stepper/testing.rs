@@ -7,6 +7,7 @@ use crate::isa::RawInsn;
 use crate::kernel::Profile;
 use crate::machine::MachineOptions;
 use crate::object::{LoadOptions, Object};
+use crate::report::source;
 use crate::scenario::words::Builder;
 use crate::verifier::path::Record;
 use crate::verifier::{ObjectVerifier, Options};
@@ -40,7 +41,7 @@ pub fn counting() -> Session {
 
 /// The source lines that the object carries.
 pub fn sources() -> Sources {
-    Sources::of(&object())
+    Sources::of(&object(), &source::Sources::none())
 }
 
 /// The verifier's paths of one of its programs.

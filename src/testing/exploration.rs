@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::{Bpf, TestError, read};
+use super::{Bpf, TestError};
 use crate::explore::records;
 use crate::explore::schedule::Schedule;
 use crate::explore::search::{Control, SearchOptions, search};
 use crate::explore::shrink::shrink;
 use crate::explore::simulation::{Simulation, SimulationError};
 use crate::explore::system::Choice;
+use crate::kernel::files;
 use crate::machine::MachineOptions;
 use crate::report::explore::{ExploreReport, Shown, replay_text};
 use crate::report::told::Look;
@@ -47,7 +48,7 @@ impl Scenario {
     /// If the file or its object cannot be read, compiled or loaded.
     pub fn open(path: impl AsRef<Path>) -> Result<Scenario, TestError> {
         let path = path.as_ref();
-        let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
         let told = Told::from_toml(&path.display().to_string(), &text)?;
         let bpf = Bpf::open(path.parent().unwrap_or(Path::new("")).join(&told.object))?;
         Ok(Scenario { builder: Builder::from(told), ..Scenario::about(&bpf) })

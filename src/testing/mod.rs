@@ -72,70 +72,36 @@ mod machine;
 mod tests;
 mod verified;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use crate::kernel::files::FileError;
+pub use crate::object::NoProgram;
 pub use exploration::{Explored, FoundIssue, Replayed, Scenario};
 pub use machine::{Machine, Returned};
 pub use serde_json::Value;
 pub use verified::{Outcome, ProgramVerdict, Verified};
 
-use crate::btf::{Btf, BtfError};
 use crate::explore::search::SearchError;
 use crate::explore::simulation::SimulationError;
-use crate::kernel::{Capabilities, Profile, Tables, TablesError};
+use crate::kernel::files;
+use crate::kernel::{Capabilities, Profile, Tables};
 use crate::machine::{SetError, SetupError};
-use crate::object::compile::{CompileError, compile_with, is_source, object_name};
-use crate::object::{Object, ObjectError};
+use crate::object::Object;
 use crate::scenario::ScenarioError;
 
 /// What was used wrongly, or cannot be had.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TestError {
-    /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A source file cannot be compiled.
+    /// A file cannot be read, compiled or loaded.
     #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// The object is not one that can be loaded.
-    #[error("{path}: {source}")]
-    Object {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ObjectError,
-    },
-    /// A kernel's types cannot be read.
-    #[error("{path}: {source}")]
-    Btf {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: BtfError,
-    },
-    /// Descriptions of kfuncs are wrong.
-    #[error(transparent)]
-    Kfuncs(#[from] TablesError),
+    File(#[from] FileError),
     /// The object has no program of that name.
-    #[error("{object} has no program {name}; it has {known}")]
-    NoProgram {
-        /// The object.
-        object: String,
-        /// The name.
-        name: String,
-        /// The names that it has.
-        known: String,
-    },
+    #[error(transparent)]
+    NoProgram(#[from] NoProgram),
     /// A machine cannot be set up so.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -185,13 +151,12 @@ impl Bpf {
     /// If it cannot be read, compiled or loaded.
     pub fn open_with(path: impl AsRef<Path>, clang_options: &[&str]) -> Result<Bpf, TestError> {
         let path = path.as_ref().to_owned();
-        let bytes = if is_source(&path) { compile_with(&path, clang_options)? } else { read(&path)? };
+        let bytes = files::read_or_compile(&path, clang_options)?;
         Bpf::load(path, bytes.into(), Profile::embedded())
     }
 
     fn load(path: PathBuf, bytes: Arc<[u8]>, profile: Profile) -> Result<Bpf, TestError> {
-        let object = Object::parse(&object_name(&path), &bytes, &profile.load_options())
-            .map_err(|source| TestError::Object { path: path.clone(), source })?;
+        let object = files::parse_object(&path, &bytes, &profile.load_options())?;
         Ok(Bpf { path, bytes, object: Arc::new(object), profile, capabilities: Capabilities::all() })
     }
 
@@ -201,8 +166,7 @@ impl Bpf {
     /// If the file cannot be read, or the object not be loaded with its types.
     pub fn kernel_btf(self, btf: impl AsRef<Path>) -> Result<Bpf, TestError> {
         let path = btf.as_ref().to_owned();
-        let types = Btf::parse(&read(&path)?).map_err(|source| TestError::Btf { path: path.clone(), source })?;
-        let profile = Profile::of_kernel(path.display().to_string(), types, None);
+        let profile = Profile::of_kernel(path.display().to_string(), files::read_btf(&path)?, None);
         Ok(Bpf { capabilities: self.capabilities, ..Bpf::load(self.path, self.bytes, profile)? })
     }
 
@@ -211,7 +175,7 @@ impl Bpf {
     /// # Errors
     /// If the files cannot be read, or the object not be loaded with them.
     pub fn kfuncs(self, folder: impl AsRef<Path>) -> Result<Bpf, TestError> {
-        let profile = Profile::with_tables(Tables::with_files(folder.as_ref())?);
+        let profile = Profile::with_tables(Tables::with_files(folder.as_ref()).map_err(FileError::from)?);
         Ok(Bpf { capabilities: self.capabilities, ..Bpf::load(self.path, self.bytes, profile)? })
     }
 
@@ -231,14 +195,7 @@ impl Bpf {
     /// # Errors
     /// If the object has no program of that name.
     pub fn verify(&self, program: &str) -> Result<Verified, TestError> {
-        match self.object.programs.iter().find(|one| one.name == program) {
-            Some(program) => Ok(Verified::new(self, &[program])),
-            None => Err(TestError::NoProgram {
-                object: self.path.display().to_string(),
-                name: program.to_owned(),
-                known: self.programs().collect::<Vec<_>>().join(", "),
-            }),
-        }
+        Ok(Verified::new(self, &[self.object.program(program)?]))
     }
 
     /// Verifies all programs, each alone.
@@ -258,8 +215,4 @@ impl Bpf {
     pub fn scenario(&self) -> Scenario {
         Scenario::about(self)
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TestError> {
-    fs::read(path).map_err(|source| TestError::Read { path: path.to_owned(), source })
 }

@@ -166,25 +166,28 @@ impl Verifier<'_> {
     /// Puts a copy of the current state aside, to be explored from `insn` later (`push_stack`). Gives its place in
     /// [`Verifier::pending`], so that the caller can change the copy.
     pub fn push_branch(&mut self, insn: usize) -> Check<usize> {
-        let state = self.state.clone();
-        self.push_state(state, insn)?;
+        let waiting = self.pending.len();
+        if waiting >= PENDING_BRANCHES as usize {
+            return reject(Rule::TooManyBranches { count: waiting + 1 });
+        }
+        self.push_state(self.state.clone(), insn);
         if let Some(parent) = self.state.parent {
             self.explored.state_mut(parent).branches += 1;
         }
         Ok(self.pending.len() - 1)
     }
 
-    fn push_state(&mut self, state: State, insn: usize) -> Check {
-        if self.pending.len() >= PENDING_BRANCHES as usize {
-            return reject(Rule::TooManyBranches { count: self.pending.len() + 1 });
-        }
+    fn push_state(&mut self, state: State, insn: usize) {
         let log_position = self.log.position();
         self.pending.push(Pending { state, insn, from: self.insn, log_position });
-        Ok(())
     }
 
     /// Puts the start of an asynchronous callback aside: a fresh state with a frame of its own (`push_async_cb`).
     pub fn push_async_callback(&mut self, frame: Frame, start: usize, in_sleepable: bool) -> Check {
+        let waiting = self.pending.len();
+        if waiting >= PENDING_BRANCHES as usize {
+            return reject(Rule::TooManyAsyncBranches { count: waiting + 1 });
+        }
         self.log.touch_all();
         let mut state = State::new(frame, start);
         state.in_sleepable = in_sleepable;
@@ -192,7 +195,8 @@ impl Verifier<'_> {
         state.first_insn = 0;
         state.history_start = self.state.history_end;
         state.history_end = self.state.history_end;
-        self.push_state(state, start)
+        self.push_state(state, start);
+        Ok(())
     }
 
     /// The newest branch that waits.

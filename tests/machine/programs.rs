@@ -185,3 +185,19 @@ fn wrong_use_is_an_error() {
     let none = kptrsim::machine::MachineOptions { cpus: 0, ..Default::default() };
     assert!(kptrsim::machine::Machine::new(object(&[]).into(), none).is_err());
 }
+
+/// A program of a tracepoint runs with preemption off, one around a function does not.
+#[test]
+fn programs_of_tracepoints_keep_their_cpu() {
+    for (section, preemptible) in
+        [("raw_tp/sys_enter", false), ("tp_btf/sys_enter", false), ("fentry/f", true), ("lsm/f", true), ("tc", false)]
+    {
+        let mut object = object(&[("prog", false, vec![mov(0, 0), exit()])]);
+        object.programs[0].section = kptrsim::object::Section::parse(section);
+        let options = kptrsim::machine::MachineOptions::default();
+        let mut machine = kptrsim::machine::Machine::new(object.into(), options).expect("it can be set up");
+        let program = machine.load("prog").expect("it is there");
+        machine.start(program, 0).expect("the CPU is idle");
+        assert_eq!(machine.is_preemptible(0), preemptible, "{section}");
+    }
+}

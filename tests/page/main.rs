@@ -41,5 +41,9 @@ fn main() {
         pages::a_page_is_one_file_and_always_the_same();
         Ok(())
     }));
+    trials.push(Trial::test("programs_that_run_last_are_stepped", || {
+        pages::programs_that_run_last_are_stepped();
+        Ok(())
+    }));
     libtest_mimic::run(&arguments, trials).exit();
 }

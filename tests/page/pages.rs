@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::browser::Browser;
-use super::data::{fact, list, read};
+use super::data::{fact, list, read, state, steps};
 
 /// An object whose programs the verifier refuses.
 pub const OBJECT: &str = "tests/objects/percpu_slot.bpf.o";
@@ -252,5 +252,30 @@ pub fn a_page_is_one_file_and_always_the_same() {
             assert_eq!(found, None, "{outside}");
         }
         assert!(head.contains("default-src 'none'"));
+    }
+}
+
+pub fn programs_that_run_last_are_stepped() {
+    let words = ["--set", "nr_cpus=2", "--first", "create", "--on", "0:count", "--on", "1:count", "--last", "1:sum"];
+    let words = [&["explore", ACCEPTED][..], &words[..]].concat();
+    let outcomes: Vec<Value> = records(&words).into_iter().filter(|one| one["record"] == "outcome").collect();
+    let data = read(&write(&words, "--html").file);
+    assert!(!outcomes.is_empty() && list(&data["views"]).len() >= outcomes.len());
+    let sum = list(&data["programs"]).iter().position(|program| program["name"] == "sum").expect("its code is shown");
+    for view in list(&data["views"]) {
+        let path = steps(view, 0);
+        let of_sum: Vec<usize> =
+            (0..path.len()).filter(|&position| view["steps"][path[position]]["program"] == json!(sum)).collect();
+        let (first, last) = (of_sum[0], of_sum[of_sum.len() - 1]);
+        assert_eq!(of_sum, (first..=last).collect::<Vec<_>>(), "nobody runs between");
+        assert_eq!(last, path.len() - 2, "then the run is over");
+        let step = |position: usize| &view["steps"][path[position]];
+        let came = step(first)["came"].as_u64().and_then(|text| data["texts"][text as usize].as_str());
+        assert_eq!(came, Some("sum starts, now that all others are done"));
+        let lane = step(first)["lane"].as_u64().expect("a lane") as usize;
+        assert_eq!(view["lanes"][lane], "CPU 1", "{view}");
+        let result = state(&data, view, &path, last).remove(&("register".to_owned(), 0, "r0".to_owned()));
+        let result = result.expect("it returns something");
+        assert!(fact(&view["facts"], "outcome").contains(&format!("last=[{result}]")), "{result} in {}", view["facts"]);
     }
 }

@@ -37,24 +37,38 @@ fn judge() -> MutexGuard<'static, Result<Judge, String>> {
     JUDGE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The kernel gives each program the expected verdict, for the expected reason, at the expected instruction and line.
-pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
-    let expectations = source.expectations()?;
+/// What the kernel says of each program of a file.
+pub fn verdicts(source: &Source, clang: &Clang, unprivileged: bool) -> Result<Vec<ProgramVerdict>, Failed> {
     let job = LoadJob { name: source.path(), bytes: source.compiled(clang)?.to_vec(), programs: Vec::new() };
-    let options = LoadOptions { log_level: 1, unprivileged: expectations.unprivileged, ..LoadOptions::default() };
-    let object = Object::parse(&source.name, source.compiled(clang)?, &kptrsim::object::LoadOptions::default())?;
+    let options = LoadOptions { log_level: 1, unprivileged, ..LoadOptions::default() };
     let mut outcome = None;
     judge().as_mut().map_err(|error| error.clone())?.load([job], &options, |one| outcome = Some(one))?;
     let outcome = outcome.ok_or("the kernel said nothing")?;
     check(outcome.failures.is_empty(), || outcome.failures.join("; "))?;
-    check(outcome.verdicts.len() == expectations.programs.len(), || "another number of programs")?;
-    for verdict in &outcome.verdicts {
-        let said = &verdict.program;
+    Ok(outcome.verdicts.into_iter().map(|verdict| verdict.program).collect())
+}
+
+/// The error number and the reason of a rejection; `None` if the program is accepted.
+pub fn reason(said: &ProgramVerdict) -> Result<Option<(i32, String)>, Failed> {
+    match said.verdict {
+        Said::Accept => Ok(None),
+        Said::Reject => Ok(Some((said.errno, said.reason.clone()))),
+        Said::NotReached => Err(format!("{} was not verified: {}", said.program, said.reason).into()),
+    }
+}
+
+/// The kernel gives each program the expected verdict, for the expected reason, at the expected instruction and line.
+pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
+    let expectations = source.expectations()?;
+    let object = Object::parse(&source.name, source.compiled(clang)?, &kptrsim::object::LoadOptions::default())?;
+    let verdicts = verdicts(source, clang, expectations.unprivileged)?;
+    check(verdicts.len() == expectations.programs.len(), || "another number of programs")?;
+    for said in &verdicts {
         let expected = expectations.of(&said.program).ok_or_else(|| format!("nothing expected of {}", said.program))?;
         let expected = &expected.verdict;
         let heard = heard(source, &object, said)?;
         check(*expected == heard, || {
-            format!("{}: expected {expected:?}, {} says {heard:?}", said.program, verdict.kernel)
+            format!("{}: expected {expected:?}, the kernel says {heard:?}", said.program)
         })?;
     }
     Ok(())
@@ -62,16 +76,10 @@ pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
 
 /// A kernel's verdict in the words of an expectation.
 fn heard(source: &Source, object: &Object, said: &ProgramVerdict) -> Result<Verdict, Failed> {
-    match said.verdict {
-        Said::Accept => Ok(Verdict::Accept),
-        Said::Reject => Ok(Verdict::Reject(Rejection {
-            errno: said.errno,
-            reason: said.reason.clone(),
-            insn: refused_at(said),
-            line: refused_at(said).and_then(|insn| source.line_at(object, &said.program, insn)),
-        })),
-        Said::NotReached => Err(format!("{} was not verified: {}", said.program, said.reason).into()),
-    }
+    let Some((errno, reason)) = reason(said)? else { return Ok(Verdict::Accept) };
+    let insn = refused_at(said);
+    let line = insn.and_then(|insn| source.line_at(object, &said.program, insn));
+    Ok(Verdict::Reject(Rejection { errno, reason, insn, line }))
 }
 
 /// The instruction at which a program was refused: the last one that the log shows. An endless loop is found before the

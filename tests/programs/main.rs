@@ -4,13 +4,14 @@
 //! programs of it), `load` (our loader takes them), `verify` and `run` (our verifier and our machine agree with it), and, where a real
 //! kernel is asked, `kernel verify` and `kernel run`.
 //! README.md in this folder describes the format; [`expectation`] reads it, [`source`] finds and compiles the files,
-//! [`trials`] holds what is checked; [`verifier`], [`machine`] and [`kernel`] are the judges. Start at [`main`].
+//! [`trials`] holds what is checked, [`rejected`] what is of the rejected examples; [`verifier`], [`machine`] and [`kernel`] are the judges. Start at [`main`].
 
 mod expectation;
 mod format_tests;
 mod kernel;
 mod machine;
 mod outcome;
+mod rejected;
 mod source;
 mod trials;
 mod values;

@@ -26,10 +26,15 @@ pub enum Folder {
     Run,
     /// Accepted, run, and read by people.
     Examples,
+    /// Rejected, for readers to mend.
+    Rejected,
+    /// The same, mended.
+    Mended,
 }
 
 impl Folder {
-    const ALL: [Folder; 4] = [Folder::Accept, Folder::Reject, Folder::Run, Folder::Examples];
+    /// Those whose files say what is expected of them.
+    const WITH_EXPECTATIONS: [Folder; 4] = [Folder::Accept, Folder::Reject, Folder::Run, Folder::Examples];
 
     /// Its path from the repository's top.
     pub fn path(self) -> &'static str {
@@ -38,7 +43,29 @@ impl Folder {
             Folder::Reject => "tests/programs/reject",
             Folder::Run => "tests/programs/run",
             Folder::Examples => "examples",
+            Folder::Rejected => "examples/rejected",
+            Folder::Mended => "examples/rejected/mended",
         }
+    }
+
+    /// Its program files, in order of their names.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be read.
+    pub fn sources(self) -> Result<Vec<Source>, String> {
+        let path = top().join(self.path());
+        let entries = fs::read_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".bpf.c")?.to_owned()))
+            .collect();
+        names.sort();
+        let read = |name: String| {
+            let file = path.join(format!("{name}.bpf.c"));
+            let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            Ok(Source { folder: self, name, text, object: OnceLock::new() })
+        };
+        names.into_iter().map(read).collect()
     }
 }
 
@@ -90,27 +117,13 @@ pub fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All program files, in order of folder and name.
+/// All program files that say what is expected of them, in order of folder and name.
 ///
 /// # Errors
 /// When a folder or file cannot be read.
 pub fn find() -> Result<Vec<Source>, String> {
-    let mut sources = Vec::new();
-    for folder in Folder::ALL {
-        let path = top().join(folder.path());
-        let entries = fs::read_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".bpf.c")?.to_owned()))
-            .collect();
-        names.sort();
-        for name in names {
-            let file = path.join(format!("{name}.bpf.c"));
-            let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-            sources.push(Source { folder, name, text, object: OnceLock::new() });
-        }
-    }
-    Ok(sources)
+    let folders = Folder::WITH_EXPECTATIONS.into_iter().map(Folder::sources);
+    Ok(folders.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// A clang of the right version.

@@ -12,6 +12,7 @@ use crate::expectation::Verdict;
 use crate::format_tests;
 use crate::kernel;
 use crate::machine;
+use crate::rejected;
 use crate::source::{self, Clang, Folder, Source};
 use crate::verifier;
 
@@ -55,11 +56,12 @@ pub fn all() -> Result<Vec<Trial>, String> {
             trials.push(with_clang(&clang, format!("committed {path}"), Arc::clone(source), committed));
         }
     }
+    trials.extend(rejected::trials(&clang)?);
     Ok(trials)
 }
 
 /// A trial that needs clang: shown as ignored where there is none.
-fn with_clang(
+pub fn with_clang(
     clang: &Result<Clang, String>,
     name: String,
     source: Arc<Source>,
@@ -106,12 +108,12 @@ fn format(source: &Source) -> Result<(), Failed> {
             check(verdicts().count() == 1, || "a file of this folder has one program, for one reason")?;
             check(verdicts().all(|verdict| *verdict != Verdict::Accept), || "an accepted program among rejected ones")?;
         }
-        Folder::Run => {}
+        Folder::Run | Folder::Rejected | Folder::Mended => {}
     }
     let told = !expectations.stories.is_empty();
     match source.folder {
         Folder::Run | Folder::Examples => check(told, || "nothing says what happens when it runs")?,
-        Folder::Accept | Folder::Reject => check(!told, || "programs that run stand in tests/programs/run")?,
+        Folder::Accept | Folder::Reject | Folder::Rejected | Folder::Mended => check(!told, || "programs that run stand in tests/programs/run")?,
     }
     for program in &expectations.programs {
         if let Verdict::Reject(rejection) = &program.verdict {

@@ -86,6 +86,7 @@ impl Simulation {
             cpus: scenario.cpus,
             allocation_failures: scenario.allocation_failures,
             stocked: scenario.stocked,
+            readings: scenario.readings.clone().into(),
             early_reuse: true,
             ..options
         };

@@ -1,4 +1,5 @@
-//! Accesses to a context that are more than bytes: pointers, and writes.
+//! Accesses to a context that are more than bytes: pointers, and writes. And reads of what is asked for and not kept: fields of
+//! a map, and of the kernel's struct behind a context.
 //!
 //! The kernel rewrites such accesses when it loads a program (`convert_ctx_access`); here they are carried out by the same
 //! table of fields that the verifier checks them with ([`crate::kernel::contexts`]).
@@ -25,9 +26,6 @@ impl Machine {
     #[cold]
     pub(in crate::machine) fn context_access(&mut self, task: u32, trap: Box<Trap>) -> Result<Outcome, Box<Trap>> {
         let Trap::Unmodelled { region, offset } = *trap else { return Err(trap) };
-        if self.memory.region(region).kind != RegionKind::Context {
-            return Err(trap);
-        }
         let Some(execution) = self.tasks.get(task as usize).and_then(|task| task.execution.as_ref()) else {
             return Err(trap);
         };
@@ -35,11 +33,19 @@ impl Machine {
         let access = |size: Size, kind| Access { region, offset, size: size.bytes(), kind };
         let loaded = match op.code {
             Code::Load(size) => {
-                let Some(value) = self.context_pointer(task, region, offset) else { return Err(trap) };
-                self.report.accesses.push(access(size, AccessKind::Read));
+                let value = match self.memory.region(region).kind {
+                    RegionKind::Context => self.context_pointer(task, region, offset),
+                    RegionKind::Map { map } => self.map_field(map, offset, size.bytes())?,
+                    RegionKind::KernelObject { .. } => self.field_behind(task, region, offset, size.bytes()),
+                    _ => None,
+                };
+                let Some(value) = value else { return Err(trap) };
+                if !matches!(self.memory.region(region).kind, RegionKind::Map { .. }) {
+                    self.report.accesses.push(access(size, AccessKind::Read));
+                }
                 Some(value)
             }
-            Code::Store(size) => {
+            Code::Store(size) if self.memory.region(region).kind == RegionKind::Context => {
                 let value = if op.immediate { op.imm } else { execution.registers[op.src.get()] };
                 if !self.write_context(task, region, offset, size, value) {
                     return Err(trap);

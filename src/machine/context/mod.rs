@@ -5,6 +5,7 @@
 //! bytes there and eight in a register, and all writes go through [`access`]. Start at [`Context::prepare`].
 
 mod access;
+mod behind;
 mod packet;
 mod probe;
 mod skb;
@@ -120,6 +121,8 @@ pub(super) struct Context {
     /// Everything that was made for it, but the packet's window.
     made: SmallVec<[RegionId; 2]>,
     given: Option<Vec<u8>>,
+    /// Structs of the kernel that the program has asked for.
+    behind: Vec<behind::Behind>,
 }
 
 /// What contexts are made with.
@@ -222,6 +225,7 @@ impl Making<'_> {
             region: Some(region),
             made: smallvec![region],
             given: None,
+            behind: Vec::new(),
         })
     }
 
@@ -246,6 +250,7 @@ impl Making<'_> {
             region: Some(region),
             made: smallvec![region],
             given: Some(given),
+            behind: Vec::new(),
         })
     }
 }

@@ -1,13 +1,10 @@
 //! `struct __sk_buff` and its packet: what `bpf_prog_test_run_skb` and its siblings make of a run's input.
 
-use std::sync::Arc;
-
-use crate::btf::TypeId;
 use crate::kernel::ProgramType;
+use crate::machine::kernel_struct::KernelStruct;
 use crate::machine::memory::{Contents, Memory};
 use crate::machine::region::RegionKind;
 use crate::machine::story::RegionId;
-use crate::machine::types;
 
 use super::socket::{self, AF_INET, AF_INET6};
 use super::{Context, DEFAULT_PACKET, Extent, Input, Making, Output, Packet, Refusal, View, errno};
@@ -300,15 +297,9 @@ pub(super) fn prepare_netfilter(making: &mut Making, input: &Input) -> Result<Co
 
 /// A struct of the kernel with those fields filled in.
 fn kernel_object(making: &mut Making, name: &str, fields: &[(&str, &[u8])]) -> Result<RegionId, Refusal> {
-    const UNKNOWN_SIZE: u32 = 4096;
-    let type_id = making.types.and_then(|types| types.find_struct(name)).unwrap_or(TypeId::VOID);
-    let size = making.types.and_then(|types| types.size_of(type_id)).unwrap_or(UNKNOWN_SIZE);
-    let kind = RegionKind::KernelObject { name: Arc::from(name), type_id };
-    let region = making.memory.allocate(kind, size, Contents::Sparse, None)?;
+    let mut object = KernelStruct::new(making.memory, making.types, name)?;
     for (field, bytes) in fields {
-        if let Some((offset, _)) = making.types.and_then(|types| types::member(types, type_id, field)) {
-            making.memory.poke(region, offset, bytes);
-        }
+        object.set(field, bytes, making.memory);
     }
-    Ok(region)
+    Ok(object.region)
 }

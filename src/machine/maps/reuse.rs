@@ -103,7 +103,11 @@ impl Machine {
         origin: Origin,
         at: Moment,
     ) -> Result<RegionId, Box<Trap>> {
-        let free = &mut self.maps[map as usize].elements.free;
+        let state = &mut self.maps[map as usize];
+        if state.evicts {
+            state.elements.takers.insert(at.cpu);
+        }
+        let free = &mut state.elements.free;
         let taken = match origin {
             Origin::Fresh => None,
             Origin::Freed(cpu) => free.lists.get_mut(&cpu).and_then(Vec::pop),

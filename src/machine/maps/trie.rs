@@ -7,7 +7,8 @@ use crate::machine::fault::Trap;
 use crate::machine::stepper::Machine;
 use crate::machine::story::{Moment, RegionId};
 
-use super::{BPF_EXIST, BPF_NOEXIST, errno};
+use super::errno;
+use super::update::refuses;
 
 /// Elements by prefix: length, and data whose other bits are zero.
 #[derive(Clone, Debug, Default)]
@@ -57,12 +58,10 @@ impl Machine {
     pub(super) fn trie_refuses(&self, map: u32, key: &[u8], flags: u64) -> Option<i64> {
         let Some((length, data)) = split(key) else { return Some(errno::EINVAL) };
         let state = &self.maps[map as usize];
-        match state.elements.trie.elements.contains_key(&prefix(length, data)) {
-            true if flags == BPF_NOEXIST => Some(errno::EEXIST),
-            false if flags == BPF_EXIST => Some(errno::ENOENT),
-            false if state.elements.trie.elements.len() >= state.max_entries as usize => Some(errno::ENOSPC),
-            _ => None,
-        }
+        let elements = &state.elements.trie.elements;
+        let is_there = elements.contains_key(&prefix(length, data));
+        let is_full = elements.len() >= state.max_entries as usize;
+        refuses(is_there, flags).or_else(|| (!is_there && is_full).then_some(errno::ENOSPC))
     }
 
     /// Writes a value for a prefix.

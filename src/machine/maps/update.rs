@@ -19,6 +19,15 @@ pub(in crate::machine) enum Update {
     Anew,
 }
 
+/// The error of an update that wants the element to be there, or not to be there, and it is otherwise.
+pub(super) fn refuses(is_there: bool, flags: u64) -> Option<i64> {
+    match (is_there, flags) {
+        (true, BPF_NOEXIST) => Some(errno::EEXIST),
+        (false, BPF_EXIST) => Some(errno::ENOENT),
+        _ => None,
+    }
+}
+
 impl Machine {
     /// What an update of a map would come to, by that CPU.
     pub(in crate::machine) fn plan_update(
@@ -45,32 +54,24 @@ impl Machine {
 
     fn plan_array_update(&mut self, map: u32, index: u32, flags: u64, cpu: u32) -> Result<Update, Box<Trap>> {
         let Some(first) = self.array_element(map, index)? else { return Ok(Update::Refused(errno::E2BIG)) };
-        if flags & BPF_NOEXIST != 0 {
-            return Ok(Update::Refused(errno::EEXIST));
-        }
-        if flags & BPF_F_LOCK != 0 && !self.has_lock(map) {
-            return Ok(Update::Refused(errno::EINVAL));
-        }
-        Ok(Update::InPlace(self.own_copy(map, first, cpu)))
+        // An array's elements are all there.
+        let refused = refuses(true, flags & !BPF_F_LOCK).or_else(|| self.lacks_lock(map, flags));
+        Ok(refused.map_or_else(|| Update::InPlace(self.own_copy(map, first, cpu)), Update::Refused))
     }
 
     fn plan_hash_update(&self, map: u32, key: &[u8], flags: u64, cpu: u32) -> Result<Update, Box<Trap>> {
-        if flags & BPF_F_LOCK != 0 && !self.has_lock(map) {
-            return Ok(Update::Refused(errno::EINVAL));
-        }
-        let (locked, flags) = (flags & BPF_F_LOCK != 0, flags & !BPF_F_LOCK);
+        let (locked, flags) = (flags & BPF_F_LOCK, flags & !BPF_F_LOCK);
         let state = &self.maps[map as usize];
-        match state.elements.hash.get(key) {
-            Some(_) if flags == BPF_NOEXIST => Ok(Update::Refused(errno::EEXIST)),
-            None if flags == BPF_EXIST => Ok(Update::Refused(errno::ENOENT)),
-            None if state.elements.hash.len() >= state.max_entries as usize => {
-                if state.evicts {
-                    Err(state.unsupported("eviction from the full"))
-                } else {
-                    Ok(Update::Refused(errno::E2BIG))
-                }
-            }
-            Some(&first) if state.per_cpu || locked => Ok(Update::InPlace(self.own_copy(map, first, cpu))),
+        if self.may_evict(map, flags, cpu) {
+            return Err(state.unsupported("eviction"));
+        }
+        let old = state.elements.hash.get(key);
+        if let Some(error) = self.lacks_lock(map, locked).or_else(|| refuses(old.is_some(), flags)) {
+            return Ok(Update::Refused(error));
+        }
+        match old {
+            None if state.elements.hash.len() >= state.max_entries as usize => Ok(Update::Refused(errno::E2BIG)),
+            Some(&first) if state.per_cpu || locked != 0 => Ok(Update::InPlace(self.own_copy(map, first, cpu))),
             // A plain hash replaces the element, so that readers of the old one never see it change.
             _ => Ok(Update::Anew),
         }
@@ -91,9 +92,9 @@ impl Machine {
         self.link_element(map, key, first, at)
     }
 
-    /// Do the map's values have a `bpf_spin_lock`?
-    fn has_lock(&self, map: u32) -> bool {
-        self.lock_offset(map).is_some()
+    /// The error of an update under the value's lock where values have none.
+    fn lacks_lock(&self, map: u32, flags: u64) -> Option<i64> {
+        (flags & BPF_F_LOCK != 0 && self.lock_offset(map).is_none()).then_some(errno::EINVAL)
     }
 
     /// Where in each value of the map its `bpf_spin_lock` is.

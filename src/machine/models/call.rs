@@ -4,7 +4,7 @@ use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Spot;
 use crate::machine::ownership::Holder;
-use crate::machine::region::RegionKind;
+use crate::machine::region::{Life, RegionKind};
 use crate::machine::stepper::Machine;
 use crate::machine::story::{Moment, RegionId};
 use crate::machine::task::Execution;
@@ -49,6 +49,21 @@ impl Call<'_> {
         Ok(spot)
     }
 
+    /// Checks that what an address is in is there still, whatever its bytes are: what a function does that works on a struct of the
+    /// kernel's.
+    pub fn alive(&mut self, address: u64) -> Result<RegionId, Box<Trap>> {
+        let region = self.region(address)?;
+        let reader = self.machine.rcu.reader(self.task);
+        let kind = match self.machine.memory.region(region).life {
+            Life::Live => None,
+            Life::Waiting(waiting) => (!reader.protects(waiting)).then_some(FaultKind::UseWithoutRcu),
+            Life::Freed => Some(FaultKind::UseAfterFree),
+        };
+        let offset = address.wrapping_sub(self.machine.memory.base(region)) as u32;
+        self.machine.report.accesses.push(Access { region, offset, size: 1, kind: AccessKind::Observe });
+        kind.map_or(Ok(region), |kind| Err(Trap::about(kind, region)))
+    }
+
     /// Checks an access that the kernel makes to memory which programs may only read, and reports it.
     pub fn touch_kernel(&mut self, address: u64, size: u32, kind: AccessKind) -> Result<Spot, Box<Trap>> {
         let reader = self.machine.rcu.reader(self.task);
@@ -79,6 +94,20 @@ impl Call<'_> {
 
     /// Reads bytes of the program's memory.
     pub fn read(&mut self, address: u64, size: u64) -> Result<Vec<u8>, Box<Trap>> {
+        let size32 = u32::try_from(size).unwrap_or(u32::MAX);
+        if self.machine.reads_kept(address, size32, AccessKind::Read) {
+            let region = self.machine.memory.at(address).map(|spot| spot.region);
+            return Err(Box::new(Trap::Fault {
+                kind: FaultKind::KernelBytes("dynptr or iterator"),
+                access: None,
+                region,
+            }));
+        }
+        self.read_own(address, size)
+    }
+
+    /// Reads bytes of the program's memory that may be the kernel's own: a dynptr, an iterator.
+    pub fn read_own(&mut self, address: u64, size: u64) -> Result<Vec<u8>, Box<Trap>> {
         if size == 0 {
             return Ok(Vec::new());
         }

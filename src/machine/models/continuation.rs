@@ -4,7 +4,8 @@
 use super::graph::TreeInsert;
 use super::map::ForEach;
 use super::misc::Loop;
-use super::{Call, Modelled};
+use super::ring::Drain;
+use super::{Answer, Call, Modelled};
 
 /// The rest of a helper that called back.
 #[derive(Clone, Debug)]
@@ -15,6 +16,10 @@ pub(in crate::machine) enum Continuation {
     ForEach(Box<ForEach>),
     /// `bpf_rbtree_add`.
     TreeInsert(Box<TreeInsert>),
+    /// A helper that calls back once: what it returns.
+    Done(u64),
+    /// `bpf_user_ringbuf_drain`.
+    Drain(Box<Drain>),
 }
 
 impl Continuation {
@@ -24,6 +29,8 @@ impl Continuation {
             Continuation::Loop(rest) => rest.resume(result),
             Continuation::ForEach(rest) => rest.resume(call, result),
             Continuation::TreeInsert(rest) => rest.resume(call, result),
+            Continuation::Done(value) => Ok(Answer::Value(value)),
+            Continuation::Drain(rest) => rest.resume(call, result),
         }
     }
 }

@@ -7,12 +7,13 @@ use crate::machine::event::AccessKind;
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Contents;
 use crate::machine::region::RegionKind;
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_cpumask_create", 0, create),
+    kfunc("bpf_cpumask_create", 0, create).in_ways(room_or_not),
     kfunc("bpf_cpumask_acquire", 1, acquire),
     kfunc("bpf_cpumask_release", 1, release),
     kfunc("bpf_cpumask_set_cpu", 2, |call| single(call, Some(true)).map(|_| Answer::Nothing)),
@@ -71,12 +72,30 @@ fn set(call: &mut Call<'_>, address: u64) -> Result<Vec<u64>, Box<Trap>> {
     Ok(words.into_iter().zip(possible(call)).map(|(word, cpus)| word & cpus).collect())
 }
 
+/// That an address is one of a set that programs may change: their own kind, not a `struct cpumask` of the kernel's.
+fn changeable(call: &mut Call<'_>, address: u64) -> Result<(), Box<Trap>> {
+    let region = call.region(address)?;
+    if call.kernel_struct(region) == Some(NAME) {
+        return Ok(());
+    }
+    let what = format!("this is no struct {NAME}");
+    Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region))
+}
+
 fn store(call: &mut Call<'_>, address: u64, words: &[u64]) -> Result<(), Box<Trap>> {
+    changeable(call, address)?;
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     call.write_kernel(address, &bytes)
 }
 
+fn room_or_not(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
+    1 + u16::from(machine.options.allocation_failures)
+}
+
 fn create(call: &mut Call<'_>) -> Modelled {
+    if call.machine.branch != 0 {
+        return Ok(Answer::Value(0));
+    }
     let btf = call.machine.kernel_types();
     let type_id = btf.and_then(|btf| btf.find_struct(NAME)).unwrap_or(TypeId::VOID);
     let least = words(call) as u32 * 8 + COUNT;
@@ -88,13 +107,9 @@ fn create(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(call.machine.memory.base(region)))
 }
 
-fn wanted(call: &Call<'_>) -> Result<RegionId, Box<Trap>> {
-    let region = call.region(call.args[0])?;
-    if call.kernel_struct(region) == Some(NAME) {
-        return Ok(region);
-    }
-    let what = format!("this is no struct {NAME}");
-    Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region))
+fn wanted(call: &mut Call<'_>) -> Result<RegionId, Box<Trap>> {
+    changeable(call, call.args[0])?;
+    call.region(call.args[0])
 }
 
 fn acquire(call: &mut Call<'_>) -> Modelled {
@@ -113,6 +128,9 @@ fn release(call: &mut Call<'_>) -> Modelled {
 /// Reads a CPU's bit and perhaps sets or clears it; a CPU that does not exist is in no set.
 fn single(call: &mut Call<'_>, new: Option<bool>) -> Result<bool, Box<Trap>> {
     let (cpu, mask) = (call.arg32(0), call.args[1]);
+    if new.is_some() {
+        changeable(call, mask)?;
+    }
     if cpu >= call.machine.cpu_count() {
         return Ok(false);
     }

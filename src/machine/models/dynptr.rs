@@ -7,6 +7,8 @@ use crate::kernel::ProgramType;
 use crate::machine::copy::{Source, Way};
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
+use crate::machine::stepper::Machine;
+use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 
@@ -15,7 +17,10 @@ pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_dynptr_from_skb", 3, |call| from_packet(call, Kind::Skb)),
     kfunc("bpf_dynptr_from_xdp", 3, |call| from_packet(call, Kind::Xdp)),
     helper("bpf_dynptr_read", 5, read).relaxed().fixed(),
-    helper("bpf_dynptr_write", 5, write).relaxed().fixed(),
+    helper("bpf_dynptr_write", 5, write)
+        .relaxed()
+        .fixed_if(|machine, args| !is_shared_packet(machine, args[0]))
+        .in_ways(|machine, _, args| 1 + u16::from(is_shared_packet(machine, args[0]))),
     helper("bpf_dynptr_data", 3, data),
     kfunc("bpf_dynptr_slice", 4, slice),
     kfunc("bpf_dynptr_slice_rdwr", 4, slice_to_write),
@@ -29,7 +34,7 @@ pub(super) static MODELS: &[Model] = &[
 /// Largest view (`DYNPTR_MAX_SIZE`).
 const MAX_SIZE: u32 = (1 << 24) - 1;
 /// Bytes of a dynptr.
-const BYTES: u64 = 16;
+pub(super) const BYTES: u64 = 16;
 const KIND_SHIFT: u32 = 28;
 const READ_ONLY: u32 = 1 << 31;
 
@@ -71,7 +76,7 @@ impl Dynptr {
     /// The dynptr at an address; `None` if it is null.
     pub fn load(call: &mut Call<'_>, address: u64) -> Result<Option<Dynptr>, Box<Trap>> {
         call.kept(address, "dynptr")?;
-        let bytes = call.read(address, BYTES)?;
+        let bytes = call.read_own(address, BYTES)?;
         let number =
             |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
         let data = u64::from(number(0)) | u64::from(number(4)) << 32;
@@ -87,15 +92,20 @@ impl Dynptr {
 
     /// Writes it to an address; `None` is the null dynptr.
     pub fn store(dynptr: Option<Dynptr>, call: &mut Call<'_>, address: u64) -> Result<(), Box<Trap>> {
-        let mut bytes = Vec::with_capacity(BYTES as usize);
-        if let Some(dynptr) = dynptr {
-            bytes.extend(dynptr.data.to_le_bytes());
-            bytes.extend(dynptr.word.to_le_bytes());
-            bytes.extend(dynptr.offset.to_le_bytes());
-        }
-        bytes.resize(BYTES as usize, 0);
+        let bytes = dynptr.map_or_else(|| vec![0; BYTES as usize], Dynptr::bytes);
         call.keep(address, &bytes);
         call.write(address, &bytes)
+    }
+
+    /// Puts it into memory of the kernel's.
+    pub fn store_for_kernel(self, call: &mut Call<'_>, address: u64, region: RegionId) {
+        let bytes = self.bytes();
+        call.keep(address, &bytes);
+        call.machine.memory.poke(region, 0, &bytes);
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        [&self.data.to_le_bytes()[..], &self.word.to_le_bytes(), &self.offset.to_le_bytes()].concat()
     }
 
     fn size(self) -> u32 {
@@ -122,6 +132,13 @@ impl Dynptr {
         let place = call.packet_at(self.data)?.1.place(offset as i64, length);
         Ok(place.map(|(region, at)| call.machine.memory.base(region) + u64::from(at)))
     }
+}
+
+/// Is it a view of a packet whose bytes others may have too?
+fn is_shared_packet(machine: &Machine, address: u64) -> bool {
+    let Some(spot) = machine.memory.at(address).filter(|_| machine.options.stocked) else { return false };
+    let word = machine.memory.peek(spot.region).get(spot.offset as usize + 8..).and_then(|rest| rest.first_chunk());
+    word.is_some_and(|word| (u32::from_le_bytes(*word) & !READ_ONLY) >> KIND_SHIFT == Kind::Skb as u32)
 }
 
 fn number(result: i64) -> Modelled {
@@ -165,6 +182,9 @@ fn write(call: &mut Call<'_>) -> Modelled {
     let (offset, length) = (call.arg32(1), call.arg32(3));
     let dynptr = Dynptr::load(call, to)?.filter(|dynptr| !dynptr.is_read_only());
     let Some(dynptr) = dynptr else { return number(errno::EINVAL) };
+    if dynptr.is_packet() {
+        call.unshare(dynptr.data)?;
+    }
     let Some(address) = dynptr.within(call, offset, length)? else { return number(errno::E2BIG) };
     if flags != 0 && !(dynptr.is_packet() && flags & !PACKET_FLAGS == 0) {
         return number(errno::EINVAL);

@@ -43,7 +43,7 @@ fn num_new(call: &mut Call<'_>) -> Modelled {
 fn num_next(call: &mut Call<'_>) -> Modelled {
     let address = call.args[0];
     call.kept(address, "iterator")?;
-    let bytes = call.read(address, 8)?;
+    let bytes = call.read_own(address, 8)?;
     let number = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let (current, end) = (number as i32, (number >> 32) as i32);
     // As the kernel's, the sum wraps: an iterator that begins at the least number begins one before it.

@@ -33,7 +33,7 @@ struct Bits {
 impl Bits {
     fn load(call: &mut Call<'_>) -> Result<Bits, Box<Trap>> {
         call.kept(call.args[0], "iterator")?;
-        let bytes = call.read(call.args[0], 16)?;
+        let bytes = call.read_own(call.args[0], 16)?;
         let halves: Vec<u32> = bytes.as_chunks().0.iter().map(|half| u32::from_le_bytes(*half)).collect();
         let half = |index: usize| halves.get(index).copied().unwrap_or(0);
         Ok(Bits { word: u64::from(half(0)) | u64::from(half(1)) << 32, count: half(2), current: half(3) })

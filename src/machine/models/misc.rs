@@ -1,11 +1,8 @@
-//! Clocks, numbers, casts, and `bpf_loop`.
+//! Clocks, numbers, and `bpf_loop`.
 
-use crate::btf::TypeId;
-use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
-use crate::machine::region::RegionKind;
 
-use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
+use super::{Answer, Call, Continuation, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_smp_processor_id", 0, |call| Ok(Answer::Value(call.cpu.into()))).local(),
@@ -17,7 +14,6 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_ktime_get_tai_ns", 0, nanoseconds),
     helper("bpf_jiffies64", 0, jiffies),
     helper("bpf_loop", 4, bpf_loop).local(),
-    kfunc("bpf_rdonly_cast", 2, cast).local(),
 ];
 
 /// Most iterations of `bpf_loop` (`BPF_MAX_LOOPS`).
@@ -26,31 +22,11 @@ const MAX_LOOPS: u32 = 8 * 1024 * 1024;
 const JIFFY: u64 = 4_000_000;
 
 fn nanoseconds(call: &mut Call<'_>) -> Modelled {
-    Ok(Answer::Value(call.machine.world.nanoseconds()))
+    Ok(Answer::Value(call.machine.world.nanoseconds(call.cpu)))
 }
 
 fn jiffies(call: &mut Call<'_>) -> Modelled {
-    Ok(Answer::Value(call.machine.world.nanoseconds() / JIFFY))
-}
-
-/// Another type for the same address. Structs of the kernel have the layout that they are modelled with and no other: a
-/// `struct bpf_sock` stands where the kernel has a `struct sock`.
-fn cast(call: &mut Call<'_>) -> Modelled {
-    let (address, wanted) = (call.args[0], TypeId(call.arg32(1)));
-    let machine = &*call.machine;
-    if let Some(spot) = machine.memory.at(address) {
-        let wanted = machine.kernel_types().and_then(|btf| Some(btf.get(wanted)?.name().to_owned()));
-        let given = match &machine.memory.region(spot.region).kind {
-            RegionKind::KernelObject { name, .. } => Some(format!("struct {name}")),
-            RegionKind::Context => Some("the context".to_owned()),
-            _ => None,
-        };
-        let wanted = wanted.map_or_else(|| "an unknown type".to_owned(), |name| format!("struct {name}"));
-        if let Some(given) = given.filter(|given| *given != wanted) {
-            return Err(Trap::unsupported(format!("a cast of {given} to {wanted}")));
-        }
-    }
-    Ok(Answer::Value(address))
+    Ok(Answer::Value(call.machine.world.nanoseconds(call.cpu) / JIFFY))
 }
 
 /// `bpf_loop` between two iterations.

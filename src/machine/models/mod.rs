@@ -5,14 +5,17 @@
 
 mod arena;
 mod call;
+mod cast;
 mod checksum;
 mod continuation;
 mod control;
 mod cpumask;
+mod crypto;
 mod dynptr;
 mod graph;
 mod iter;
 mod iter_bits;
+mod key;
 mod local_storage;
 mod lock;
 mod map;
@@ -29,6 +32,7 @@ mod rcu;
 mod redirect;
 mod ring;
 mod socket;
+mod stack;
 mod task;
 mod text;
 mod timer;
@@ -184,15 +188,18 @@ const fn kfunc(name: &'static str, arguments: u8, run: fn(&mut Call<'_>) -> Mode
     Model { kfunc: true, ..helper(name, arguments, run) }
 }
 
-static FAMILIES: [&[Model]; 28] = [
+static FAMILIES: [&[Model]; 32] = [
     arena::MODELS,
+    cast::MODELS,
     checksum::MODELS,
     control::MODELS,
     cpumask::MODELS,
+    crypto::MODELS,
     dynptr::MODELS,
     graph::MODELS,
     iter::MODELS,
     iter_bits::MODELS,
+    key::MODELS,
     local_storage::MODELS,
     lock::MODELS,
     map::MODELS,
@@ -209,6 +216,7 @@ static FAMILIES: [&[Model]; 28] = [
     redirect::MODELS,
     ring::MODELS,
     socket::MODELS,
+    stack::MODELS,
     task::MODELS,
     text::MODELS,
     timer::MODELS,

@@ -16,8 +16,8 @@ use super::{Answer, Call, Model, Modelled, helper};
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_skb_load_bytes", 4, load_bytes),
     helper("bpf_skb_load_bytes_relative", 5, load_bytes_relative),
-    helper("bpf_skb_store_bytes", 5, store_bytes),
-    helper("bpf_skb_pull_data", 2, pull_data),
+    helper("bpf_skb_store_bytes", 5, store_bytes).in_ways(own_or_shared),
+    helper("bpf_skb_pull_data", 2, pull_data).in_ways(own_or_shared),
     helper("bpf_xdp_load_bytes", 4, xdp_load_bytes),
     helper("bpf_xdp_store_bytes", 4, xdp_store_bytes),
     helper("bpf_xdp_get_buff_len", 1, |call| Ok(Answer::Value(call.packet()?.1.len().into()))),
@@ -35,7 +35,27 @@ const LINK_LAYER: i64 = -0x20_0000;
 /// Byte of `__sk_buff.hash`.
 pub(super) const HASH: u32 = 68;
 
+/// In a stocked machine others may have the packet's bytes too (`skb_cloned`).
+pub(super) fn own_or_shared(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
+    1 + u16::from(machine.options.stocked)
+}
+
 impl Call<'_> {
+    /// Gives the packet whose context that is bytes of its own, if others have them too: they move, and pointers to where they were
+    /// are stale (`skb_ensure_writable`).
+    pub fn unshare(&mut self, context: u64) -> Result<(), Box<Trap>> {
+        if self.machine.branch == 0 {
+            return Ok(());
+        }
+        self.packet_at(context)?;
+        let step = self.machine.steps;
+        let task = self.machine.tasks.get_mut(self.task as usize).and_then(|task| task.context.as_deref_mut());
+        match task.and_then(|context| context.packet.as_mut()) {
+            Some(packet) => packet.change(&mut self.machine.memory, step, |_, extent| extent),
+            None => Ok(()),
+        }
+    }
+
     /// The context that the first argument is, and its packet.
     pub fn packet(&self) -> Result<(&Context, &Packet), Box<Trap>> {
         self.packet_at(self.args[0])
@@ -126,6 +146,7 @@ fn store_bytes(call: &mut Call<'_>) -> Modelled {
     if flags & !STORE_FLAGS != 0 {
         return Ok(Answer::Value(errno::EINVAL as u64));
     }
+    call.unshare(call.args[0])?;
     let answer = call.copy_in(offset.into(), from, size, errno::EFAULT)?;
     let (context, memory) = call.packet_mut()?;
     compute_pointers(context);
@@ -137,6 +158,7 @@ fn store_bytes(call: &mut Call<'_>) -> Modelled {
 
 fn pull_data(call: &mut Call<'_>) -> Modelled {
     let wanted = call.arg32(1);
+    call.unshare(call.args[0])?;
     let (context, _) = call.packet_mut()?;
     compute_pointers(context);
     let there = context.packet.as_ref().map_or(0, Packet::len);

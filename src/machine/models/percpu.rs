@@ -11,7 +11,7 @@ use crate::machine::memory::Contents;
 use crate::machine::rcu::ReadSide;
 use crate::machine::region::{Life, RegionKind};
 use crate::machine::story::RegionId;
-use crate::machine::types;
+use crate::machine::types::{self, PerCpuVariable};
 
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 use crate::seeded::{self, Fault};
@@ -60,7 +60,8 @@ fn drop_object(call: &mut Call<'_>) -> Modelled {
 }
 
 fn this_cpu_ptr(call: &mut Call<'_>) -> Modelled {
-    copy_of(call, call.cpu)
+    let cpu = if seeded::active(Fault::CopyOfNextCpu) { (call.cpu + 1) % call.machine.cpu_count() } else { call.cpu };
+    copy_of(call, cpu)
 }
 
 fn per_cpu_ptr(call: &mut Call<'_>) -> Modelled {
@@ -74,8 +75,10 @@ fn per_cpu_ptr(call: &mut Call<'_>) -> Modelled {
 /// The address of a CPU's copy. That the pointer itself is still good is checked here, since the kernel reads the
 /// box behind it.
 fn copy_of(call: &mut Call<'_>, cpu: u32) -> Modelled {
-    let cpu = if seeded::active(Fault::CopyOfNextCpu) { (cpu + 1) % call.machine.cpu_count() } else { cpu };
     let pointer = call.args[0];
+    if let Some(address) = variable_of(call, pointer, cpu)? {
+        return Ok(Answer::Value(address));
+    }
     let Some(spot) = call.machine.memory.at(pointer) else { return call.bad("the pointer is no per-CPU pointer") };
     let described = call.machine.memory.region(spot.region);
     match &described.kind {
@@ -94,6 +97,25 @@ fn copy_of(call: &mut Call<'_>, cpu: u32) -> Modelled {
             spot.region,
         )),
     }
+}
+
+/// `BPF_PROG_TYPE_KPROBE`, `TRACEPOINT` and `PERF_EVENT`, which run with their CPU's `bpf_prog_active` counted up.
+const COUNTED: [u32; 3] = [2, 5, 7];
+
+/// The address of a CPU's copy of the kernel's variable that is meant by its place among such variables.
+fn variable_of(call: &mut Call<'_>, place: u64, cpu: u32) -> Result<Option<u64>, Box<Trap>> {
+    let types = call.machine.shared_kernel_types().filter(|_| place != 0);
+    let Some(btf) = types.as_deref() else { return Ok(None) };
+    let around = |one: &PerCpuVariable<'_>| place.wrapping_sub(one.offset.into()) < u64::from(one.size);
+    let Some(variable) = types::per_cpu_variables(btf).find(around) else { return Ok(None) };
+    let is_counted = COUNTED.contains(&call.execution()?.program.source().section.program_type);
+    let machine = &mut *call.machine;
+    let copy = match variable.name {
+        "bpf_prog_active" if is_counted => None,
+        _ => machine.world.per_cpu_variable(&mut machine.memory, Some(btf), &variable, cpu)?,
+    };
+    let unknown = || Trap::unsupported(format!("contents of the per-CPU kernel variable {}", variable.name));
+    Ok(Some(machine.memory.base(copy.ok_or_else(unknown)?) + (place - u64::from(variable.offset))))
 }
 
 fn check_life(life: Life, reader: &ReadSide, region: RegionId) -> Result<(), Box<Trap>> {

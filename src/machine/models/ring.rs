@@ -1,24 +1,27 @@
 //! Ring buffers: records that a program owns between reserving and submitting (`kernel/bpf/ringbuf.c`, Linux 6.12).
 //!
-//! Nobody consumes a kernel ring buffer here, and nobody fills one of user space.
+//! Nobody consumes a kernel ring buffer here. One of user space is empty, but in a stocked machine it has samples.
 
+use crate::btf::TypeId;
 use crate::machine::event::{AccessKind, Event};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::{MapFamily, errno};
+use crate::machine::memory::Contents;
 use crate::machine::region::RegionKind;
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
-use super::dynptr::{Dynptr, Kind};
+use super::dynptr::{BYTES, Dynptr, Kind};
 use super::map::touch_map;
-use super::{Answer, Call, Model, Modelled, helper};
+use super::{Answer, Call, Continuation, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_ringbuf_reserve", 3, reserve),
+    helper("bpf_ringbuf_reserve", 3, reserve).in_ways(room_or_not),
     helper("bpf_ringbuf_submit", 2, |call| commit(call, false)),
     helper("bpf_ringbuf_discard", 2, |call| commit(call, true)),
     helper("bpf_ringbuf_output", 4, output),
     helper("bpf_ringbuf_query", 2, query),
-    helper("bpf_ringbuf_reserve_dynptr", 4, reserve_dynptr),
+    helper("bpf_ringbuf_reserve_dynptr", 4, reserve_dynptr).in_ways(room_or_not),
     helper("bpf_ringbuf_submit_dynptr", 2, |call| commit_dynptr(call, false)),
     helper("bpf_ringbuf_discard_dynptr", 2, |call| commit_dynptr(call, true)),
     helper("bpf_user_ringbuf_drain", 4, drain),
@@ -35,9 +38,17 @@ fn map(call: &mut Call<'_>, family: MapFamily) -> Result<u32, Box<Trap>> {
     Ok(map)
 }
 
+/// Where allocations may fail, others may have filled the buffer.
+fn room_or_not(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
+    1 + u16::from(machine.options.allocation_failures)
+}
+
 /// A record that the program owns from here on; `None` if there is no room.
 fn new_record(call: &mut Call<'_>, map: u32, size: u64) -> Result<Option<RegionId>, Box<Trap>> {
     touch_map(call, map, AccessKind::Atomic);
+    if call.machine.branch != 0 {
+        return Ok(None);
+    }
     let record = call.machine.ring_reserve(map, size, call.at)?;
     if let Some(record) = record {
         call.acquire(record);
@@ -122,8 +133,55 @@ fn commit_dynptr(call: &mut Call<'_>, discard: bool) -> Modelled {
     Ok(Answer::Nothing)
 }
 
+/// Bytes of the samples that a stocked machine's user space has written.
+const SAMPLES: [u32; 2] = [64, 8];
+
+/// `bpf_user_ringbuf_drain` between two samples.
+#[derive(Clone, Debug)]
+pub(in crate::machine) struct Drain {
+    map: u32,
+    function: u64,
+    context: u64,
+    /// Samples that the callback was called for.
+    done: usize,
+    /// The sample that the callback sees, and the dynptr that leads it there.
+    current: Option<[RegionId; 2]>,
+}
+
 fn drain(call: &mut Call<'_>) -> Modelled {
-    map(call, MapFamily::UserRing)?;
-    let result = if call.args[3] & !WAKEUPS != 0 { errno::EINVAL } else { 0 };
-    Ok(Answer::Value(result as u64))
+    let map = map(call, MapFamily::UserRing)?;
+    let [_, function, context, flags, _] = call.args;
+    if flags & !WAKEUPS != 0 {
+        return Ok(Answer::Value(errno::EINVAL as u64));
+    }
+    Box::new(Drain { map, function, context, done: 0, current: None }).next(call)
+}
+
+impl Drain {
+    fn next(mut self: Box<Self>, call: &mut Call<'_>) -> Modelled {
+        let size = SAMPLES.get(self.done).filter(|_| call.machine.options.stocked);
+        let Some(&size) = size else { return Ok(Answer::Value(self.done as u64)) };
+        let machine = &mut *call.machine;
+        let sample =
+            machine.memory.allocate(RegionKind::Record { map: self.map }, size, Contents::Zero, Some(call.at))?;
+        let kind = RegionKind::KernelObject { name: "bpf_dynptr".into(), type_id: TypeId::VOID };
+        let dynptr = machine.memory.allocate(kind, BYTES as u32, Contents::Sparse, Some(call.at))?;
+        let (at, data) = (machine.memory.base(dynptr), machine.memory.base(sample));
+        if let Some(view) = Dynptr::new(Kind::Local, data, size) {
+            view.store_for_kernel(call, at, dynptr);
+        }
+        self.done += 1;
+        self.current = Some([sample, dynptr]);
+        let args = [at, self.context, 0, 0, 0];
+        Ok(Answer::CallBack { function: self.function, args, then: Continuation::Drain(self) })
+    }
+
+    /// Goes on with what the callback returned: anything but zero ends it.
+    pub fn resume(mut self: Box<Self>, call: &mut Call<'_>, result: u64) -> Modelled {
+        let step = call.machine.steps;
+        for region in self.current.take().into_iter().flatten() {
+            call.machine.memory.reclaim(region, step);
+        }
+        if result != 0 { Ok(Answer::Value(self.done as u64)) } else { self.next(call) }
+    }
 }

@@ -1,23 +1,33 @@
 //! Sockets, and what else the network knows of a packet: its hash, tunnel, security association.
 //!
-//! There are no sockets but those of packets, so that a search finds none. As `net/core/filter.c`, Linux 6.12.
+//! There are no sockets but those of packets, so that a search finds none; in a stocked machine it may find one. As
+//! `net/core/filter.c`, Linux 6.12.
 
+use std::sync::Arc;
+
+use crate::btf::TypeId;
 use crate::kernel::ProgramType;
 use crate::machine::context::View;
+use crate::machine::event::Event;
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
+use crate::machine::memory::Contents;
+use crate::machine::region::RegionKind;
+use crate::machine::stepper::Machine;
+use crate::machine::story::RegionId;
 
 use super::packet::HASH;
 use super::{Answer, Call, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_sk_lookup_tcp", 5, none),
-    helper("bpf_sk_lookup_udp", 5, none),
-    helper("bpf_skc_lookup_tcp", 5, none),
+    helper("bpf_sk_lookup_tcp", 5, look_up).in_ways(found_or_not),
+    helper("bpf_sk_lookup_udp", 5, look_up).in_ways(found_or_not),
+    helper("bpf_skc_lookup_tcp", 5, look_up).in_ways(found_or_not),
+    helper("bpf_sk_release", 1, release),
     // A packet's socket is a full one, which listens to nothing and is of no protocol.
-    helper("bpf_sk_fullsock", 1, |call| of_socket(call, true)),
-    helper("bpf_tcp_sock", 1, |call| of_socket(call, false)),
-    helper("bpf_get_listener_sock", 1, |call| of_socket(call, false)),
+    helper("bpf_sk_fullsock", 1, |call| of_socket(call, true)).in_ways(found_or_not),
+    helper("bpf_tcp_sock", 1, |call| of_socket(call, false)).in_ways(found_or_not),
+    helper("bpf_get_listener_sock", 1, |call| of_socket(call, false)).in_ways(found_or_not),
     helper("bpf_sk_assign", 3, assign),
     helper("bpf_get_socket_uid", 1, |call| call.packet().map(|_| Answer::Value(0))),
     helper("bpf_get_hash_recalc", 1, hash),
@@ -32,16 +42,59 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_skb_get_xfrm_state", 5, security_association),
 ];
 
-fn none(_: &mut Call<'_>) -> Modelled {
+/// Bytes of a socket that a search finds, with what a protocol adds (`struct bpf_sock`, `struct bpf_tcp_sock`).
+const FOUND: u32 = 128;
+
+/// In a stocked machine there may be such a socket.
+fn found_or_not(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
+    1 + u16::from(machine.options.stocked)
+}
+
+/// A socket of which nobody else has a reference, or none.
+fn look_up(call: &mut Call<'_>) -> Modelled {
+    if call.machine.branch == 0 {
+        return Ok(Answer::Value(0));
+    }
+    let kind = RegionKind::KernelObject { name: Arc::from(SOCKET), type_id: TypeId::VOID };
+    let region = call.machine.allocate(kind, FOUND, Contents::Sparse, call.at)?;
+    call.machine.memory.poke(region, 0, &[0; FOUND as usize]);
+    call.acquire(region);
+    Ok(Answer::Value(call.machine.memory.base(region)))
+}
+
+/// What sockets are called here.
+const SOCKET: &str = "bpf_sock";
+
+/// That it is a socket which there is.
+fn socket(call: &mut Call<'_>) -> Result<RegionId, Box<Trap>> {
+    let region = call.start(call.args[0])?;
+    if call.kernel_struct(region) != Some(SOCKET) {
+        return call.bad("this is no socket");
+    }
+    call.alive(call.args[0])
+}
+
+/// Gives a reference back. The memory of most sockets waits for no grace period (`SLAB_TYPESAFE_BY_RCU`).
+fn release(call: &mut Call<'_>) -> Modelled {
+    let region = call.start(call.args[0])?;
+    let from = call.holder();
+    let left = call.machine.ledger.remove(region, from).ok_or_else(|| call.machine.not_owned(region))?;
+    call.machine.report.events.push(Event::Ownership(region));
+    if left == 0 {
+        let step = call.machine.steps;
+        call.machine.memory.reclaim(region, step);
+        call.machine.report.events.push(Event::Freed(region));
+    }
     Ok(Answer::Value(0))
 }
 
-/// The socket itself, or NULL.
+/// The socket itself, or NULL: of a packet's socket it is known which, of one that was found it may be either.
 fn of_socket(call: &mut Call<'_>, found: bool) -> Modelled {
-    let region = call.region(call.args[0])?;
-    if call.kernel_struct(region) != Some("bpf_sock") {
-        return Err(Trap::unsupported(format!("{} on a socket of another kind", call.name)));
-    }
+    let region = socket(call)?;
+    let found = match call.machine.memory.region(region).allocated {
+        Some(_) => call.machine.branch != 0,
+        None => found,
+    };
     Ok(Answer::Value(if found { call.args[0] } else { 0 }))
 }
 

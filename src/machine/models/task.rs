@@ -2,10 +2,11 @@
 
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::errno;
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 use crate::machine::world::CGROUP_ID;
 
-use super::{Answer, Call, Model, Modelled, helper, kfunc};
+use super::{Answer, Call, Continuation, Model, Modelled, helper, kfunc};
 
 /// Highest process id (`PID_MAX_LIMIT`).
 const MAX_PID: u32 = 4 << 20;
@@ -17,18 +18,19 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_current_task", 0, current_task).local(),
     helper("bpf_get_current_task_btf", 0, current_task).local(),
     helper("bpf_get_current_cgroup_id", 0, |_| Ok(Answer::Value(CGROUP_ID))).local(),
-    kfunc("bpf_task_acquire", 1, |call| acquire(call, "task_struct")),
+    kfunc("bpf_task_acquire", 1, |call| acquire(call, "task_struct")).in_ways(there_or_gone),
     kfunc("bpf_task_release", 1, |call| release(call, "task_struct")),
-    kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")),
+    kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")).in_ways(there_or_gone),
     kfunc("bpf_cgroup_release", 1, |call| release(call, "cgroup")),
-    kfunc("bpf_task_from_pid", 1, task_from_pid),
-    kfunc("bpf_cgroup_from_id", 1, cgroup_from_id),
-    kfunc("bpf_cgroup_ancestor", 2, cgroup_ancestor),
+    kfunc("bpf_task_from_pid", 1, task_from_pid).in_ways(there_or_gone),
+    kfunc("bpf_cgroup_from_id", 1, cgroup_from_id).in_ways(there_or_gone),
+    kfunc("bpf_cgroup_ancestor", 2, cgroup_ancestor).in_ways(there_or_gone),
     kfunc("bpf_task_under_cgroup", 2, task_under_cgroup),
     // There are no hierarchies of the first version.
     kfunc("bpf_task_get_cgroup1", 2, |_| Ok(Answer::Value(0))).local(),
     helper("bpf_get_current_ancestor_cgroup_id", 1, ancestor_id).local(),
     helper("bpf_current_task_under_cgroup", 2, current_under_cgroup),
+    helper("bpf_find_vma", 5, find_area).in_ways(there_or_gone),
 ];
 
 fn pid_tgid(call: &mut Call<'_>) -> Modelled {
@@ -52,15 +54,14 @@ fn comm(call: &mut Call<'_>) -> Modelled {
 /// The region of the current task.
 pub(super) fn current(call: &mut Call<'_>) -> Result<RegionId, Box<Trap>> {
     let machine = &mut *call.machine;
-    let options = machine.options.clone();
-    let types = options.kernel_types.clone().or_else(|| machine.object.btf.clone());
+    let (options, types) = (machine.options.clone(), machine.shared_kernel_types());
     machine.world.task(&mut machine.memory, types.as_deref(), &options)
 }
 
 /// The cgroup that the current task is in, and the root above it.
 pub(super) fn cgroups(call: &mut Call<'_>) -> Result<[RegionId; 2], Box<Trap>> {
     let machine = &mut *call.machine;
-    let types = machine.options.kernel_types.clone().or_else(|| machine.object.btf.clone());
+    let types = machine.shared_kernel_types();
     let own = machine.world.cgroup(&mut machine.memory, types.as_deref())?;
     Ok([own, machine.world.root_cgroup(&mut machine.memory, types.as_deref())?])
 }
@@ -70,8 +71,16 @@ fn current_task(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(call.machine.memory.base(task)))
 }
 
+/// In a stocked machine the task or cgroup may be going away, so that no reference to it can be had any more.
+fn there_or_gone(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
+    1 + u16::from(machine.options.stocked)
+}
+
 /// A new reference, as a pointer.
 fn acquired(call: &mut Call<'_>, region: RegionId) -> Modelled {
+    if call.machine.branch != 0 {
+        return Ok(Answer::Value(0));
+    }
     call.acquire(region);
     Ok(Answer::Value(call.machine.memory.base(region)))
 }
@@ -89,6 +98,10 @@ fn task_from_pid(call: &mut Call<'_>) -> Modelled {
 }
 
 fn cgroup_from_id(call: &mut Call<'_>) -> Modelled {
+    // Ids count from 1.
+    if call.args[0] == 0 {
+        return Ok(Answer::Value(0));
+    }
     if call.args[0] != CGROUP_ID {
         return Err(Trap::unsupported("bpf_cgroup_from_id of another cgroup than the current one"));
     }
@@ -134,8 +147,27 @@ fn current_under_cgroup(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(if inside { errno::EAGAIN } else { errno::E2BIG } as u64))
 }
 
+/// The area of a task's memory that an address is in, which a callback gets to see; in a stocked machine there is one or none.
+fn find_area(call: &mut Call<'_>) -> Modelled {
+    let [_, _, function, context, flags] = call.args;
+    let region = wanted(call, "task_struct")?;
+    if flags != 0 {
+        return Ok(Answer::Value(errno::EINVAL as u64));
+    }
+    if !call.machine.options.stocked {
+        return Err(Trap::unsupported("what bpf_find_vma finds"));
+    }
+    if call.machine.branch != 0 {
+        return Ok(Answer::Value(errno::ENOENT as u64));
+    }
+    let area = call.machine.new_kernel_object("vm_area_struct")?;
+    let memory = &call.machine.memory;
+    let args = [memory.base(region), memory.base(area), context, 0, 0];
+    Ok(Answer::CallBack { function, args, then: Continuation::Done(0) })
+}
+
 fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
-    let region = call.region(call.args[0])?;
+    let region = call.start(call.args[0])?;
     if call.kernel_struct(region) == Some(name) {
         return Ok(region);
     }
@@ -145,8 +177,8 @@ fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
 
 fn acquire(call: &mut Call<'_>, name: &str) -> Modelled {
     let region = wanted(call, name)?;
-    call.acquire(region);
-    Ok(Answer::Value(call.args[0]))
+    call.alive(call.args[0])?;
+    acquired(call, region)
 }
 
 fn release(call: &mut Call<'_>, name: &str) -> Modelled {

@@ -1,9 +1,10 @@
 //! Timers and work queues: what programs do with them. When callbacks run is in [`crate::machine::callbacks`].
 
+use crate::btf::fields::FieldKind;
 use crate::machine::callbacks::{Callback, CallbackKind, FIELD_SIZE, Pending};
 use crate::machine::copy::Copy;
 use crate::machine::event::AccessKind;
-use crate::machine::fault::Trap;
+use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::errno;
 use crate::machine::ownership::Field;
 use crate::machine::stepper::Machine;
@@ -34,7 +35,13 @@ fn number(result: i64) -> Modelled {
 /// The place of the timer or work item that the first argument names.
 fn place(call: &mut Call<'_>) -> Result<Field, Box<Trap>> {
     let spot = call.touch(call.args[0], FIELD_SIZE, AccessKind::Atomic)?;
-    Ok((spot.region, spot.offset))
+    let fields = call.machine.special_fields(spot.region);
+    let found = fields.as_ref().and_then(|fields| fields.at(spot.offset)).map(|field| field.kind);
+    if matches!(found, Some(FieldKind::Timer | FieldKind::WorkQueue)) {
+        return Ok((spot.region, spot.offset));
+    }
+    let what = "there is no timer or work item at that place".to_owned();
+    Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, spot.region))
 }
 
 /// What was initialised there.
@@ -94,7 +101,7 @@ fn start_timer(call: &mut Call<'_>) -> Modelled {
     if flags & !(ABSOLUTE | PINNED) != 0 {
         return number(errno::EINVAL);
     }
-    let now = if flags & ABSOLUTE != 0 { 0 } else { call.machine.world.nanoseconds() };
+    let now = if flags & ABSOLUTE != 0 { 0 } else { call.machine.world.nanoseconds(call.cpu) };
     start(call, now.saturating_add(time))
 }
 

@@ -4,6 +4,7 @@
 //! rest of it is shown too.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,14 +16,18 @@ use super::texts::Numbered;
 use crate::isa::disassemble;
 use crate::object::{Object, Program};
 use crate::report::place::Names;
-use crate::report::source;
+use crate::report::source::Sources;
 
 /// Bytes of a source file that is shown whole, at most.
 const MAX_FILE: u64 = 256 << 10;
 
+/// Endings of source files that are shown whole.
+const SOURCES: [&str; 5] = ["c", "h", "S", "s", "rs"];
+
 /// What all views of a page share.
 #[derive(Debug, Default)]
 pub struct Shared {
+    sources: Sources,
     texts: Numbered<String>,
     files: Vec<(Arc<str>, BTreeMap<u32, String>)>,
     file_numbers: FxHashMap<Arc<str>, u32>,
@@ -31,6 +36,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Nothing yet; source files are looked for there.
+    #[must_use]
+    pub fn new(sources: Sources) -> Shared {
+        Shared { sources, ..Shared::default() }
+    }
+
     /// The number of a text.
     pub fn text(&mut self, text: impl Into<String>) -> Text {
         self.texts.number(text.into())
@@ -108,7 +119,7 @@ impl Shared {
     #[must_use]
     pub fn finish(self) -> (Vec<File>, Vec<model::Program>, Vec<String>) {
         let files = self.files.into_iter().map(|(name, known)| {
-            let whole = whole_file(&name, &known);
+            let whole = whole_file(&self.sources, &name, &known);
             let lines = |lines: &mut dyn Iterator<Item = (u32, String)>| {
                 lines.map(|(number, text)| Line { number, text }).collect()
             };
@@ -125,18 +136,13 @@ impl Shared {
     }
 }
 
-/// All lines of a source file, if it is there and its lines are those that the compiler kept. An object can name any file: what does not
-/// look like a C source, or does not have its lines, is not shown.
-fn whole_file(name: &str, known: &BTreeMap<u32, String>) -> Option<Vec<String>> {
-    let path = Path::new(name);
-    if !path.extension().is_some_and(|extension| extension == "c" || extension == "h") {
+/// All lines of a source file, if it is found. An object can name any file: what does not look like a source is not shown whole.
+fn whole_file(sources: &Sources, name: &str, known: &BTreeMap<u32, String>) -> Option<Vec<String>> {
+    let is_source = |extension: &OsStr| SOURCES.iter().any(|known| extension == *known);
+    if !Path::new(name).extension().is_some_and(is_source) {
         return None;
     }
-    let text = source::read(path, MAX_FILE)?;
-    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let is_same = |(&number, kept): (&u32, &String)| {
-        let line = (number as usize).checked_sub(1).and_then(|index| lines.get(index));
-        line.is_some_and(|line| line.trim() == kept.trim())
-    };
-    (!known.is_empty() && known.iter().all(is_same)).then_some(lines)
+    let known = known.iter().map(|(&number, text)| (number, text.as_str()));
+    let text = sources.file(name, known, MAX_FILE)?;
+    Some(text.lines().map(str::to_owned).collect())
 }

@@ -1,13 +1,12 @@
 //! Objects' lives: who holds each, who looks at it under RCU, what its memory waits for.
 //!
-//! The words are those of the life of a percpu object: owned, published, borrowed under RCU, waiting for a grace period, freed.
+//! The machine says in which stage each is ([`Machine::object_stage`]); this file keeps when, and says it in words.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{GraceWait, ObjectLife, ObjectState, Span};
+use super::model::{GraceWait, ObjectLife, Span};
 use crate::machine::ownership::Holder;
-use crate::machine::rcu::Waiting;
-use crate::machine::{Event, Life, Machine, RegionId, RegionKind};
+use crate::machine::{Event, Machine, ObjectStage, RegionId, Stage};
 use crate::report::place::Words;
 
 /// Objects that are followed, at most.
@@ -19,8 +18,8 @@ struct Followed {
     /// Which of its kind, from 1.
     number: usize,
     name: String,
-    holders: Vec<Holder>,
-    state: Option<(ObjectState, String)>,
+    /// Its stage now, and that in words.
+    stage: Option<(ObjectStage, String)>,
     since: usize,
     spans: Vec<Span>,
     wait: Option<GraceWait>,
@@ -31,18 +30,16 @@ struct Followed {
 pub struct Lives {
     all: Vec<Followed>,
     by_region: BTreeMap<RegionId, usize>,
-    /// What each task points to that it does not hold, inside an RCU section.
-    borrowed: BTreeMap<u32, BTreeSet<usize>>,
+    /// What each task points to.
+    pointed: BTreeMap<u32, BTreeSet<usize>>,
     kinds: BTreeMap<String, usize>,
-    /// Those whose holders may have changed.
-    stale: bool,
 }
 
 impl Lives {
     /// The objects that are there.
     #[must_use]
     pub fn new(machine: &Machine) -> Lives {
-        let mut lives = Lives { stale: true, ..Lives::default() };
+        let mut lives = Lives::default();
         let held: Vec<RegionId> = machine.ledger().iter().map(|(region, _)| region).collect();
         for region in held {
             lives.follow(machine, region);
@@ -51,13 +48,7 @@ impl Lives {
     }
 
     fn follow(&mut self, machine: &Machine, region: RegionId) {
-        let is_object = matches!(
-            machine.memory().region(region).kind,
-            RegionKind::Object { .. }
-                | RegionKind::PerCpuObject { .. }
-                | RegionKind::KernelObject { .. }
-                | RegionKind::Record { .. }
-        );
+        let is_object = machine.memory().region(region).is_object();
         if !is_object || self.by_region.contains_key(&region) || self.all.len() >= MAX_OBJECTS {
             return;
         }
@@ -70,8 +61,7 @@ impl Lives {
             region,
             number,
             name: format!("{kind} #{number}"),
-            holders: Vec::new(),
-            state: None,
+            stage: None,
             since: 0,
             spans: Vec::new(),
             wait: None,
@@ -82,17 +72,12 @@ impl Lives {
     pub fn event(&mut self, machine: &Machine, event: &Event) {
         if let Event::Allocated(region) | Event::Freed(region) | Event::Ownership(region) = *event {
             self.follow(machine, region);
-            self.stale = true;
         }
     }
 
     /// What is followed of a region: the object that it is, or is a CPU's copy of.
     fn of(&self, machine: &Machine, region: RegionId) -> Option<usize> {
-        let whole = match machine.memory().region(region).kind {
-            RegionKind::PerCpuCopy { of, .. } => of,
-            _ => region,
-        };
-        self.by_region.get(&whole).copied()
+        self.by_region.get(&machine.object_of(region)?).copied()
     }
 
     /// A region's name: an object's has a number behind it.
@@ -115,53 +100,41 @@ impl Lives {
     }
 
     /// Notes what a task's registers and stacks point to.
-    pub fn borrowed_by(&mut self, machine: &Machine, task: u32, pointers: impl Iterator<Item = u64>) {
-        let reader = machine.rcu().reader(task);
-        let mut found = BTreeSet::new();
-        if reader.in_rcu() || reader.in_trace() {
-            let regions = pointers.filter_map(|address| machine.memory().at(address));
-            found.extend(regions.filter_map(|spot| self.of(machine, spot.region)));
-        }
-        self.borrowed.insert(task, found);
-        self.stale |= !machine.is_running(task);
+    pub fn pointed_to_by(&mut self, machine: &Machine, task: u32, pointers: impl Iterator<Item = u64>) {
+        let regions = pointers.filter_map(|address| machine.memory().at(address));
+        let found = regions.filter_map(|spot| self.of(machine, spot.region)).collect();
+        self.pointed.insert(task, found);
     }
 
     /// Takes the state before step `at`; returns of which objects it has changed, by name. `None`: nothing is to be said of it any more.
     pub fn update(&mut self, machine: &Machine, at: usize) -> Vec<(String, Option<String>)> {
-        if std::mem::take(&mut self.stale) {
-            for followed in &mut self.all {
-                followed.holders.clear();
-            }
-            for (region, references) in machine.ledger().iter() {
-                if let Some(followed) = self.by_region.get(&region).and_then(|&index| self.all.get_mut(index)) {
-                    followed.holders = references.iter().map(|reference| reference.holder).collect();
-                }
-            }
-        }
-        let words = Words::new(machine);
-        let states: Vec<_> = (0..self.all.len()).map(|index| self.state(machine, &words, index)).collect();
         let mut changed = Vec::new();
-        for (index, state) in states.into_iter().enumerate() {
+        for index in 0..self.all.len() {
+            let points = |task| self.pointed.get(&task).is_some_and(|found: &BTreeSet<usize>| found.contains(&index));
+            let Some(region) = self.all.get(index).map(|followed| followed.region) else { continue };
+            let now = machine.object_stage(region, points);
+            let is_same = |followed: &Followed| followed.stage.as_ref().map(|(stage, _)| stage) == now.as_ref();
+            let words = match self.all.get(index) {
+                Some(followed) if !is_same(followed) => now.map(|now| self.in_words(&Words::new(machine), now)),
+                _ => continue,
+            };
             let Some(followed) = self.all.get_mut(index) else { continue };
-            followed.wait(machine, index, at);
-            if followed.state == state {
-                continue;
+            followed.wait(words.as_ref().map(|(stage, _)| stage), index, at);
+            let text =
+                |words: &Option<(ObjectStage, String)>| words.as_ref().map(|(stage, detail)| told(stage.stage, detail));
+            let (before, after) = (text(&followed.stage), text(&words));
+            if before != after {
+                followed.close(at);
+                followed.since = at;
+                changed.push((followed.name.clone(), after));
             }
-            followed.close(at);
-            changed.push((followed.name.clone(), state.as_ref().map(|(state, detail)| told(*state, detail))));
-            followed.state = state;
-            followed.since = at;
+            followed.stage = words;
         }
         changed
     }
 
-    fn state(&self, machine: &Machine, words: &Words<'_>, index: usize) -> Option<(ObjectState, String)> {
-        let followed = self.all.get(index)?;
-        match machine.memory().region(followed.region).life {
-            Life::Freed => return Some((ObjectState::Freed, String::new())),
-            Life::Waiting(waiting) => return Some((ObjectState::Waiting, readers(machine, waiting))),
-            Life::Live => {}
-        }
+    fn in_words(&self, words: &Words<'_>, now: ObjectStage) -> (ObjectStage, String) {
+        let machine = words.machine();
         let held = |holder: &Holder| match holder {
             Holder::Task(task) => format!("held by the program on CPU {}", machine.cpu_of(*task)),
             Holder::Field((region, offset)) => format!("in {}", self.field(words, *region, *offset)),
@@ -170,25 +143,19 @@ impl Lives {
             }
             Holder::Lost => "held by nobody".to_owned(),
         };
-        let holders: Vec<String> = followed.holders.iter().map(held).collect();
-        let borrowers = self
-            .borrowed
-            .iter()
-            .filter(|(task, found)| found.contains(&index) && !followed.holders.contains(&Holder::Task(**task)));
-        let borrowers: BTreeSet<String> = borrowers.map(|(&task, _)| format!("CPU {}", machine.cpu_of(task))).collect();
-        let state = match followed.holders.as_slice() {
-            [] => return None,
-            all if all.iter().all(|holder| *holder == Holder::Lost) => ObjectState::Lost,
-            _ if !borrowers.is_empty() => ObjectState::Borrowed,
-            all if all.iter().any(|holder| matches!(holder, Holder::Task(_))) => ObjectState::Owned,
-            _ => ObjectState::Published,
+        let cpus = |tasks: &BTreeSet<u32>| {
+            let cpus: BTreeSet<u32> = tasks.iter().map(|&task| machine.cpu_of(task)).collect();
+            cpus.iter().map(|cpu| format!("CPU {cpu}")).collect::<Vec<_>>().join(", ")
         };
-        let mut detail = holders.join(", ");
-        if !borrowers.is_empty() {
-            let who: Vec<String> = borrowers.into_iter().collect();
-            detail = format!("by {}; {detail}", who.join(", "));
-        }
-        Some((state, detail))
+        let holders = || now.holders.iter().map(held).collect::<Vec<_>>().join(", ");
+        let detail = match now.stage {
+            Stage::Freed => String::new(),
+            Stage::Waiting if now.readers.is_empty() => "no reader is left".to_owned(),
+            Stage::Waiting => format!("{} may still read it", cpus(&now.readers)),
+            Stage::Borrowed => format!("by {}; {}", cpus(&now.borrowers), holders()),
+            Stage::Owned | Stage::Published | Stage::Lost => holders(),
+        };
+        (now, detail)
     }
 
     /// The first steps are left out.
@@ -234,52 +201,35 @@ impl Lives {
 impl Followed {
     /// Ends the present stretch before step `at`.
     fn close(&mut self, at: usize) {
-        if let Some((state, detail)) = self.state.take()
+        if let Some((now, detail)) = self.stage.take()
             && self.since < at
         {
-            self.spans.push(Span { from: self.since, to: at, state, detail });
+            self.spans.push(Span { from: self.since, to: at, state: now.stage, detail });
         }
     }
 
     /// Follows the wait for a grace period.
-    fn wait(&mut self, machine: &Machine, index: usize, at: usize) {
-        match machine.memory().region(self.region).life {
-            Life::Waiting(waiting) => {
+    fn wait(&mut self, now: Option<&ObjectStage>, index: usize, at: usize) {
+        match now.map(|now| (now.stage, now.readers.is_empty())) {
+            Some((Stage::Waiting, is_ripe)) => {
                 let wait = self.wait.get_or_insert(GraceWait { object: index, from: at, ripe: None, to: None });
-                if wait.ripe.is_none() && cpus_that_read(machine, waiting).is_empty() {
-                    wait.ripe = Some(at);
+                if is_ripe {
+                    wait.ripe.get_or_insert(at);
                 }
             }
-            Life::Freed => {
+            Some((Stage::Freed, _)) => {
                 if let Some(wait) = &mut self.wait {
                     wait.ripe.get_or_insert(at);
                     wait.to.get_or_insert(at);
                 }
             }
-            Life::Live => {}
+            _ => {}
         }
     }
 }
 
-/// A state in words.
-fn told(state: ObjectState, detail: &str) -> String {
-    let name = match state {
-        ObjectState::Owned => "owned",
-        ObjectState::Published => "published",
-        ObjectState::Borrowed => "borrowed under RCU",
-        ObjectState::Waiting => "waiting for a grace period",
-        ObjectState::Freed => "freed",
-        ObjectState::Lost => "lost",
-    };
+/// A stage in words.
+fn told(stage: Stage, detail: &str) -> String {
+    let name = stage.words();
     if detail.is_empty() { name.to_owned() } else { format!("{name}: {detail}") }
-}
-
-fn cpus_that_read(machine: &Machine, waiting: Waiting) -> BTreeSet<u32> {
-    let tasks = 0..machine.task_count();
-    tasks.filter(|&task| machine.rcu().reader(task).protects(waiting)).map(|task| machine.cpu_of(task)).collect()
-}
-
-fn readers(machine: &Machine, waiting: Waiting) -> String {
-    let cpus: Vec<String> = cpus_that_read(machine, waiting).iter().map(|cpu| format!("CPU {cpu}")).collect();
-    if cpus.is_empty() { "no reader is left".to_owned() } else { format!("{} may still read it", cpus.join(", ")) }
 }

@@ -31,6 +31,7 @@ pub use html::html;
 
 use super::explore::{ExploreReport, Shown};
 use super::run::ProgramRun;
+use super::source::Sources;
 use super::told::Look;
 use crate::explore::simulation::Simulation;
 use crate::machine::Machine;
@@ -53,15 +54,16 @@ fn page(kind: Kind, title: String, shared: Shared) -> Page {
     }
 }
 
-/// A run of programs: `drive` is given the machine and who looks on, and runs them.
+/// A run of programs, whose source files are looked for in `sources`: `drive` is given the machine and who looks on, and runs them.
 ///
 /// # Errors
 /// Those of `drive`.
 pub fn run<E>(
     machine: &mut Machine,
+    sources: Sources,
     drive: impl FnOnce(&mut Machine, &mut Recorder<'_>) -> Result<Vec<ProgramRun>, E>,
 ) -> Result<(Page, Vec<ProgramRun>), E> {
-    let mut shared = Shared::default();
+    let mut shared = Shared::new(sources);
     let mut recorder = Recorder::new(&mut shared, machine);
     let runs = drive(machine, &mut recorder)?;
     let (mut view, recording) = runs::of_run(recorder, machine, &runs);
@@ -74,8 +76,8 @@ pub fn run<E>(
 
 /// What an exploration found.
 #[must_use]
-pub fn exploration(simulation: &Simulation, report: &ExploreReport<'_>) -> Page {
-    let mut shared = Shared::default();
+pub fn exploration(simulation: &Simulation, report: &ExploreReport<'_>, sources: Sources) -> Page {
+    let mut shared = Shared::new(sources);
     let views = runs::of_exploration(&mut shared, simulation, report);
     let mut page = page(Kind::Exploration, title(report.path), shared);
     page.facts = vec![
@@ -94,8 +96,8 @@ pub fn exploration(simulation: &Simulation, report: &ExploreReport<'_>) -> Page 
 
 /// A schedule that was performed again.
 #[must_use]
-pub fn replayed(simulation: &mut Simulation, path: &Path, shown: &Shown) -> Page {
-    let mut shared = Shared::default();
+pub fn replayed(simulation: &mut Simulation, path: &Path, shown: &Shown, sources: Sources) -> Page {
+    let mut shared = Shared::new(sources);
     let view = runs::of_schedule(&mut shared, simulation, shown, ("schedule", "the schedule"), None);
     let mut page = page(Kind::Replay, title(path), shared);
     page.facts = vec![fact("CPUs", simulation.machine().cpu_count())];

@@ -6,6 +6,8 @@
 
 use serde::Serialize;
 
+use crate::machine::Stage;
+
 /// What [`Page::schema`] says.
 pub const SCHEMA: &str = "kptrsim-page";
 /// Version of the schema; it changes when something that was there is changed or gone.
@@ -408,27 +410,9 @@ pub struct Span {
     /// First step after it.
     pub to: usize,
     /// Which.
-    pub state: ObjectState,
+    pub state: Stage,
     /// By whom, or where.
     pub detail: String,
-}
-
-/// Where an object is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ObjectState {
-    /// A program holds its reference.
-    Owned,
-    /// A kptr field, a list or a tree holds it.
-    Published,
-    /// Who does not hold it points to it, inside an RCU section.
-    Borrowed,
-    /// It was freed, and readers may still be there.
-    Waiting,
-    /// It is gone.
-    Freed,
-    /// Nobody holds it any more, and it was not freed.
-    Lost,
 }
 
 /// What one step has to do with an earlier one.

@@ -24,6 +24,9 @@ const KEPT_STEPS: usize = 8_000;
 /// Bytes of one write of which the new values are told.
 const MAX_WRITTEN: u32 = 64;
 
+/// Lanes of those that run last are behind those of all actors.
+const AFTER_ACTORS: u32 = 1 << 16;
+
 /// Looks on while programs run.
 #[derive(Debug)]
 pub struct Recorder<'s> {
@@ -44,6 +47,8 @@ pub struct Recorder<'s> {
     /// Has the machine done something that was not read yet?
     unread: bool,
     came: Option<String>,
+    /// Is what runs now what the scenario runs last?
+    is_last: bool,
     lives: Lives,
     sections: Sections,
 }
@@ -92,6 +97,7 @@ impl<'s> Recorder<'s> {
             last_task: None,
             unread: false,
             came: None,
+            is_last: false,
             lives: Lives::new(machine),
             sections: Sections::default(),
         };
@@ -122,6 +128,13 @@ impl<'s> Recorder<'s> {
             if done.is_err() {
                 break;
             }
+        }
+        let mut left = Vec::new();
+        simulation.choices(&mut left);
+        if left.is_empty() {
+            // After a step that failed nothing is run.
+            recorder.is_last = true;
+            simulation.ending_watched(&mut recorder);
         }
         recorder.finish(simulation.machine(), ended)
     }
@@ -364,7 +377,7 @@ impl<'s> Recorder<'s> {
         for (kind, frame, name, value) in changed {
             self.set(Key { kind, lane: Some(lane), frame: Some(frame), name }, value);
         }
-        self.lives.borrowed_by(machine, task, state.pointers());
+        self.lives.pointed_to_by(machine, task, state.pointers());
         self.tasks.insert(task, state);
     }
 }
@@ -387,11 +400,20 @@ fn verb(kind: AccessKind) -> Option<&'static str> {
 
 impl Watch for Recorder<'_> {
     fn started(&mut self, machine: &Machine, task: u32) {
+        if self.is_last {
+            self.read(machine);
+            self.lane = match self.lane_of_task.get(&task) {
+                Some(&lane) => lane,
+                None => self.lane_number(task + AFTER_ACTORS, || format!("CPU {}", machine.cpu_of(task))),
+            };
+        }
         self.lane_of_task.insert(task, self.lane);
         // Each program has sections of its own, also where one follows the other at once.
         self.sections.reader(self.lane, ReadSide::default(), self.steps.len());
         if let Some(running) = machine.running(task) {
-            self.came = Some(format!("{} starts", running.program().source().name));
+            let name = &running.program().source().name;
+            let when = if self.is_last { ", now that all others are done" } else { "" };
+            self.came = Some(format!("{name} starts{when}"));
         }
     }
 

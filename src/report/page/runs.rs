@@ -197,10 +197,13 @@ pub fn of_schedule(
     } else {
         Status::Fine
     };
-    view.verdict = match done.findings.first() {
+    let verdict = match done.findings.first() {
         Some(_) => told(&found),
         None => ended,
     };
+    // What the title says already is not said again.
+    let more = verdict.strip_prefix(title).and_then(|more| more.strip_prefix("; ")).map(str::to_owned);
+    view.verdict = more.unwrap_or(verdict);
     view.facts.push(fact("steps of the schedule", shown.steps.len()));
     view.facts.push(fact("switches", shown.schedule.switches()));
     view.facts.extend(done.outcome.map(|outcome| fact("outcome", outcome)));

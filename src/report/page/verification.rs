@@ -10,6 +10,7 @@ use super::texts::Numbered;
 use super::{page, title};
 use crate::kernel::Profile;
 use crate::object::{Object, Program};
+use crate::report::source::Sources;
 use crate::report::told::Look;
 use crate::report::{recorded, verify};
 use crate::verifier::obligations::LockOwner;
@@ -27,10 +28,17 @@ const MAX_PATHS: usize = 300;
 
 /// The page of an object's programs. `options` says how much of an accepted program's paths is recorded.
 #[must_use]
-pub fn of_object(path: &Path, object: &Object, profile: &Profile, programs: &[&Program], options: Options) -> Page {
+pub fn of_object(
+    path: &Path,
+    object: &Object,
+    profile: &Profile,
+    programs: &[&Program],
+    options: Options,
+    sources: Sources,
+) -> Page {
     let verifier = ObjectVerifier::new(object, profile, options.clone());
     let verdict_only = ObjectVerifier::new(object, profile, Options { record: Record::Verdict, ..options });
-    let mut shared = Shared::default();
+    let mut shared = Shared::new(sources);
     let mut views: Vec<View> = Vec::new();
     let mut steps = 0;
     for program in programs {

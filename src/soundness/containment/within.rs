@@ -217,6 +217,10 @@ impl Concrete<'_> {
         if pointer.is_unchecked() && !self.is_local(concrete) {
             return Ok(());
         }
+        // A kernel's variable of which each CPU has a copy is named by where it is among them: no address.
+        if pointer.marks.per_cpu && pointer.target == Target::Object && !self.is_local(concrete) {
+            return Ok(());
+        }
         if concrete == 0 {
             return Err("it is null");
         }

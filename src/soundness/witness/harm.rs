@@ -298,12 +298,11 @@ static TABLE: &[(Class, &[&str])] = &[
             "map-pointer-outside",
             "spill-stack-pointer-to-caller",
             "misaligned-access",
-            "kptr-misaligned",
             "string-not-terminated",
         ],
     ),
     (
-        Class::Harm(&[Harm::Uninitialised]),
+        Class::Harm(&[Harm::Uninitialised, Harm::KernelBytes]),
         &["read-uninitialised", "invalid-stack-read", "uninitialised-stack-read", "uninitialised-variable-stack-read"],
     ),
     (
@@ -330,6 +329,7 @@ static TABLE: &[(Class, &[&str])] = &[
             "direct-access-to-field",
             "special-field-access",
             "kptr-by-helper",
+            "kptr-misaligned",
             "kptr-variable-offset",
             "kptr-size",
             "kptr-instruction-mode",
@@ -337,6 +337,7 @@ static TABLE: &[(Class, &[&str])] = &[
         ],
     ),
     (Class::Harm(&[Harm::Race]), &["graph-lock-not-held"]),
+    (Class::Harm(&[Harm::Lock, Harm::Ownership, Harm::WrongObject, Harm::Memory]), &["remove-in-tree-callback"]),
     (
         Class::Harm(&[Harm::Lock, Harm::Sleep]),
         &[
@@ -346,7 +347,6 @@ static TABLE: &[(Class, &[&str])] = &[
             "call-under-lock",
             "missing-unlock",
             "lock-in-tree-callback",
-            "remove-in-tree-callback",
             "throw-under-lock",
             "tail-call-under-lock",
             "legacy-load-inside",

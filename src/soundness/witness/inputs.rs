@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::explore::random::Random;
-use crate::isa::{Insn, decode};
+use crate::isa::{ImmediateSource, Insn, decode};
 use crate::kernel::ProgramType;
-use crate::object::{Object, Program};
+use crate::object::{AttachKind, Object, Program};
 use crate::scenario::layout::Layout;
 use crate::scenario::names::Names;
 use crate::scenario::{Input, Setting};
@@ -20,12 +20,17 @@ pub struct Start {
     pub globals: BTreeMap<String, Setting>,
     /// Are maps and arguments there, as if others had filled them?
     pub stocked: bool,
+    /// What it reads of clocks, of random numbers, and of fields of kernel structs that are not modelled.
+    pub readings: Vec<u64>,
 }
 
 /// Which kind of input a program takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
     Nothing,
+    /// A packet in an `sk_buff`.
+    Buffer,
+    /// Another packet.
     Packet,
     Context,
     Arguments,
@@ -39,6 +44,10 @@ pub struct Maker {
     globals: Vec<(String, usize)>,
     /// Numbers that the program compares with or computes with.
     constants: Vec<u64>,
+    /// Id of the process that programs run in.
+    pid: u64,
+    /// Does it read clocks, random numbers, or kernel structs, or are there maps that readings can fill?
+    reads: bool,
 }
 
 /// Lengths of packets that are tried: headers cut short, whole, and beyond.
@@ -47,6 +56,16 @@ const PACKETS: [usize; 8] = [64, 14, 18, 34, 42, 54, 128, 1500];
 const CONTEXTS: [usize; 4] = [64, 8, 256, 4096];
 /// Arguments of a raw tracepoint.
 const ARGUMENTS: usize = 5;
+/// Readings at most.
+const READINGS: usize = 6;
+/// Fields of `struct __sk_buff` that an input may set: `mark`, `priority`, `cb`.
+const BUFFER_FIELDS: [usize; 7] = [8, 32, 48, 52, 56, 60, 64];
+/// Numbers of the helpers that give clocks, random numbers, and the current task: `bpf_ktime_get_ns`, `bpf_get_prandom_u32`,
+/// `bpf_get_current_task`, `bpf_jiffies64`, `bpf_ktime_get_boot_ns`, `bpf_get_current_task_btf`, `bpf_ktime_get_coarse_ns`,
+/// `bpf_ktime_get_tai_ns`.
+const READERS: [i32; 8] = [5, 7, 35, 118, 125, 158, 160, 208];
+/// `BPF_JMP | BPF_CALL`.
+const CALL: u8 = 0x85;
 /// Constants that are kept of a program.
 const MAX_CONSTANTS: usize = 64;
 /// Numbers at which things change.
@@ -55,7 +74,7 @@ const BOUNDARIES: [u64; 12] =
 
 impl Maker {
     /// What makes inputs for this program.
-    pub fn new(object: &Object, program: &Program) -> Maker {
+    pub fn new(object: &Object, program: &Program, pid: u32) -> Maker {
         let names = Names::of(object);
         let globals = names.globals.iter().filter(|(_, global)| {
             !global.read_only && matches!(global.layout, Layout::Number { .. } | Layout::Truth) && global.size <= 8
@@ -64,17 +83,22 @@ impl Maker {
             taken: taken(program),
             globals: globals.map(|(name, global)| (name.clone(), global.size as usize)).collect(),
             constants: constants(program),
+            pid: pid.into(),
+            reads: object.maps.iter().any(|map| map.globals.is_none())
+                || matches!(program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint)
+                || program.insns.iter().any(|insn| insn.opcode == CALL && insn.src == 0 && READERS.contains(&insn.imm)),
         }
     }
 
     /// Can inputs differ at all, but for what maps hold?
     pub fn is_constant(&self) -> bool {
-        self.taken == Taken::Nothing && self.globals.is_empty()
+        self.taken == Taken::Nothing && self.globals.is_empty() && !self.reads
     }
 
     /// The numbers that are worth a try: the program's own and their neighbours, and boundaries.
     fn number(&self, random: &mut Random) -> u64 {
-        match random.below(4) {
+        match random.below(5) {
+            4 => self.pid,
             0 => BOUNDARIES[random.below(BOUNDARIES.len())],
             1 if !self.constants.is_empty() => {
                 let constant = self.constants[random.below(self.constants.len())];
@@ -116,7 +140,16 @@ impl Maker {
     pub fn fresh(&self, random: &mut Random) -> Start {
         let input = match self.taken {
             Taken::Nothing => Input::Nothing,
-            Taken::Packet => {
+            Taken::Buffer if random.below(3) == 0 => {
+                let packet = self.bytes(PACKETS[random.below(PACKETS.len())], random);
+                let mut context = vec![0; 68];
+                for _ in 0..1 + random.below(3) {
+                    let at = BUFFER_FIELDS[random.below(BUFFER_FIELDS.len())];
+                    context[at..at + 4].copy_from_slice(&(self.number(random) as u32).to_le_bytes());
+                }
+                Input::Bytes { context, packet }
+            }
+            Taken::Packet | Taken::Buffer => {
                 let packet = self.bytes(PACKETS[random.below(PACKETS.len())], random);
                 Input::Bytes { context: Vec::new(), packet }
             }
@@ -126,11 +159,19 @@ impl Maker {
             }
             Taken::Arguments => Input::Arguments((0..ARGUMENTS).map(|_| self.number(random)).collect()),
         };
-        let mut start = Start { input, globals: BTreeMap::new(), stocked: random.below(4) != 0 };
+        let mut start = Start { input, stocked: random.below(4) != 0, ..Start::default() };
+        if self.reads {
+            start.readings = (0..random.below(READINGS + 1)).map(|_| self.reading(random)).collect();
+        }
         for _ in 0..self.globals.len().min(1 + random.below(3)) {
             self.set_global(&mut start, random);
         }
         start
+    }
+
+    /// A number, or one of the three that say where a pointer leads.
+    fn reading(&self, random: &mut Random) -> u64 {
+        if random.below(2) == 0 { random.below(3) as u64 } else { self.number(random) }
     }
 
     fn set_global(&self, start: &mut Start, random: &mut Random) {
@@ -158,6 +199,13 @@ impl Maker {
             }
             Input::Nothing => {}
         }
+        if self.reads && random.below(2) == 0 {
+            match random.below(READINGS) {
+                at if at < next.readings.len() => next.readings[at] = self.reading(random),
+                _ => next.readings.push(self.reading(random)),
+            }
+            next.readings.truncate(READINGS);
+        }
         if !self.globals.is_empty() && (next.input == Input::Nothing || random.below(2) == 0) {
             self.set_global(&mut next, random);
         }
@@ -168,9 +216,10 @@ impl Maker {
 fn taken(program: &Program) -> Taken {
     use ProgramType as P;
     match ProgramType::from_number(program.section.program_type) {
-        Some(
-            P::SocketFilter | P::SchedCls | P::SchedAct | P::CgroupSkb | P::Xdp | P::LwtIn | P::LwtOut | P::LwtXmit,
-        ) => Taken::Packet,
+        Some(P::SocketFilter | P::SchedCls | P::SchedAct | P::CgroupSkb | P::LwtIn | P::LwtOut | P::LwtXmit) => {
+            Taken::Buffer
+        }
+        Some(P::Xdp) => Taken::Packet,
         Some(P::Syscall) => Taken::Context,
         Some(P::RawTracepoint) => Taken::Arguments,
         _ => Taken::Nothing,
@@ -180,8 +229,14 @@ fn taken(program: &Program) -> Taken {
 fn constants(program: &Program) -> Vec<u64> {
     let mut all = BTreeSet::new();
     for (slot, raw) in program.insns.iter().enumerate() {
-        if let Ok(Insn::Alu { .. } | Insn::Jump { .. }) = decode(*raw, program.insns.get(slot + 1).copied()) {
-            all.insert(i64::from(raw.imm) as u64);
+        match decode(*raw, program.insns.get(slot + 1).copied()) {
+            Ok(Insn::Alu { .. } | Insn::JumpIf { .. }) => {
+                all.insert(i64::from(raw.imm) as u64);
+            }
+            Ok(Insn::LoadImmediate { source: ImmediateSource::Value(number), .. }) => {
+                all.insert(number);
+            }
+            _ => {}
         }
         if all.len() >= MAX_CONSTANTS {
             break;

@@ -1,10 +1,13 @@
 //! A run that shows why a program is refused.
 //!
 //! For a rejected program a hunt looks for inputs, companions and a schedule under which the machine shows the harm that the
-//! broken rule names: the leak for a reference that is not released, the use after free for a pointer that may be stale.
+//! broken rule names: the leak for a reference that is not released, the use after free for a pointer that may be stale. Where there is
+//! none, a small search that leaves nothing out may show that there cannot be one (`exhaust`).
 //! [`harm`] says what each rule keeps from happening, `plans` which scenarios are tried, [`judge`] whether what a run
 //! shows is that harm. Start at [`hunt`].
 
+pub mod dependence;
+mod exhaust;
 pub mod harm;
 mod inputs;
 pub mod judge;
@@ -131,6 +134,8 @@ pub struct Tried {
     pub others: Vec<String>,
     /// What had no model.
     pub unsupported: Vec<String>,
+    /// Why the runs of the small scenarios are not all that there can be, if they were tried.
+    pub missing: Option<&'static str>,
 }
 
 /// What a hunt comes to.
@@ -140,6 +145,8 @@ pub enum Answer {
     Shown(Box<Witness>, Tried),
     /// There is none within the bounds: the rejection may be conservative.
     NotFound(Tried),
+    /// Every run of the small scenarios was tried, whatever comes from outside, and none shows it.
+    Harmless(Tried),
     /// The rule names no harm that a run could show.
     NoHarm(NoHarm),
 }

@@ -10,6 +10,11 @@ const MAX_SIBLINGS: usize = 12;
 /// Shapes that are tried before any input is.
 pub const FIRST: usize = 3;
 
+/// Of which scenarios all runs are tried where no run shows the harm: shapes, and whether others have filled the maps. With
+/// full maps somebody else takes what they hold, on another CPU.
+pub const WHOLE: [(Shape<'static>, bool); 3] =
+    [(Shape::Alone(1), false), (Shape::Alone(1), true), (Shape::Beside(1), false)];
+
 /// A scenario's shape: what runs besides the program itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape<'a> {
@@ -47,6 +52,7 @@ pub fn scenario(subject: &Subject<'_>, shape: Shape<'_>, start: &Start) -> Scena
     let mut scenario = Scenario::about(subject.path);
     scenario.allocation_failures = true;
     scenario.stocked = start.stocked;
+    scenario.readings = start.readings.clone();
     scenario.globals = start.globals.clone();
     let own = |repeat| Run { input: start.input.clone(), ..run(&subject.program.name, repeat) };
     let task = |cpu, run| Task { cpu, run: vec![run] };

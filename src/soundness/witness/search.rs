@@ -1,24 +1,26 @@
 //! The hunt itself: scenario after scenario, each under several schedules, until one shows the harm or the bounds are met.
 //!
 //! Inputs are found as a small fuzzer finds them: what reached an instruction that no run had reached before is kept and
-//! changed further.
+//! changed further. Where nothing shows the harm, all runs of a few small scenarios are tried, to say that there is none.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::exhaust::every_run;
 use super::harm::Harm;
 use super::inputs::{Maker, Start};
 use super::judge::judge;
-use super::plans::{FIRST, Shape, scenario, shapes};
+use super::plans::{FIRST, Shape, WHOLE, scenario, shapes};
 use super::{Answer, Bounds, Subject, Tried, Witness};
 use crate::explore::finding::Finding;
 use crate::explore::random::Random;
-use crate::explore::search::{Control, SearchOptions, Strategy, search};
+use crate::explore::search::{Control, SearchOptions, SearchResult, Strategy, search};
 use crate::explore::simulation::{Simulation, SimulationError};
 use crate::explore::system::{Choice, System};
 use crate::explore::watch::Watch;
 use crate::machine::{End, Machine, MachineOptions, SetupError};
+use crate::object::AttachKind;
 use crate::scenario::Scenario;
 
 /// Schedules of a scenario: of one CPU, of two.
@@ -33,8 +35,15 @@ const MAX_STEPS: usize = 2000;
 /// Instructions after which a run is taken to have no end, where that is what is looked for, and steps: more.
 const ENDLESS: u64 = 20_000;
 const ENDLESS_STEPS: usize = 30_000;
+/// Instructions and steps of the one long run that is tried where runs were cut.
+const LONG_INSNS: u64 = 12_000_000;
+const LONG_STEPS: usize = 2_100_000;
 /// Inputs that are tried before companions are, and after.
 const INPUTS: (u64, u64) = (64, 256);
+/// Readings that leave maps empty though others take from them, and pointers whole.
+const EMPTIED: [u64; 1] = [3];
+/// Runs of a scenario of which all are tried, at most.
+const EVERY: u64 = 20_000;
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
 
@@ -57,6 +66,16 @@ impl Watch for Executed {
     }
 }
 
+/// What all runs of a few scenarios come to.
+enum Whole {
+    /// One shows the harm.
+    Shown(Box<Witness>),
+    /// None does, and there are no others.
+    Harmless,
+    /// None does, but there may be others.
+    Unknown,
+}
+
 /// A hunt under way.
 pub(super) struct Hunt<'a> {
     subject: &'a Subject<'a>,
@@ -73,6 +92,8 @@ pub(super) struct Hunt<'a> {
     covered: Vec<bool>,
     others: BTreeSet<String>,
     unsupported: BTreeSet<String>,
+    /// Was a run cut for its length?
+    cut: bool,
     tried: Tried,
 }
 
@@ -95,25 +116,57 @@ impl<'a> Hunt<'a> {
             stop,
             begun: Instant::now(),
             random: Random::new(bounds.seed, 0),
-            maker: Maker::new(subject.object, subject.program),
+            maker: Maker::new(subject.object, subject.program, options.pid),
             corpus: vec![Start::default()],
             covered: vec![false; subject.program.insns.len()],
             others: BTreeSet::new(),
             unsupported: BTreeSet::new(),
+            cut: false,
             tried: Tried::default(),
         }
     }
 
     pub fn run(mut self) -> Answer {
-        let found = self.stages();
+        let found = self.stages().map_or_else(|| self.every(), |witness| Whole::Shown(Box::new(witness)));
         self.tried.covered = self.covered.iter().filter(|covered| **covered).count();
         self.tried.reached = self.subject.insn.is_some_and(|insn| self.covered.get(insn) == Some(&true));
         self.tried.others = self.others.into_iter().collect();
         self.tried.unsupported = self.unsupported.into_iter().collect();
         match found {
-            Some(witness) => Answer::Shown(Box::new(witness), self.tried),
-            None => Answer::NotFound(self.tried),
+            Whole::Shown(witness) => Answer::Shown(witness, self.tried),
+            Whole::Harmless => Answer::Harmless(self.tried),
+            Whole::Unknown => Answer::NotFound(self.tried),
         }
+    }
+
+    /// Tries all runs of a few scenarios.
+    fn every(&mut self) -> Whole {
+        let traced =
+            matches!(self.subject.program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint);
+        if self.harms.contains(&Harm::Address) {
+            self.tried.missing = Some("no run shows that an address is left somewhere");
+            return Whole::Unknown;
+        }
+        for (shape, stocked) in WHOLE {
+            // A traced function has no arguments where nobody gives it any.
+            let start = Start { stocked: stocked || traced, ..Start::default() };
+            if self.stop.load(Ordering::Relaxed) {
+                return Whole::Unknown;
+            }
+            let scenario = scenario(self.subject, shape, &start);
+            let Some(mut simulation) = self.simulate(&scenario) else { return Whole::Unknown };
+            let left = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
+            let Ok(every) = every_run(&simulation, EVERY, self.max_steps, left) else { return Whole::Unknown };
+            self.tried.runs += every.result.coverage.explored;
+            if let Some(witness) = self.best(&scenario, &every.result, &mut simulation) {
+                return Whole::Shown(Box::new(witness));
+            }
+            if every.missing.is_some() {
+                self.tried.missing = every.missing;
+                return Whole::Unknown;
+            }
+        }
+        Whole::Harmless
     }
 
     fn is_over(&self) -> bool {
@@ -126,14 +179,15 @@ impl<'a> Hunt<'a> {
         let shapes = shapes(self.subject);
         let (first, rest) = shapes.split_at(FIRST);
         let stocked = Start { stocked: true, ..Start::default() };
+        let emptied = Start { readings: EMPTIED.to_vec(), ..stocked.clone() };
         for &shape in first {
-            for start in [Start::default(), stocked.clone()] {
+            for start in [Start::default(), stocked.clone(), emptied.clone()] {
                 if let found @ Some(_) = self.under_schedules(shape, &start) {
                     return found;
                 }
             }
         }
-        self.corpus.push(stocked.clone());
+        self.corpus.extend([stocked.clone(), emptied]);
         if let found @ Some(_) = self.fuzz(INPUTS.0) {
             return found;
         }
@@ -143,6 +197,9 @@ impl<'a> Hunt<'a> {
             if !starts.contains(&plain) {
                 starts.push(plain);
             }
+        }
+        if let found @ Some(_) = self.long(&starts) {
+            return found;
         }
         for &shape in rest {
             for start in starts.iter().rev() {
@@ -155,6 +212,18 @@ impl<'a> Hunt<'a> {
             }
         }
         self.fuzz(INPUTS.1)
+    }
+
+    /// One run to its very end, where runs were cut for their length and an end is not what is looked for.
+    fn long(&mut self, starts: &[Start]) -> Option<Witness> {
+        if !self.cut || self.harms.contains(&Harm::Endless) || self.is_over() {
+            return None;
+        }
+        let usual = (self.options.max_insns, self.max_steps);
+        (self.options.max_insns, self.max_steps) = (LONG_INSNS, LONG_STEPS);
+        let found = starts.first().and_then(|start| self.under_schedules(Shape::Alone(1), start));
+        (self.options.max_insns, self.max_steps) = usual;
+        found
     }
 
     /// Tries inputs, and keeps those that reach something new.
@@ -258,7 +327,7 @@ impl<'a> Hunt<'a> {
         self.tried.runs += 1;
         let (strategy, schedules) = match steps {
             // An end is what is looked for; the schedule hardly matters.
-            _ if self.harms.contains(&Harm::Endless) => (Strategy::RoundRobin, 1),
+            _ if self.harms.contains(&Harm::Endless) || self.max_steps == LONG_STEPS => (Strategy::RoundRobin, 1),
             0..=LONG if concurrent => (Strategy::Automatic, SCHEDULES.1),
             0..=LONG => (Strategy::Automatic, SCHEDULES.0),
             _ => (Strategy::Random, SCHEDULES_OF_LONG),
@@ -276,10 +345,20 @@ impl<'a> Hunt<'a> {
         let control = Control { stop: self.stop, progress: &|_| () };
         let result = search(&|| simulation.clone(), &options, control).ok()?;
         self.tried.runs += result.coverage.explored + result.coverage.random_runs;
+        self.cut |= result.coverage.cut > 0;
+        self.best(&scenario, &result, &mut simulation)
+    }
+
+    /// Of what runs of a scenario show, what fits the rejection best.
+    fn best(
+        &mut self,
+        scenario: &Scenario,
+        result: &SearchResult<Finding>,
+        traced: &mut Simulation,
+    ) -> Option<Witness> {
         let mut best: Option<Witness> = None;
-        let mut traced = simulation;
         for found in result.findings.values() {
-            match self.judge(&mut traced, &found.finding, &found.shortest.choices, scenario.stocked) {
+            match self.judge(traced, &found.finding, &found.shortest.choices, scenario.stocked) {
                 Some((harm, fit)) if best.as_ref().is_none_or(|best| fit < best.fit) => {
                     best = Some(Witness {
                         scenario: scenario.clone(),
@@ -296,7 +375,7 @@ impl<'a> Hunt<'a> {
         if best.is_none()
             && let Some(seen) = result.outcomes.values().next()
         {
-            let executed = self.trace(&mut traced, &seen.first.choices)?;
+            let executed = self.trace(traced, &seen.first.choices)?;
             self.cover(&executed);
         }
         best
@@ -310,6 +389,7 @@ impl<'a> Hunt<'a> {
         stocked: bool,
     ) -> Option<(Harm, super::Fit)> {
         // A traced function's arguments are there only where others have filled the world.
+        self.cut |= matches!(finding, Finding::Ended(End::Limit(..)));
         if let Finding::Ended(End::Unsupported(unsupported)) = finding
             && stocked
         {

@@ -7,13 +7,13 @@ use ratatui::text::{Line, Span};
 
 use crate::explore::simulation::ActorKind;
 use crate::explore::system::Choice;
-use crate::machine::Moment;
+use crate::machine::{Moment, Stage};
 use crate::report::explore::describe;
 use crate::report::place::Words;
 use crate::report::run::{RunReport, copies};
 use crate::report::value::plain;
 use crate::stepper::app::{App, Pane};
-use crate::stepper::objects::{Labels, ObjectView, Stage, objects};
+use crate::stepper::objects::{Labels, ObjectView, objects};
 use crate::stepper::recording::{FrameState, StackSlot, TaskState};
 use crate::stepper::session::Session;
 
@@ -146,11 +146,12 @@ fn callers(state: &TaskState, labels: &Labels<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-fn stage_style(stage: &Stage) -> Style {
+fn stage_style(stage: Stage) -> Style {
     match stage {
-        Stage::Owned(_) => Style::new().fg(Color::Green),
-        Stage::Published(_) => Style::new().fg(Color::Blue),
-        Stage::Waiting(_) => Style::new().fg(Color::Yellow),
+        Stage::Owned => Style::new().fg(Color::Green),
+        Stage::Published => Style::new().fg(Color::Blue),
+        Stage::Borrowed => Style::new().fg(Color::Cyan),
+        Stage::Waiting => Style::new().fg(Color::Yellow),
         Stage::Lost => WRONG,
         Stage::Freed => FAINT,
     }
@@ -174,11 +175,15 @@ fn object_lines(session: &Session) -> Vec<Line<'static>> {
     for one in live.into_iter().chain(gone) {
         lines.push(Line::from(vec![
             Span::styled(format!("{} ", one.name), STRONG),
-            Span::styled(one.stage.text(), stage_style(&one.stage)),
+            Span::styled(one.text.clone(), stage_style(one.stage)),
         ]));
-        lines.extend(one.borrowed.iter().map(|who| {
-            let word = if one.stage == Stage::Freed { "still pointed to by" } else { "borrowed by" };
-            Line::styled(format!("  {word} {who}"), Style::new().fg(Color::Cyan))
+        lines.extend(one.pointers.iter().map(|pointer| {
+            let (word, colour) = match (pointer.is_borrowed, one.stage) {
+                (true, _) => ("borrowed by", Color::Cyan),
+                (false, Stage::Waiting | Stage::Freed) => ("still pointed to by", Color::Red),
+                (false, _) => ("pointed to by", Color::Cyan),
+            };
+            Line::styled(format!("  {word} {}", pointer.by), Style::new().fg(colour))
         }));
         lines.extend(contents(one).into_iter().map(|text| Line::from(format!("  {text}"))));
         lines.extend(one.allocated.map(|at| moment("allocated", at)));

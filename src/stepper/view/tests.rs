@@ -2,7 +2,7 @@
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::draw;
 use crate::stepper::app::{App, Maker, Screen};
@@ -155,4 +155,48 @@ fn the_path_to_a_rejection() {
     insta::assert_snapshot!(screen(&mut app, 100, 30));
     press(&mut app, "v");
     assert!(app.message.starts_with("there is no machine"));
+}
+
+/// The row of the screen that has this text from that column on.
+fn row_of(screen: &str, text: &str, column: u16) -> u16 {
+    // The backend's rows are quoted.
+    let from = |line: &str| line.chars().skip(usize::from(column) + 1).collect::<String>();
+    screen.lines().position(|line| from(line).starts_with(text)).expect("it is on the screen") as u16
+}
+
+#[test]
+fn a_click_chooses_what_comes_next() {
+    let mut app = app(testing::counting());
+    let chosen = |app: &App| match &app.screen {
+        Screen::Machine(session) => session.selected().actor.0,
+        _ => u16::MAX,
+    };
+    for (width, height) in [(80, 24), (100, 30), (170, 45)] {
+        for actor in [1, 0, 1] {
+            let text = screen(&mut app, width, height);
+            let row = row_of(&text, &format!("CPU {actor} starts"), app.next_area.x);
+            let column = app.next_area.x + 3;
+            app.mouse(click(MouseEventKind::Down(MouseButton::Left), column, row));
+            assert_eq!(chosen(&app), actor, "{text}");
+        }
+        app.mouse(click(MouseEventKind::Down(MouseButton::Right), app.next_area.x, app.next_area.y));
+        app.mouse(click(MouseEventKind::Up(MouseButton::Left), app.next_area.x, app.next_area.y));
+        app.mouse(click(MouseEventKind::Moved, app.next_area.x, app.next_area.y));
+        app.mouse(click(MouseEventKind::Down(MouseButton::Left), width - 1, height - 1));
+        assert_eq!(chosen(&app), 1, "only the left button, and only in `next`");
+    }
+}
+
+#[test]
+fn the_wheel_moves_the_panes_text() {
+    let mut app = app(testing::counting());
+    let before = screen(&mut app, 80, 24);
+    app.mouse(click(MouseEventKind::ScrollDown, 1, 1));
+    assert_eq!(app.scroll, 5);
+    app.mouse(click(MouseEventKind::ScrollUp, 1, 1));
+    assert_eq!((app.scroll, screen(&mut app, 80, 24)), (0, before));
+}
+
+fn click(kind: MouseEventKind, column: u16, row: u16) -> MouseEvent {
+    MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }
 }
