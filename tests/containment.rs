@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use kptrsim::cli::target::compile;
 use kptrsim::kernel::Profile;
 use kptrsim::machine::MachineOptions;
+use kptrsim::object::compile::compile;
 use kptrsim::object::{Object, Program};
 use kptrsim::soundness::containment::within::Spot;
 use kptrsim::soundness::containment::{Accepted, Check, Found, Outcome, Skipped, Violation};

@@ -261,7 +261,7 @@ fn a_click_chooses_the_next_step() -> Result<(), Failed> {
     let click = format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m");
     terminal.tmux(&["send-keys", "-l", &click])?;
     terminal.keys(&["Enter"])?;
-    terminal.comes("CPU 1 runs destroy", |screen| screen.contains("step 1") && screen.contains("destroy at 0"))?;
+    terminal.comes("CPU 1 runs destroy", |screen| screen.contains("step 1") && screen.contains("│destroy at "))?;
     terminal.keys(&["q"])?;
     terminal.is_given_back(0)
 }

@@ -208,7 +208,7 @@ fn assembly_text_is_the_same_object() {
         let batch = Batch::numbered(&codes, profile.tables()).expect("types fit");
         let file = tempfile::Builder::new().suffix(".s").tempfile().expect("a file");
         std::fs::write(file.path(), batch.assembly()).expect("it is written");
-        let assembled = kptrsim::cli::target::compile(file.path()).expect("clang takes it");
+        let assembled = kptrsim::object::compile::compile(file.path()).expect("clang takes it");
         let written = batch.object().expect("it is written");
         assert_eq!(instructions(&assembled, &profile), instructions(&written, &profile));
     }

@@ -12,6 +12,7 @@ use std::{panic, thread};
 use ratatui::DefaultTerminal;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::clipboard::CopyToClipboard;
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{
     self, DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEventKind, KeyModifiers,
 };
@@ -259,6 +260,8 @@ fn give_back(mouse: bool) -> io::Result<()> {
     if mouse {
         execute!(io::stdout(), DisableMouseCapture)?;
     }
+    // Drawing hides it, and who leaves at once drops nothing.
+    execute!(io::stdout(), Show)?;
     ratatui::try_restore()
 }
 

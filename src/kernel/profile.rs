@@ -92,6 +92,23 @@ impl Profile {
         }
     }
 
+    /// The same tables with a build's own types.
+    #[must_use]
+    pub fn with_types(self, build: impl Into<String>, btf: Btf) -> Profile {
+        let (build, btf, percpu_variables) = (build.into(), Arc::new(btf), OnceLock::new());
+        Profile { build, btf, percpu_variables, complete: true, ..self }
+    }
+
+    /// The same build with tables that a user has added to.
+    #[must_use]
+    pub fn and_tables(self, tables: Tables) -> Profile {
+        if !self.complete {
+            // The built-in types are made of the tables.
+            return Profile::with_tables(tables);
+        }
+        Profile { tables: TablesRef::Own(Arc::new(tables)), ..self }
+    }
+
     /// Tables of helpers, kfuncs and special types.
     #[must_use]
     pub fn tables(&self) -> &Tables {
@@ -302,4 +319,28 @@ fn percpu_variables(btf: &Btf) -> Vec<TypeId> {
         .collect();
     found.sort_unstable();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_tables_and_a_kernels_own_types_go_together() {
+        let types = || {
+            let header = [0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+            Btf::parse(&[&header[..], &[0]].concat()).expect("no types at all")
+        };
+        let tables = || Tables::embedded().clone();
+        let is_own = |profile: &Profile| matches!(profile.tables, TablesRef::Own(_));
+        for profile in [
+            Profile::with_tables(tables()).with_types("a build", types()),
+            Profile::embedded().with_types("a build", types()).and_tables(tables()),
+        ] {
+            assert!(profile.has_kernel_btf() && is_own(&profile), "in either order");
+            assert_eq!(profile.build, "a build");
+        }
+        let built_in = Profile::embedded().and_tables(tables());
+        assert!(!built_in.has_kernel_btf() && is_own(&built_in));
+    }
 }

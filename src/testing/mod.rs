@@ -72,6 +72,7 @@ mod machine;
 mod tests;
 mod verified;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,8 +93,8 @@ use crate::machine::{SetError, SetupError};
 use crate::object::Object;
 use crate::scenario::ScenarioError;
 
-/// What was used wrongly, or cannot be had.
-#[derive(Debug, Error)]
+/// What was used wrongly, or cannot be had. A test that returns it, or unwraps it, fails with its words.
+#[derive(Error)]
 #[non_exhaustive]
 pub enum TestError {
     /// A file cannot be read, compiled or loaded.
@@ -123,6 +124,13 @@ pub enum TestError {
     /// The token belongs to something else.
     #[error("the schedule is of another object or scenario: one of them has changed since the token was printed")]
     OtherScenario,
+}
+
+impl fmt::Debug for TestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What `cargo test` prints of a test's error is this.
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// An object under test: what clang made of a BPF source file.
@@ -166,7 +174,7 @@ impl Bpf {
     /// If the file cannot be read, or the object not be loaded with its types.
     pub fn kernel_btf(self, btf: impl AsRef<Path>) -> Result<Bpf, TestError> {
         let path = btf.as_ref().to_owned();
-        let profile = Profile::of_kernel(path.display().to_string(), files::read_btf(&path)?, None);
+        let profile = self.profile.with_types(path.display().to_string(), files::read_btf(&path)?);
         Ok(Bpf { capabilities: self.capabilities, ..Bpf::load(self.path, self.bytes, profile)? })
     }
 
@@ -175,7 +183,7 @@ impl Bpf {
     /// # Errors
     /// If the files cannot be read, or the object not be loaded with them.
     pub fn kfuncs(self, folder: impl AsRef<Path>) -> Result<Bpf, TestError> {
-        let profile = Profile::with_tables(Tables::with_files(folder.as_ref()).map_err(FileError::from)?);
+        let profile = self.profile.and_tables(Tables::with_files(folder.as_ref()).map_err(FileError::from)?);
         Ok(Bpf { capabilities: self.capabilities, ..Bpf::load(self.path, self.bytes, profile)? })
     }
 

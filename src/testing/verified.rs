@@ -85,7 +85,7 @@ impl Verified {
         self.assert_all("rejected", |verdict| verdict.outcome == Outcome::Rejected)
     }
 
-    /// Asserts that the kernel would refuse all of them by the rule of that name, such as `reference-leak`.
+    /// Asserts that the kernel would refuse all of them by the rule of that name, such as `unreleased-reference`.
     ///
     /// # Panics
     /// If it would not, or by another rule, or that cannot be told.

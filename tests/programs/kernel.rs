@@ -67,9 +67,7 @@ pub fn verify(source: &Source, clang: &Clang) -> Result<(), Failed> {
         let expected = expectations.of(&said.program).ok_or_else(|| format!("nothing expected of {}", said.program))?;
         let expected = &expected.verdict;
         let heard = heard(source, &object, said)?;
-        check(*expected == heard, || {
-            format!("{}: expected {expected:?}, the kernel says {heard:?}", said.program)
-        })?;
+        check(*expected == heard, || format!("{}: expected {expected:?}, the kernel says {heard:?}", said.program))?;
     }
     Ok(())
 }

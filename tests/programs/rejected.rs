@@ -95,7 +95,9 @@ fn verified(source: &Source, clang: &Clang) -> Result<Vec<Verification>, Failed>
 fn verdicts(source: &Source, clang: &Clang) -> Result<(), Failed> {
     let verified = verified(source, clang)?;
     let rejected = verified.iter().filter(|one| rule_of(source, &one.program).is_some()).count();
-    check(rejected == usize::from(source.folder == Folder::Rejected), || format!("{rejected} of its programs are in the table"))?;
+    check(rejected == usize::from(source.folder == Folder::Rejected), || {
+        format!("{rejected} of its programs are in the table")
+    })?;
     for verification in &verified {
         let (program, expected) = (&verification.program, rule_of(source, &verification.program));
         match &verification.verdict {

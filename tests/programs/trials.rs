@@ -113,7 +113,9 @@ fn format(source: &Source) -> Result<(), Failed> {
     let told = !expectations.stories.is_empty();
     match source.folder {
         Folder::Run | Folder::Examples => check(told, || "nothing says what happens when it runs")?,
-        Folder::Accept | Folder::Reject | Folder::Rejected | Folder::Mended => check(!told, || "programs that run stand in tests/programs/run")?,
+        Folder::Accept | Folder::Reject | Folder::Rejected | Folder::Mended => {
+            check(!told, || "programs that run stand in tests/programs/run")?
+        }
     }
     for program in &expectations.programs {
         if let Verdict::Reject(rejection) = &program.verdict {

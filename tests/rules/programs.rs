@@ -4,6 +4,7 @@ use std::fs;
 
 use kptrsim::cli::target::{self, KernelArgs, TargetError};
 use kptrsim::cli::verify::capabilities;
+use kptrsim::kernel::files;
 use kptrsim::report::rules::page::{Page, Program};
 use kptrsim::verifier::{ObjectVerifier, Options, Rejection, RuleEntry, Verdict};
 use libtest_mimic::Failed;
@@ -67,7 +68,7 @@ fn compile(id: &str, program: &Program) -> Result<Vec<u8>, TargetError> {
     let folder = tempfile::tempdir().map_err(failed)?;
     let path = folder.path().join(format!("{id}.bpf.{}", program.language.extension()));
     fs::write(&path, &program.text).map_err(failed)?;
-    Ok(target::compile(&path)?)
+    Ok(files::read_or_compile(&path, &[])?)
 }
 
 /// The program breaks the rule and nothing else; the mended one is accepted.

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kptrsim::cli::target::compile;
 use kptrsim::crosscheck::kernel_outcomes::Record;
 use kptrsim::explore::search::{Control, SearchOptions, SearchResult, Strategy, search};
 use kptrsim::explore::simulation::Simulation;
 use kptrsim::kernel::Profile;
 use kptrsim::machine::MachineOptions;
 use kptrsim::object::Object;
+use kptrsim::object::compile::compile;
 use kptrsim::scenario::{MemoryModel, Scenario};
 
 use crate::Cases;
