@@ -8,22 +8,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
 use super::finding::{Finding, RacingAccess};
-use super::observe::{digest, observe};
 use super::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
 use super::watch::{Nobody, Watch};
-use crate::machine::{AccessKind, CallbackKind, End, Input, Machine, Moment, Outcome, Place};
+use crate::machine::{CallbackKind, End, Input, Machine, Moment, Outcome, Place};
 use crate::scenario::{Broken, Judgement};
 
 mod actors;
 mod callbacks;
 mod checkpoint;
+mod judge;
 mod setup;
+mod touches;
 
 pub use actors::ActorKind;
 pub use callbacks::MAX_CALLBACKS;
@@ -31,6 +31,8 @@ pub use setup::SimulationError;
 
 use callbacks::CallbackActor;
 use checkpoint::Checkpoint;
+use judge::Seen;
+use touches::plain_kind;
 
 /// One program of a task.
 #[derive(Clone, Debug)]
@@ -82,13 +84,6 @@ impl fmt::Debug for Start {
     }
 }
 
-/// What a run's end shows, by its bytes: most schedules end as others did.
-#[derive(Clone, Debug)]
-struct Seen {
-    outcome: String,
-    broken: Vec<Finding>,
-}
-
 /// What a task has before it, as far as that is its own matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ahead {
@@ -131,9 +126,6 @@ pub struct Simulation {
     /// What changes of the machine are noted against, if not the start.
     checkpoint: Option<Box<Checkpoint>>,
 }
-
-/// The state as a whole, as a place: what must always hold looks at it. No region has this number.
-const JUDGED: u64 = u64::MAX;
 
 /// Instructions that nobody else sees which one step may have behind its first.
 const MAX_LOCAL_STEPS: u64 = 10_000_000;
@@ -239,51 +231,6 @@ impl Simulation {
         Ok(None)
     }
 
-    fn take_touches(&mut self) {
-        let report = self.machine.report();
-        let memory = self.machine.memory();
-        for access in &report.accesses {
-            if memory.is_private(access.region) {
-                continue;
-            }
-            let kind = match access.kind {
-                AccessKind::Read if access.size == 8 && self.machine.is_kptr(access.region, access.offset) => {
-                    TouchKind::Dereference
-                }
-                kind => touch_kind(kind),
-            };
-            let place = memory.region(access.region).place;
-            self.touches.push(Touch { place, start: access.offset, size: access.size.max(1), kind });
-        }
-        for order in &report.orders {
-            self.touches.push(Touch { place: order.place, start: 0, size: 1, kind: touch_kind(order.kind) });
-        }
-        let changes = |touch: &Touch| touch.kind.writes() && touch.kind != TouchKind::Release;
-        if self.start.has_always && self.touches.iter().any(changes) {
-            // What must always hold is judged between any two steps that change something: their order matters, and orders nothing else.
-            let kinds = [TouchKind::Observe, TouchKind::Change];
-            self.touches.extend(kinds.map(|kind| Touch { place: JUDGED, start: 0, size: 1, kind }));
-        }
-    }
-
-    /// What must always hold and does not.
-    fn check_always(&mut self) -> Result<(), Finding> {
-        if !self.start.has_always {
-            return Ok(());
-        }
-        self.judge_always()
-    }
-
-    #[inline(never)]
-    fn judge_always(&mut self) -> Result<(), Finding> {
-        let at = self.steps.last().copied();
-        let first = self.kept.entry(digest(&self.machine, &self.start.always_maps)).or_insert_with(|| {
-            let seen = observe(&self.machine, &self.start.always_maps);
-            self.start.judgement.broken_now(&seen).into_iter().next()
-        });
-        first.clone().map_or(Ok(()), |first| Err(broken(first, at)))
-    }
-
     /// Notes what a task has before it: only its own steps change that.
     fn look_ahead(&mut self, task: usize) {
         let ahead = if self.is_done(task) {
@@ -384,91 +331,6 @@ impl Simulation {
         }
         done
     }
-
-    /// [`System::ending`] with somebody who sees each instruction of the programs that run last.
-    pub fn ending_watched<W: Watch>(&mut self, watch: &mut W) -> Ending<Finding> {
-        let mut findings: Vec<Finding> = self.failed.clone().into_iter().collect();
-        let tasks = (0..self.tasks()).filter(|&task| !self.is_done(task)).map(|task| self.on_machine(task));
-        let waiting: Vec<u32> = tasks.chain(self.callbacks.iter().filter_map(|one| one.running)).collect();
-        let mut outcome = None;
-        if findings.is_empty() && !waiting.is_empty() {
-            findings.push(Finding::Deadlock(waiting.iter().map(|&task| self.machine.moment(task)).collect()));
-        }
-        if findings.is_empty() {
-            if self.start.leaks {
-                findings.extend(self.machine.leaks().iter().map(|&leak| Finding::Leak(leak)));
-                let overwritten = self.machine.overwritten().into_iter();
-                findings.extend(overwritten.map(|(region, field, acquired)| Finding::Overwritten {
-                    region,
-                    field,
-                    acquired,
-                }));
-            }
-            match self.judge(watch) {
-                Ok(Some(seen)) => {
-                    findings.extend(seen.broken);
-                    outcome = Some(seen.outcome);
-                }
-                Ok(None) => {}
-                Err(finding) => findings.push(finding),
-            }
-        }
-        findings.retain(|finding| !self.start.allowed.contains(finding.kind()));
-        Ending { findings, outcome }
-    }
-
-    /// Runs a task's program to its end; `None` if it is broken off.
-    fn run_to_end<W: Watch>(&mut self, on: u32, watch: &mut W) -> Option<End> {
-        if !W::WATCHES {
-            return Some(self.machine.run(on));
-        }
-        watch.started(&self.machine, on);
-        loop {
-            if watch.stops() {
-                return None;
-            }
-            watch.before(&self.machine, on);
-            match self.machine.step(on) {
-                Ok(Outcome::Ran) => {}
-                Ok(Outcome::Returned(value)) => return Some(End::Returned(value)),
-                // Nobody else runs that could give it what it waits for.
-                Ok(Outcome::Blocked) => return Some(self.machine.run(on)),
-                Err(end) => return Some(*end),
-            }
-        }
-    }
-
-    /// Runs what comes after all tasks, and judges what is seen; `None` if it is broken off.
-    fn judge<W: Watch>(&mut self, watch: &mut W) -> Result<Option<Seen>, Finding> {
-        let mut last = Vec::new();
-        let start = Arc::clone(&self.start);
-        self.machine.flush_all();
-        for (job, &cpu) in start.last.iter().zip(&start.last_cpus) {
-            for _ in 0..job.repeat {
-                // That it starts was tried when the scenario was set up.
-                let _ = self.machine.start_with(job.program, cpu, &job.input);
-                match self.run_to_end(cpu, watch) {
-                    Some(End::Returned(value)) => last.push(value as u32 as i32),
-                    Some(end) => return Err(Finding::Ended(end)),
-                    None => return Ok(None),
-                }
-                self.machine.flush_all();
-            }
-        }
-        let mut hasher = DefaultHasher::new();
-        (&self.returns, &last, digest(&self.machine, &start.end_maps)).hash(&mut hasher);
-        let key = hasher.finish();
-        if let Some(known) = self.seen.get(&key) {
-            return Ok(Some(known.clone()));
-        }
-        let mut seen = observe(&self.machine, &start.end_maps);
-        seen.returns.clone_from(&self.returns);
-        seen.last = last;
-        let broken = start.judgement.broken(&seen).into_iter().map(|one| broken(one, None)).collect();
-        let judged = Seen { outcome: start.judgement.outcome(&seen), broken };
-        self.seen.insert(key, judged.clone());
-        Ok(Some(judged))
-    }
 }
 
 /// What a program returned, if it did.
@@ -477,26 +339,6 @@ fn returned(outcome: Result<Outcome, Box<End>>) -> Result<Option<u64>, Finding> 
         Ok(Outcome::Returned(value)) => Ok(Some(value)),
         Ok(Outcome::Ran | Outcome::Blocked) => Ok(None),
         Err(end) => Err(Finding::Ended(*end)),
-    }
-}
-
-/// A condition that does not hold, as a finding; without a moment it is one of the end.
-fn broken(broken: Broken, at: Option<Moment>) -> Finding {
-    Finding::Broken { condition: broken.condition.text, always: at.is_some(), at, error: broken.error }
-}
-
-fn touch_kind(kind: AccessKind) -> TouchKind {
-    match kind {
-        AccessKind::Read => TouchKind::Read,
-        AccessKind::Write => TouchKind::Write,
-        AccessKind::Atomic => TouchKind::Atomic,
-        AccessKind::Dereference => TouchKind::Dereference,
-        AccessKind::Acquire => TouchKind::Acquire,
-        AccessKind::Release => TouchKind::Release,
-        AccessKind::Lock => TouchKind::Lock,
-        AccessKind::Unlock => TouchKind::Unlock,
-        AccessKind::Observe => TouchKind::Observe,
-        AccessKind::Change => TouchKind::Change,
     }
 }
 
@@ -640,14 +482,5 @@ impl System for Simulation {
                 if self.start.shares_cpus { format!("CPU {cpu}, task {}", actor.0) } else { format!("CPU {cpu}") }
             }
         }
-    }
-}
-
-fn plain_kind(kind: TouchKind) -> AccessKind {
-    match kind {
-        TouchKind::Write => AccessKind::Write,
-        TouchKind::Dereference => AccessKind::Dereference,
-        TouchKind::Atomic => AccessKind::Atomic,
-        _ => AccessKind::Read,
     }
 }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use super::event::{Access, AccessKind, places};
 use super::fault::{End, Trap};
+use super::frames::Then;
 use super::memory::{Allocator, Contents};
 use super::ownership::Field;
 use super::region::RegionKind;
 use super::setup::SetupError;
 use super::stepper::Machine;
 use super::story::RegionId;
-use super::task::Then;
 
 /// What runs a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

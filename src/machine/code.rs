@@ -11,6 +11,7 @@ use crate::object::Program;
 use super::arena_pointers;
 use super::models::{Model, Scheduling};
 use super::operation::Operation;
+use super::straight;
 use super::task::STACK_SIZE;
 
 /// First address of the functions that callbacks are named by; nothing can be read there.
@@ -98,6 +99,12 @@ pub(super) struct Op {
     pub writes: u16,
     /// All others.
     pub keeps: u16,
+    /// Registers that must hold something for the straight run that begins here ([`super::straight`]).
+    pub needs: u16,
+    /// The slot before which that run ends.
+    pub run_end: u32,
+    /// Slots from the next one to `target`; for a return, to the program's first.
+    pub hop: i32,
     /// Where in its function's stack it accesses memory, if that follows from the instruction alone; else [`NO_FRAME`].
     pub frame: u16,
     /// Slot that a jump or call goes to.
@@ -217,6 +224,7 @@ pub(super) fn load(index: u32, source: &Program, resolve: &mut dyn Resolve) -> L
         op.frame = op.place_in_frame();
         op.operation = Operation::of(op.code, op.immediate, op.frame != NO_FRAME);
     }
+    straight::mark(&mut program.ops);
     program
 }
 
@@ -235,6 +243,9 @@ fn blank(code: Code) -> Op {
         reads: 0,
         writes: 0,
         keeps: u16::MAX,
+        needs: 0,
+        run_end: 0,
+        hop: 0,
         frame: NO_FRAME,
         target: 0,
         imm: 0,

@@ -10,10 +10,11 @@ use super::alu;
 use super::code::{Broken, Code, LoadedProgram, Op};
 use super::event::{Access, AccessKind, Outcome, StepReport};
 use super::fault::{Attempt, FaultKind, Trap};
+use super::frames::{Frame, Then};
 use super::inner;
 use super::memory::{Allocator, Memory, Recent, Spot};
 use super::rcu::ReadSide;
-use super::task::{Execution, Frame, Task, Then};
+use super::task::{Execution, Task};
 use crate::seeded::{self, Fault};
 
 /// Why execution stopped.
@@ -121,7 +122,7 @@ pub(super) fn execute<M: Mode>(
                 if let Err(trap) = task.push(with.memory, target, return_to, Then::Return) {
                     return (before + 1, Err(trap));
                 }
-                recent.forget_stack();
+                recent.change_stack(u32::MAX);
             }
             Ok(Flow::Left | Flow::Shared) => return (before, flow),
             flow => return (before + 1, flow),

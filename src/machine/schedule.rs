@@ -113,7 +113,7 @@ impl Machine {
     pub(super) fn next_model(&self, task: u32) -> Option<&'static Model> {
         let execution = self.execution(task).filter(|execution| execution.copy.is_none())?;
         let op = execution.program.ops.get(execution.pc as usize)?;
-        if op.code != Code::Call {
+        if !matches!(op.code, Code::Call) {
             return None;
         }
         execution.program.calls.get(op.imm as usize)?.model
@@ -227,7 +227,7 @@ impl Machine {
             return copy.is_fixed();
         }
         let Some(op) = execution.program.ops.get(execution.pc as usize) else { return false };
-        if op.code == Code::Call {
+        if matches!(op.code, Code::Call) {
             let mut args = [0; 5];
             args.copy_from_slice(&execution.registers[1..6]);
             let model = execution.program.calls.get(op.imm as usize).and_then(|site| site.model);

@@ -7,8 +7,8 @@ use super::context::Context;
 use super::copy::Copy;
 use super::fault::{FaultKind, Trap};
 use super::fingerprint::wide;
+use super::frames::{ARGUMENTS, Frame, Frames, MAY_GOTO_BUDGET, Then};
 use super::memory::{Contents, Memory, StackSpan};
-use super::models::Continuation;
 use super::region::RegionKind;
 use super::story::{Place, RegionId};
 
@@ -16,38 +16,6 @@ use super::story::{Place, RegionId};
 pub const MAX_FRAMES: usize = 8;
 /// Bytes of stack in a frame (`MAX_BPF_STACK`).
 pub const STACK_SIZE: u32 = 512;
-/// Times that the `may_goto`s of one frame continue before they leave their loop (`BPF_MAX_LOOPS`).
-const MAY_GOTO_BUDGET: u32 = 8 * 1024 * 1024;
-
-/// What happens with a frame's result.
-#[derive(Clone, Debug)]
-pub(super) enum Then {
-    /// It is the program's.
-    Finish,
-    /// The calling function goes on.
-    Return,
-    /// The helper that called back decides.
-    Resume(Continuation),
-}
-
-/// One call.
-#[derive(Clone, Debug)]
-pub(super) struct Frame {
-    /// Slot at which the caller goes on.
-    pub return_to: u32,
-    /// Slot of the call itself, for backtraces.
-    pub called_from: u32,
-    /// The caller's `r6` to `r10`.
-    saved: [u64; 5],
-    /// Which of the caller's registers held something.
-    saved_known: u16,
-    /// Times that `may_goto` still continues.
-    pub may_goto: u32,
-    /// The calling function's program, if a tail call put another one into this frame.
-    pub caller: Option<Arc<LoadedProgram>>,
-    pub then: Then,
-}
-
 /// A program that runs.
 #[derive(Clone, Debug)]
 pub(super) struct Execution {
@@ -58,7 +26,7 @@ pub(super) struct Execution {
     pub known: u16,
     /// The slot to execute next.
     pub pc: u32,
-    pub frames: Vec<Frame>,
+    pub frames: Frames,
     /// Sections that the program itself has opened with `bpf_rcu_read_lock`.
     pub rcu_sections: u32,
     /// Sections that the program itself has opened with `bpf_preempt_disable`.
@@ -82,25 +50,14 @@ pub(super) struct Task {
     /// Stack memory by depth of call, made when first needed.
     pub stacks: Vec<StackSpan>,
     /// No frames, but room for them.
-    spare: Vec<Frame>,
+    spare: Frames,
     /// That of the program that it runs, or ran last.
     pub context: Option<Box<Context>>,
 }
 
-const CALLEE_SAVED: u16 = 0b111_1100_0000;
-const ARGUMENTS: u16 = 0b11_1110;
-
-impl Frame {
-    /// A register that the calling frame finds again, `r6` to `r10`, if there is something in it.
-    pub fn saved_register(&self, number: usize) -> Option<u64> {
-        let saved = number.checked_sub(6).and_then(|index| self.saved.get(index)).copied();
-        saved.filter(|_| number == 10 || self.saved_known & (1 << number) != 0)
-    }
-}
-
 impl Execution {
     /// A program at its first instruction, whose entry frame is not open yet.
-    fn new(program: Arc<LoadedProgram>, frames: Vec<Frame>) -> Execution {
+    fn new(program: Arc<LoadedProgram>, frames: Frames) -> Execution {
         Execution {
             program,
             registers: [0; 16],
@@ -126,7 +83,7 @@ impl Execution {
     pub fn digest(&self) -> u128 {
         let frames = self.frames.iter().map(|frame| {
             let caller = frame.caller.as_ref().map(|caller| caller.index);
-            (frame.return_to, frame.saved, frame.saved_known, frame.may_goto, caller, format!("{:?}", frame.then))
+            (frame.return_to, frame.saved, frame.saved_known(), frame.may_goto, caller, format!("{:?}", frame.then))
         });
         let frames: Vec<_> = frames.collect();
         let sections = (self.rcu_sections, self.preempt_sections, self.lock.is_some(), self.tail_calls);
@@ -137,7 +94,7 @@ impl Execution {
     /// The call that it makes next, as an index into [`LoadedProgram::calls`], if the call's arguments hold something.
     pub fn next_call(&self) -> Option<usize> {
         let op = self.program.ops.get(self.pc as usize)?;
-        (op.code == Code::Call && op.reads & !self.known == 0).then_some(op.imm as usize)
+        (matches!(op.code, Code::Call) && op.reads & !self.known == 0).then_some(op.imm as usize)
     }
 
     /// Can others see the call that it makes next?
@@ -156,7 +113,7 @@ impl Execution {
         let open = self.frames.iter().skip(1).rev();
         open.map(|frame| {
             program = frame.caller.as_ref().map_or(program, |caller| caller.index);
-            Place { program, insn: frame.called_from }
+            Place { program, insn: frame.called_from() }
         })
         .collect()
     }
@@ -179,13 +136,12 @@ impl Task {
 
     /// An idle task on that CPU.
     pub fn new(cpu: u32) -> Task {
-        Task { cpu, execution: None, stacks: Vec::new(), spare: Vec::new(), context: None }
+        Task { cpu, execution: None, stacks: Vec::new(), spare: Frames::default(), context: None }
     }
 
     /// Puts a program at its first instruction, whose entry frame is not open yet.
     pub fn begin(&mut self, program: Arc<LoadedProgram>) {
-        let mut frames = std::mem::take(&mut self.spare);
-        frames.reserve(MAX_FRAMES);
+        let frames = std::mem::take(&mut self.spare);
         self.execution = Some(Execution::new(program, frames));
     }
 
@@ -220,8 +176,8 @@ impl Task {
         if let Some(&stack) = self.stacks.get(execution.frames.len()) {
             memory.close_frame(stack);
         }
-        execution.registers[6..11].copy_from_slice(&frame.saved);
-        execution.known = frame.saved_known;
+        let below = execution.frames.depth().checked_sub(1).and_then(|caller| self.stacks.get(caller));
+        execution.known = !frame.restore(&mut execution.registers, below.map_or(0, |stack| stack.end));
         execution.pc = frame.return_to;
         Some(frame)
     }
@@ -264,54 +220,14 @@ impl Task {
             }
         };
         let Execution { registers, known, pc, frames, .. } = execution;
-        *known = open_call(frames, registers, *known, stack.end, Call { called_from: *pc, return_to });
+        frames.reserve();
+        if let Some(unknown) = frames.open_call(registers, !*known, stack.end, return_to) {
+            *known = !unknown;
+        }
         if let Some(frame) = frames.last_mut() {
             frame.then = then;
         }
         *pc = target;
         Ok(())
     }
-}
-
-/// From where a function is called, and where its caller goes on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
-    pub called_from: u32,
-    pub return_to: u32,
-}
-
-/// Opens the frame of a function that returns to its caller, and whose stack ends at `stack_end`; says which registers hold something in it.
-#[inline(always)]
-pub(super) fn open_call(
-    frames: &mut Vec<Frame>,
-    registers: &mut [u64; 16],
-    known: u16,
-    stack_end: u64,
-    call: Call,
-) -> u16 {
-    let [.., r6, r7, r8, r9, r10, _, _, _, _, _] = *registers;
-    frames.push(Frame {
-        return_to: call.return_to,
-        called_from: call.called_from,
-        saved: [r6, r7, r8, r9, r10],
-        saved_known: known & CALLEE_SAVED,
-        may_goto: MAY_GOTO_BUDGET,
-        caller: None,
-        then: Then::Return,
-    });
-    registers[10] = stack_end;
-    (known & ARGUMENTS) | 1 << 10
-}
-
-/// Returns from a function of the program to the one that called it: where that goes on, and which registers hold something. `None` if
-/// the innermost frame is no such function's, and then nothing has changed.
-#[inline(always)]
-pub(super) fn close_call(frames: &mut Vec<Frame>, registers: &mut [u64; 16], known: u16) -> Option<(u32, u16)> {
-    let Some(Frame { caller: None, then: Then::Return, .. }) = frames.last() else { return None };
-    let Frame { saved, saved_known, return_to, caller, then, .. } = frames.pop()?;
-    // Nothing is in them, and so nothing has to be dropped.
-    std::mem::forget((caller, then));
-    registers[6..11].copy_from_slice(&saved);
-    // What is in r0 stays, if there is something.
-    Some((return_to, saved_known | (known & 1)))
 }

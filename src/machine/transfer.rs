@@ -11,9 +11,10 @@ use crate::btf::{Btf, Type};
 use crate::object::Program;
 
 use super::code::LoadedProgram;
+use super::ending::check_balance;
 use super::event::Outcome;
 use super::fault::Trap;
-use super::stepper::{Machine, check_balance};
+use super::stepper::Machine;
 use super::task::Execution;
 
 /// Tail calls that one run may make (`MAX_TAIL_CALL_CNT`).

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::code::LoadedProgram;
+use super::ending::Leak;
 use super::event::StepReport;
 use super::fault::RegionStory;
 use super::maps::MapState;
@@ -10,7 +11,7 @@ use super::memory::Memory;
 use super::ownership::{Field, Holder, Ledger};
 use super::rcu::Rcu;
 use super::setup::MachineOptions;
-use super::stepper::{Leak, Machine, UnwrittenNote};
+use super::stepper::{Machine, UnwrittenNote};
 use super::story::{Moment, RegionId};
 use crate::object::Object;
 

@@ -1,7 +1,9 @@
 //! Programs that run at a stretch come to the same as instruction by instruction: the inner loop leaves nothing out.
 
+use std::sync::Arc;
+
 use kptrsim::isa::RawInsn;
-use kptrsim::machine::{End, Machine, Outcome};
+use kptrsim::machine::{End, Machine, MachineOptions, Outcome};
 use proptest::prelude::*;
 
 use super::build::*;
@@ -9,10 +11,13 @@ use super::build::*;
 /// One instruction of a random program: what it does, its size, its base, its offset, and what is left.
 type Slot = (u8, u8, u8, i16, u8);
 
+/// More instructions than any of the programs executes.
+const ENOUGH: u64 = 10_000;
+
 const SIZES: [u8; 4] = [0x10, 0x08, 0x00, 0x18];
 const ATOMICS: [i32; 10] = [0x00, 0x01, 0x40, 0x41, 0x50, 0x51, 0xa0, 0xa1, 0xe1, 0xf1];
 
-/// The instruction, and a few moves behind a call, which leaves nothing in `r2` to `r5`.
+/// The instruction, and mostly a few moves behind a call, which leaves nothing in `r2` to `r5`.
 fn slots((what, size, base, offset, more): Slot, function: usize, at: usize) -> Vec<RawInsn> {
     let bytes = 1 << size;
     // Mostly at a multiple of the size.
@@ -28,9 +33,16 @@ fn slots((what, size, base, offset, more): Slot, function: usize, at: usize) -> 
         4 => vec![insn(if size == 2 { 0xc3 } else { 0xdb }, base, target, offset, ATOMICS[usize::from(more % 10)])],
         5 => vec![insn(0x0f, 8, target, 0, 0)],
         6 => vec![insn(0x2d, 8, target, 1, 0), add(8, 3)],
+        7 => {
+            let mut wide = vec![insn(0xa6, 8, 0, 2, i32::from(more))];
+            wide.extend(map_value(target, GLOBALS, 0));
+            wide
+        }
         _ => {
             let mut call = vec![copy(1, 6), insn(0x85, 0, 1, 0, (function - at - 2) as i32)];
-            call.extend((2..6).map(|register| copy(register, 0)));
+            if more < 0xe0 {
+                call.extend((2..6).map(|register| copy(register, 0)));
+            }
             call
         }
     }
@@ -71,9 +83,12 @@ fn stepped(machine: &mut Machine) -> End {
     }
 }
 
-/// How a program ends, after how many steps, what it noted, and all that it leaves in memory; `tracked` as under an explorer.
-fn outcome(program: &[RawInsn], tracked: bool, finish: impl Fn(&mut Machine) -> End) -> String {
-    let mut machine = machine(1, &[("prog", false, program.to_vec())]);
+/// How a program ends that may execute so many instructions, after how many steps, what it noted, and all that it leaves in memory;
+/// `tracked` as under an explorer.
+fn outcome(program: &[RawInsn], most: u64, tracked: bool, finish: impl Fn(&mut Machine) -> End) -> String {
+    let options = MachineOptions { max_insns: most, ..MachineOptions::default() };
+    let object = object(&[("prog", false, program.to_vec())]);
+    let mut machine = Machine::new(Arc::new(object), options).expect("the machine can be set up");
     let index = machine.load("prog").expect("the program is there");
     if tracked {
         machine.track();
@@ -89,24 +104,38 @@ proptest! {
     #[test]
     fn at_a_stretch_and_step_by_step(
         filled: bool,
-        random in prop::collection::vec((0u8..8, 0u8..4, 0u8..3, 0i16..25, any::<u8>()), 1..24),
+        random in prop::collection::vec((0u8..9, 0u8..4, 0u8..3, 0i16..25, any::<u8>()), 1..24),
+        few in 1u64..200,
     ) {
         let program = program(filled, &random);
-        for tracked in [false, true] {
-            let stretched = outcome(&program, tracked, |machine| machine.run(0));
-            prop_assert_eq!(stretched, outcome(&program, tracked, stepped));
+        for (most, tracked) in [(ENOUGH, false), (ENOUGH, true), (few, false)] {
+            let stretched = outcome(&program, most, tracked, |machine| machine.run(0));
+            prop_assert_eq!(stretched, outcome(&program, most, tracked, stepped));
         }
     }
 }
 
 #[test]
 fn random_programs_end_in_every_way() {
-    let whole: Vec<Slot> =
-        vec![(0, 3, 0, 0, 9), (1, 2, 1, 8, 0), (4, 3, 0, 0, 1), (2, 0, 2, 3, 0), (7, 0, 0, 0, 0), (5, 0, 0, 0, 1)];
-    let end = outcome(&program(true, &whole), false, |machine| machine.run(0));
+    let whole: Vec<Slot> = vec![
+        (0, 3, 0, 0, 9),
+        (1, 2, 1, 8, 0),
+        (4, 3, 0, 0, 1),
+        (2, 0, 2, 3, 0),
+        (7, 0, 0, 0, 9),
+        (8, 0, 0, 0, 0),
+        (5, 0, 0, 0, 1),
+    ];
+    let end = outcome(&program(true, &whole), ENOUGH, false, |machine| machine.run(0));
     assert!(end.starts_with("Returned"), "{end}");
-    let unwritten = outcome(&program(false, &[(2, 3, 0, 0, 0)]), false, |machine| machine.run(0));
+    let unwritten = outcome(&program(false, &[(2, 3, 0, 0, 0)]), ENOUGH, false, |machine| machine.run(0));
     assert!(unwritten.contains("NeverWritten"), "{unwritten}");
-    let outside = outcome(&program(true, &[(2, 3, 2, 24, 0x80), (2, 3, 0, 24, 0x80)]), false, |machine| machine.run(0));
+    let outside =
+        outcome(&program(true, &[(2, 3, 2, 24, 0x80), (2, 3, 0, 24, 0x80)]), ENOUGH, false, |machine| machine.run(0));
     assert!(outside.contains("OutOfBounds"), "{outside}");
+    let nothing =
+        outcome(&program(true, &[(8, 0, 0, 0, 0xe0), (5, 0, 0, 0, 1)]), ENOUGH, false, |machine| machine.run(0));
+    assert!(nothing.contains("UninitialisedRegister(3)"), "{nothing}");
+    let limited = outcome(&program(true, &whole), 30, false, |machine| machine.run(0));
+    assert!(limited.starts_with("Limit"), "{limited}");
 }

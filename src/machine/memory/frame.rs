@@ -13,25 +13,23 @@ const WORDS: usize = STACK_SIZE as usize / 64;
 pub(in crate::machine) struct StackSpan {
     pub region: RegionId,
     /// Its place among all bytes, a multiple of 64; past their end if this is no memory.
-    start: u32,
+    pub start: u32,
     /// What the frame pointer is.
     pub end: u64,
 }
 
 impl StackSpan {
-    /// No stack at all.
-    pub const NONE: StackSpan = StackSpan { region: RegionId(u32::MAX), start: u32::MAX, end: 0 };
-
+    /// The place of the innermost of so many frames; past the end of all bytes if there is none.
     #[inline(always)]
-    fn position(self, offset: u16) -> usize {
-        self.start as usize + usize::from(offset)
+    pub fn innermost(stacks: &[StackSpan], frames: usize) -> u32 {
+        stacks.get(frames.wrapping_sub(1)).map_or(u32::MAX, |stack| stack.start)
     }
+}
 
-    /// That of the innermost of so many frames.
-    #[inline(always)]
-    pub fn innermost(stacks: &[StackSpan], frames: usize) -> StackSpan {
-        stacks.get(frames.wrapping_sub(1)).copied().unwrap_or(StackSpan::NONE)
-    }
+/// A place among all bytes, on the stack that begins at `start`.
+#[inline(always)]
+fn position(start: u32, offset: u16) -> usize {
+    start as usize + usize::from(offset)
 }
 
 impl Memory {
@@ -43,8 +41,8 @@ impl Memory {
 
     /// The number in `N` bytes of an open frame, at an offset that is a multiple of `N`, if they were written.
     #[inline(always)]
-    pub(in crate::machine) fn load_stack<const N: usize>(&self, stack: StackSpan, offset: u16) -> Option<u64> {
-        let position = stack.position(offset);
+    pub(in crate::machine) fn load_stack<const N: usize>(&self, stack: u32, offset: u16) -> Option<u64> {
+        let position = position(stack, offset);
         let written = self.written.get(position / 64)? >> (position & 63);
         if !written & ones::<N>() != 0 {
             return None;
@@ -56,11 +54,11 @@ impl Memory {
     #[inline(always)]
     pub(in crate::machine) fn store_stack<const N: usize>(
         &mut self,
-        stack: StackSpan,
+        stack: u32,
         offset: u16,
         value: u64,
     ) -> Option<()> {
-        let position = stack.position(offset);
+        let position = position(stack, offset);
         self.set_fresh_number::<N>(position, value)?;
         *self.written.get_mut(position / 64)? |= ones::<N>() << (position & 63);
         Some(())
@@ -70,11 +68,11 @@ impl Memory {
     #[inline(always)]
     pub(in crate::machine) fn update_stack<const N: usize>(
         &mut self,
-        stack: StackSpan,
+        stack: u32,
         offset: u16,
         new: impl FnOnce(u64) -> u64,
     ) -> Option<u64> {
-        let position = stack.position(offset);
+        let position = position(stack, offset);
         let written = self.written.get(position / 64)? >> (position & 63);
         if !written & ones::<N>() != 0 {
             return None;
@@ -83,24 +81,16 @@ impl Memory {
     }
 
     /// Closes a stack frame: later accesses are faults until it is opened again.
-    #[inline(always)]
     pub(in crate::machine) fn close_frame(&mut self, stack: StackSpan) {
         self.changes.region(stack.region);
-        self.shut_frame(stack);
+        self.mark_frame(stack, false);
     }
 
-    /// The same without noting it, which is right if [`Memory::can_close`] says so.
+    /// Need nothing be noted when the frame on that stack is closed, or opened again? A region that was there to begin with has
+    /// bytes that were.
     #[inline(always)]
-    pub(in crate::machine) fn shut_frame(&mut self, stack: StackSpan) {
-        if let Some(hot) = self.hot.get_mut(stack.region.index()) {
-            hot.flags |= flag::DEAD;
-        }
-    }
-
-    /// Need nothing be noted when that frame is closed?
-    #[inline(always)]
-    pub(in crate::machine) fn can_close(&self, stack: StackSpan) -> bool {
-        !self.changes.notes_bytes(stack.position(0))
+    pub(in crate::machine) fn is_new_stack(&self, start: u32) -> bool {
+        !self.changes.notes_bytes(start as usize)
     }
 
     /// Is that stack frame open?
@@ -109,33 +99,24 @@ impl Memory {
     }
 
     /// Opens a stack frame, with nothing written.
-    #[inline(always)]
     pub(in crate::machine) fn open_frame(&mut self, stack: StackSpan) {
         self.changes.region(stack.region);
-        if let Some(hot) = self.hot.get_mut(stack.region.index()) {
-            hot.flags &= !flag::DEAD;
-        }
+        self.mark_frame(stack, true);
         self.changes.bytes(stack.start, STACK_SIZE);
-        self.forget_stack(stack);
+        self.forget_stack(stack.start);
     }
 
-    /// Opens a frame that was there before, with nothing written; `false`, and nothing is done, if a change has to be noted first.
-    #[inline(always)]
-    pub(in crate::machine) fn reopen_frame(&mut self, stack: StackSpan) -> bool {
-        // A region that was there to begin with has bytes that were.
-        if self.changes.notes_bytes(stack.position(0)) {
-            return false;
-        }
+    /// Marks a stack frame as open or closed, and notes nothing.
+    pub(in crate::machine) fn mark_frame(&mut self, stack: StackSpan, open: bool) {
         if let Some(hot) = self.hot.get_mut(stack.region.index()) {
-            hot.flags &= !flag::DEAD;
+            hot.flags = hot.flags & !flag::DEAD | if open { 0 } else { flag::DEAD };
         }
-        self.forget_stack(stack);
-        true
     }
 
+    /// Nothing is written on that stack, and nothing of this is noted.
     #[inline(always)]
-    fn forget_stack(&mut self, stack: StackSpan) {
-        let first = stack.position(0) / 64;
+    pub(in crate::machine) fn forget_stack(&mut self, start: u32) {
+        let first = start as usize / 64;
         if let Some(words) = self.written.get_mut(first..first + WORDS) {
             words.copy_from_slice(&[0; WORDS]);
         }

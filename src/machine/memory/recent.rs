@@ -39,18 +39,25 @@ pub(in crate::machine) struct Recent {
     plain: Reach,
     /// In one of which it is known which bytes were written.
     tracked: Reach,
+    /// The place of the running function's stack among all bytes; past their end if there is none.
+    pub stack: u32,
+    /// Were functions called or left, whose frames are not marked so yet?
+    pub moved: bool,
 }
 
 impl Default for Recent {
     fn default() -> Recent {
-        Recent { plain: NOWHERE, tracked: NOWHERE }
+        Recent { plain: NOWHERE, tracked: NOWHERE, stack: NOWHERE.start, moved: false }
     }
 }
 
 impl Recent {
-    /// Forgets what may have been a function's stack.
+    /// Another function runs now, on that stack.
     #[inline(always)]
-    pub fn forget_stack(&mut self) {
+    pub fn change_stack(&mut self, start: u32) {
+        self.stack = start;
+        self.moved = true;
+        // The other function's, it may be.
         self.tracked.start = NOWHERE.start;
     }
 }

@@ -8,8 +8,8 @@ use crate::kernel::ProgramType;
 use crate::machine::code::LoadedProgram;
 use crate::machine::event::{AccessKind, places};
 use crate::machine::fault::Trap;
+use crate::machine::frames::Then;
 use crate::machine::maps::errno;
-use crate::machine::task::Then;
 
 use super::{Answer, Call, Model, Modelled, helper};
 
