@@ -4,6 +4,7 @@
 //! read; any other is reported as not modelled.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::btf::Btf;
 
