@@ -4,6 +4,8 @@
 //! Fields are looked at when an instruction has touched them, and only where an explorer follows every access; dynptrs and
 //! iterators when they are used, by comparing what is there with what the kernel last wrote.
 
+use std::ops::Range;
+
 use crate::btf::fields::FieldKind;
 
 use super::code::Code;
@@ -16,6 +18,14 @@ use super::story::{Place, RegionId};
 
 /// A field that programs must not touch by loads and stores: offset, size, kind.
 pub(super) type KeptField = (u32, u32, FieldKind);
+
+/// What the kernel wrote to a program's memory for itself.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    bytes: Box<[u8]>,
+    /// Which of them a program may read: an iterator's current element.
+    element: Range<usize>,
+}
 
 impl Machine {
     /// The fault if the last instruction, at that place, touched by a load or store what only the kernel may.
@@ -36,18 +46,19 @@ impl Machine {
     }
 
     /// Is what the kernel wrote there for itself read, by a program or for it? Not if the program has put something else there since,
-    /// and not if all that is read is zeros.
+    /// not if all that is read is zeros, and not if it is the element of an iterator, which the program was given the address of.
     pub(super) fn reads_kept(&self, address: u64, size: u32, how: AccessKind) -> bool {
         if how != AccessKind::Read || !self.tracks_kept() {
             return false;
         }
         let end = address.saturating_add(size.into());
         let Some((&start, kept)) = self.world.kept.range(..end).next_back() else { return false };
-        let (first, last) = (address.max(start), end.min(start.saturating_add(kept.len() as u64)));
+        let (first, last) = (address.max(start), end.min(start.saturating_add(kept.bytes.len() as u64)));
         let Some(spot) = self.memory.at(start).filter(|_| first < last) else { return false };
         let at = spot.offset as usize;
-        let read = kept.get((first - start) as usize..(last - start) as usize).unwrap_or_default();
-        self.memory.peek(spot.region).get(at..at + kept.len()) == Some(&**kept) && read.iter().any(|&byte| byte != 0)
+        let is_own = |byte: usize| !kept.element.contains(&byte) && kept.bytes.get(byte).is_some_and(|&byte| byte != 0);
+        self.memory.peek(spot.region).get(at..at + kept.bytes.len()) == Some(&*kept.bytes)
+            && ((first - start) as usize..(last - start) as usize).any(is_own)
     }
 
     /// Does somebody follow every access?
@@ -87,9 +98,9 @@ fn kind_name(kind: FieldKind) -> &'static str {
 }
 
 impl Call<'_> {
-    /// Notes what the kernel wrote to the program's memory for itself.
-    pub fn keep(&mut self, address: u64, bytes: &[u8]) {
-        self.machine.world.kept.insert(address, bytes.into());
+    /// Notes what the kernel wrote to the program's memory for itself. `element`: which of the bytes the program may read.
+    pub fn keep(&mut self, address: u64, bytes: &[u8], element: Range<usize>) {
+        self.machine.world.kept.insert(address, Kept { bytes: bytes.into(), element });
     }
 
     /// The kernel no longer keeps anything there.
@@ -102,7 +113,7 @@ impl Call<'_> {
     /// # Errors
     /// A fault if it wrote nothing there, or if the program has changed it since.
     pub fn kept(&mut self, address: u64, what: &'static str) -> Result<(), Box<Trap>> {
-        let Some(bytes) = self.machine.world.kept.get(&address).cloned() else {
+        let Some(Kept { bytes, .. }) = self.machine.world.kept.get(&address).cloned() else {
             return self.bad(format!("there is no {what} at that address"));
         };
         let now = self.read_own(address, bytes.len() as u64)?;

@@ -11,6 +11,7 @@ use crate::btf::Btf;
 use super::callbacks::Callbacks;
 use super::fault::Trap;
 use super::fingerprint::wide;
+use super::kept::Kept;
 use super::kernel_struct::{KernelStruct, UNKNOWN_SIZE};
 use super::memory::{Contents, Memory};
 use super::region::RegionKind;
@@ -38,7 +39,7 @@ pub struct World {
     /// Who holds which spin lock: place of the lock and CPU.
     pub(super) locks: BTreeMap<(RegionId, u32), u32>,
     /// What the kernel wrote into programs' memory for itself, by address.
-    pub(super) kept: BTreeMap<u64, Box<[u8]>>,
+    pub(super) kept: BTreeMap<u64, Kept>,
     /// Timers and work items.
     pub(super) callbacks: Callbacks,
 }

@@ -93,14 +93,14 @@ impl Dynptr {
     /// Writes it to an address; `None` is the null dynptr.
     pub fn store(dynptr: Option<Dynptr>, call: &mut Call<'_>, address: u64) -> Result<(), Box<Trap>> {
         let bytes = dynptr.map_or_else(|| vec![0; BYTES as usize], Dynptr::bytes);
-        call.keep(address, &bytes);
+        call.keep(address, &bytes, 0..0);
         call.write(address, &bytes)
     }
 
     /// Puts it into memory of the kernel's.
     pub fn store_for_kernel(self, call: &mut Call<'_>, address: u64, region: RegionId) {
         let bytes = self.bytes();
-        call.keep(address, &bytes);
+        call.keep(address, &bytes, 0..0);
         call.machine.memory.poke(region, 0, &bytes);
     }
 

@@ -2,6 +2,8 @@
 //!
 //! The state is two 32-bit numbers in the program's stack: the current one and the end.
 
+use std::ops::Range;
+
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 
@@ -13,6 +15,9 @@ pub(super) static MODELS: &[Model] = &[
     kfunc("bpf_iter_num_destroy", 1, num_destroy).local(),
 ];
 
+/// Where in the state the current number is.
+const CURRENT: Range<usize> = 0..4;
+
 /// Longest range that an iterator walks (`BPF_MAX_LOOPS`).
 const MAX_RANGE: i64 = 8 * 1024 * 1024;
 
@@ -23,7 +28,7 @@ fn state(current: i32, end: i32) -> [u8; 8] {
 /// Writes the state, which is the kernel's own.
 fn store(call: &mut Call<'_>, bytes: &[u8]) -> Result<(), Box<Trap>> {
     let address = call.args[0];
-    call.keep(address, bytes);
+    call.keep(address, bytes, CURRENT);
     call.write(address, bytes)
 }
 

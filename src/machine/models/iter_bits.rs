@@ -43,7 +43,7 @@ impl Bits {
         let mut bytes = self.word.to_le_bytes().to_vec();
         bytes.extend(self.count.to_le_bytes());
         bytes.extend(self.current.to_le_bytes());
-        call.keep(call.args[0], &bytes);
+        call.keep(call.args[0], &bytes, CURRENT as usize..bytes.len());
         call.write(call.args[0], &bytes)
     }
 }
