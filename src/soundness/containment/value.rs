@@ -65,11 +65,17 @@ impl Range {
         outside.into_iter().find(|(_, is)| *is).map_or(Ok(()), |(name, _)| Err(name))
     }
 
+    /// Has such a number no bits but in its low `size` bytes (1 to 7)?
+    #[must_use]
+    pub fn fits(&self, size: usize) -> bool {
+        self.unsigned.1 < 1 << (8 * size)
+    }
+
     /// What is known of the low `size` bytes (1 to 7) of such a number, which stand alone.
     #[must_use]
     pub fn low(&self, size: usize) -> Range {
         let mask = (1 << (8 * size)) - 1;
-        if self.unsigned.1 <= mask {
+        if self.fits(size) {
             return self.clone();
         }
         // What the bytes above were worth is gone, and with it all bounds but those of the known bits.
@@ -450,6 +456,12 @@ mod tests {
         );
         assert_eq!(low.holds(0xffff_ffff), Ok(()));
         assert_eq!(low.holds(0x1_0000_0000), Err("umin32"));
+    }
+
+    #[test]
+    fn a_number_fits_if_no_bit_stands_above() {
+        let word = range_of("scalar(id=4,smin=0,smax=umax=0xffffffff,var_off=(0x0; 0xffffffff))");
+        assert!(word.fits(4) && !word.fits(2) && !range_of("scalar()").fits(7));
     }
 
     #[test]

@@ -166,8 +166,9 @@ impl Concrete<'_> {
             Some((value, size)) => {
                 let low = concrete & ((1 << (size * 8)) - 1);
                 match &value.kind {
-                    // A part of a number is linked to nothing; the log prints the whole of which it is the lowest bytes.
-                    Abstract::Number { range, .. } => Ok(range.low(*size).holds(low)?),
+                    // The log prints the whole of which these are the lowest bytes. A whole that fits stands here itself; a part of a
+                    // number is linked to nothing.
+                    Abstract::Number { range, .. } if !range.fits(*size) => Ok(range.low(*size).holds(low)?),
                     _ => self.value_is_in(value, Some(low), frame, tied),
                 }
             }
