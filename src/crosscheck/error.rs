@@ -55,6 +55,14 @@ pub enum CrosscheckError {
         /// The console's last lines.
         console: String,
     },
+    /// Bytes of an answer were lost on their way.
+    #[error("the guest sent something that is no reply ({what}); its console ends with:\n{console}")]
+    Garbled {
+        /// What is wrong with it.
+        what: String,
+        /// The console's last lines.
+        console: String,
+    },
     /// The machine gave no answer in time.
     #[error("the guest gave no answer within {} s; its console ends with:\n{console}", after.as_secs())]
     Timeout {

@@ -235,7 +235,8 @@ impl<M: Machine> Judge<M> {
     }
 
     /// Sends requests about objects and hands over what came of each as soon as it is complete, in any order. A request that
-    /// was under way when the guest died is made once more, in a machine that it has to itself.
+    /// was under way with others when the guest died, or whose answer lost bytes on its way, is made once more, in a machine
+    /// that it has to itself.
     ///
     /// `timeout` is how long the guest may take for one answer, `overall` for everything.
     ///
@@ -267,6 +268,9 @@ impl<M: Machine> Judge<M> {
                             return Ok(());
                         }
                         match <[UnderWay; 1]>::try_from(under_way) {
+                            Ok([item]) if !item.suspect && matches!(error, CrosscheckError::Garbled { .. }) => {
+                                vec![item]
+                            }
                             Ok([mut culprit]) => {
                                 culprit.outcome.failures.push(error.to_string());
                                 on_outcome(culprit.outcome);

@@ -173,7 +173,7 @@ impl Vm {
     pub fn next_reply(&mut self, timeout: Duration) -> Result<Reply, CrosscheckError> {
         match self.qemu.events.recv_timeout(timeout) {
             Ok(Event::Reply(reply)) => Ok(*reply),
-            Ok(Event::Garbage(what)) => Err(self.died(&format!("sent something that is no reply ({what})"))),
+            Ok(Event::Garbage(what)) => Err(CrosscheckError::Garbled { what, console: self.qemu.console() }),
             Ok(Event::Closed) | Err(RecvTimeoutError::Disconnected) => Err(self.died("ended")),
             Err(RecvTimeoutError::Timeout) => {
                 Err(CrosscheckError::Timeout { after: timeout, console: self.qemu.console() })
