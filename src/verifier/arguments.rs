@@ -2,7 +2,7 @@
 //! `check_func_arg_reg_off`, `kernel/bpf/verifier.c`, Linux 6.12).
 //!
 //! [`Call`] collects what the arguments told, for the effects of the call. Which registers fit which kind of argument
-//! is one table, `compatible`. Memory and its size are checked in [`memory`].
+//! is one table, `compatible`. Memory and its size are checked in `memory`.
 
 mod memory;
 

@@ -1,6 +1,6 @@
 //! A call of a helper: may it be called here, do the arguments fit, what does it give and change
 //! (`check_helper_call`, `kernel/bpf/verifier.c`, Linux 6.12). The arguments are checked in [`super::arguments`]; what a
-//! helper gives is defined in [`result`].
+//! helper gives is defined in `result`.
 
 mod result;
 

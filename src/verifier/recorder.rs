@@ -2,8 +2,8 @@
 //!
 //! What an instruction did is mostly seen from outside, by comparing the state after it with the one before; only
 //! what cannot be seen so is noted on the way ([`Verifier::note_event`]). Branches that wait carry the step that they
-//! will begin with, in the order of [`Verifier::pending`]. What changed is found in [`changes`], states are shown in [`shown`], and
-//! [`words`] has names for things.
+//! will begin with, in the order of [`Verifier::pending`]. What changed is found in `changes`, states are shown in `shown`, and
+//! `words` has names for things.
 
 mod changes;
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Simulation {
         first.clone().map_or(Ok(()), |first| Err(broken(first, at)))
     }
 
-    /// [`System::ending`] with somebody who sees each instruction of the programs that run last.
+    /// [`System::ending`](crate::explore::system::System::ending) with somebody who sees each instruction of the programs that run last.
     pub fn ending_watched<W: Watch>(&mut self, watch: &mut W) -> Ending<Finding> {
         let mut findings: Vec<Finding> = self.failed.clone().into_iter().collect();
         let tasks = (0..self.tasks()).filter(|&task| !self.is_done(task)).map(|task| self.on_machine(task));

@@ -1,10 +1,10 @@
 //! The story of a rejection: where the thing was acquired that a rule is about, which way the path went, where it was
 //! moved, lost or made void, and what would satisfy the rule.
 //!
-//! [`tell`] reads the recorded path ([`super::path`]). What a rule's story is about, and what helps, is data: a row
-//! for each rule in [`table`]. [`teller`] puts the story together: [`held`] tells of references and sections, [`values`] of a value,
-//! [`bounds`] of an index or a size, [`branches`] of the way that the path went. [`trace`] follows a value back to where it came from;
-//! [`naming`] says what the source calls it; [`words`] names things, and [`source_text`] reads lines of C.
+//! `tell` reads the recorded path ([`super::path`]). What a rule's story is about, and what helps, is data: a row
+//! for each rule in `table`. `teller` puts the story together: `held` tells of references and sections, `values` of a value,
+//! `bounds` of an index or a size, `branches` of the way that the path went. `trace` follows a value back to where it came from;
+//! `naming` says what the source calls it; `words` names things, and `source_text` reads lines of C.
 
 use serde::Serialize;
 
