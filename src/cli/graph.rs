@@ -8,7 +8,6 @@ use thiserror::Error;
 
 use super::output::{self, OutputError};
 use super::target::{Kernel, KernelArgs, TargetError, load_object, only_program};
-use super::verify::named;
 use crate::object::{Object, Program};
 use crate::report::graph::dot::{dot, states_dot};
 use crate::report::graph::mermaid::{mermaid, states_mermaid};
@@ -74,7 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode, GraphError> {
     let kernel = args.kernel.kernel()?;
     let object = load_object(&args.object, &kernel)?;
     let program = match &args.prog {
-        Some(name) => named(&object, name)?,
+        Some(name) => object.program(name).map_err(TargetError::from)?,
         None => only_program(&object)?,
     };
     if args.states {

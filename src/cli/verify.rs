@@ -238,15 +238,7 @@ pub fn chosen<'a>(object: &'a Object, names: &[String]) -> Result<Vec<&'a Progra
     if names.is_empty() {
         return Ok(object.programs.iter().collect());
     }
-    names.iter().map(|name| named(object, name)).collect()
-}
-
-/// The program of that name.
-///
-/// # Errors
-/// If the object has none.
-pub fn named<'a>(object: &'a Object, name: &str) -> Result<&'a Program, TargetError> {
-    Ok(object.program(name)?)
+    names.iter().map(|name| Ok(object.program(name)?)).collect()
 }
 
 fn print_summary(tally: &Tally) -> Result<(), OutputError> {

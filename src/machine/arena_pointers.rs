@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use crate::isa::{AluOp, Size};
 
 use super::code::{Code, NO_FRAME, Op};
+use super::frames::{ARGUMENTS, CALLEE_SAVED};
 
 /// What may hold such a pointer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,9 +21,6 @@ struct Held {
     slots: u64,
 }
 
-/// `r1` to `r5`, which a function gets, and `r6` to `r9`, which it leaves alone.
-const ARGUMENTS: u16 = 0b11_1110;
-const KEPT: u16 = 0b11_1100_0000;
 /// `r0` to `r5`, which a helper leaves with other values.
 const LOST: u16 = 0b11_1111;
 
@@ -80,7 +78,7 @@ impl Search<'_> {
             Code::CallLocal => {
                 self.reach(op.target, Held { registers: held.registers & ARGUMENTS, slots: 0 });
                 let result = u16::from(self.returning.contains(&op.target));
-                self.reach(next, Held { registers: held.registers & KEPT | result, ..held });
+                self.reach(next, Held { registers: held.registers & CALLEE_SAVED | result, ..held });
             }
             Code::Exit => self.leave(slot, held),
             Code::Broken => {}

@@ -10,7 +10,8 @@ use super::models::Continuation;
 
 /// Times that the `may_goto`s of one frame continue before they leave their loop (`BPF_MAX_LOOPS`).
 pub(super) const MAY_GOTO_BUDGET: u32 = 8 * 1024 * 1024;
-const CALLEE_SAVED: u16 = 0b11_1100_0000;
+/// Registers that a function leaves alone, and those that it gets.
+pub(super) const CALLEE_SAVED: u16 = 0b11_1100_0000;
 pub(super) const ARGUMENTS: u16 = 0b11_1110;
 
 /// What happens with a frame's result.

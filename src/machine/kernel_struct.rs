@@ -15,6 +15,17 @@ use super::types;
 /// Size of a struct whose type is not known: its fields cannot be read, but it can be passed around.
 pub(super) const UNKNOWN_SIZE: u32 = 4096;
 
+fn type_named(btf: Option<&Btf>, name: &str) -> TypeId {
+    btf.and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID)
+}
+
+/// What a struct of the kernel of that name is in memory, and its size if its type is known.
+pub(super) fn described(btf: Option<&Btf>, name: &str) -> (RegionKind, Option<u32>) {
+    let type_id = type_named(btf, name);
+    let size = btf.and_then(|btf| btf.size_of(type_id));
+    (RegionKind::KernelObject { name: Arc::from(name), type_id }, size)
+}
+
 /// A kernel struct while its modelled fields are filled in.
 pub(super) struct KernelStruct<'b> {
     btf: Option<&'b Btf>,
@@ -29,10 +40,9 @@ impl<'b> KernelStruct<'b> {
     /// # Errors
     /// [`Trap::Limit`] if memory is short.
     pub fn new(memory: &mut Memory, btf: Option<&'b Btf>, name: &str) -> Result<KernelStruct<'b>, Box<Trap>> {
-        let type_id = btf.and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
-        let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(UNKNOWN_SIZE);
-        let kind = RegionKind::KernelObject { name: Arc::from(name), type_id };
-        let region = memory.allocate(kind, size, Contents::Sparse, None)?;
+        let type_id = type_named(btf, name);
+        let (kind, size) = described(btf, name);
+        let region = memory.allocate(kind, size.unwrap_or(UNKNOWN_SIZE), Contents::Sparse, None)?;
         Ok(KernelStruct { btf, type_id, region })
     }
 

@@ -13,6 +13,7 @@ use super::code::Code;
 use super::context::TRACING_CONTEXT;
 use super::event::{Access, AccessKind};
 use super::fault::Trap;
+use super::kernel_struct;
 use super::maps::MapFamily;
 use super::memory::Contents;
 use super::ownership::{Field, Holder};
@@ -169,8 +170,7 @@ impl Machine {
 
     /// A struct of the kernel's: the current task and its cgroup are those that there are.
     fn stock_kernel_object(&mut self, name: &str) -> Result<RegionId, Box<Trap>> {
-        let options = Arc::clone(&self.options);
-        let types = options.kernel_types.clone().or_else(|| self.object.btf.clone());
+        let (options, types) = (Arc::clone(&self.options), self.shared_kernel_types());
         match name {
             "task_struct" => self.world.task(&mut self.memory, types.as_deref(), &options),
             "cgroup" => self.world.cgroup(&mut self.memory, types.as_deref()),
@@ -180,11 +180,8 @@ impl Machine {
 
     /// A struct of the kernel's of which nothing is known yet.
     pub(super) fn new_kernel_object(&mut self, name: &str) -> Result<RegionId, Box<Trap>> {
-        let options = Arc::clone(&self.options);
-        let types = options.kernel_types.clone().or_else(|| self.object.btf.clone());
-        let type_id = types.as_deref().and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
-        let size = types.as_deref().and_then(|btf| btf.size_of(type_id)).unwrap_or(UNTYPED);
-        let kind = RegionKind::KernelObject { name: name.into(), type_id };
+        let (kind, size) = kernel_struct::described(self.kernel_types(), name);
+        let size = size.unwrap_or(UNTYPED);
         let region = self.memory.allocate(kind, size, Contents::Sparse, Some(BEFORE))?;
         if name == "bpf_cpumask" {
             self.memory.poke(region, 0, &vec![0; size.saturating_sub(8) as usize]);
@@ -204,7 +201,7 @@ impl Machine {
         if bytes.end > self.memory.len(spot.region) || !bytes.clone().any(unknown) {
             return;
         }
-        let types = self.options.kernel_types.clone().or_else(|| self.object.btf.clone());
+        let types = self.shared_kernel_types();
         let place = types.as_deref().and_then(|btf| btf.member_at(type_id, spot.offset));
         let pointee = match (types.as_deref(), &place) {
             (Some(btf), Some(place)) if place.offset == 0 && size.bytes() == 8 => match btf.ty(place.type_id) {

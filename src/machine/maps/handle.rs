@@ -4,6 +4,7 @@
 //! Such fields have no memory here: a read of one asks [`Machine::map_field`]. They never change, but for the number of
 //! elements that a hash without preallocation counts.
 
+use super::lru::NO_COMMON_LRU;
 use super::{BPF_F_NO_PREALLOC, MapFamily, MapState};
 use crate::btf::{Btf, TypeId};
 use crate::machine::fault::Trap;
@@ -12,8 +13,6 @@ use crate::machine::types;
 
 /// Bytes of a page.
 const PAGE: u32 = 4096;
-/// Each CPU has its own list of least recently used elements, and the number of entries is rounded (`BPF_F_NO_COMMON_LRU`).
-const NO_COMMON_LRU: u32 = 2;
 /// `BPF_F_RDONLY` and `BPF_F_WRONLY`, which belong to a file and not to the map (`bpf_map_flags_retain_permanent`).
 const OF_FILE: u32 = 3 << 3;
 /// What a CPU counts before all CPUs learn of it (`PERCPU_COUNTER_BATCH`).

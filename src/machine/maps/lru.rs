@@ -11,8 +11,8 @@ use crate::machine::stepper::Machine;
 
 use super::BPF_EXIST;
 
-/// Each CPU has its own share of the elements (`BPF_F_NO_COMMON_LRU`).
-const NO_COMMON_LRU: u32 = 2;
+/// Each CPU has its own share of the elements, and the number of entries is rounded (`BPF_F_NO_COMMON_LRU`).
+pub(super) const NO_COMMON_LRU: u32 = 2;
 /// Most elements of a batch (`LOCAL_FREE_TARGET`).
 const LARGEST_BATCH: u32 = 128;
 

@@ -1,16 +1,27 @@
 //! The call that a model serves: its arguments, and the machine as a model may use it.
 
-use crate::btf::TypeId;
 use crate::machine::event::{Access, AccessKind, Event, places};
 use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::kernel_struct;
 use crate::machine::memory::{Contents, Spot};
 use crate::machine::ownership::Holder;
+use crate::machine::rcu::ReadSide;
 use crate::machine::region::{Life, RegionKind};
 use crate::machine::stepper::Machine;
 use crate::machine::story::{Moment, RegionId};
 use crate::machine::task::Execution;
 
 use super::{Answer, Modelled};
+
+/// Is a region there still, for that reader?
+pub(super) fn check_life(life: Life, reader: &ReadSide, region: RegionId) -> Result<(), Box<Trap>> {
+    match life {
+        Life::Live => Ok(()),
+        Life::Waiting(waiting) if reader.protects(waiting) => Ok(()),
+        Life::Waiting(_) => Err(Trap::about(FaultKind::UseWithoutRcu, region)),
+        Life::Freed => Err(Trap::about(FaultKind::UseAfterFree, region)),
+    }
+}
 
 /// One call of a helper or kfunc.
 pub(in crate::machine) struct Call<'m> {
@@ -57,14 +68,10 @@ impl Call<'_> {
     pub fn alive(&mut self, address: u64) -> Result<RegionId, Box<Trap>> {
         let region = self.region(address)?;
         let reader = self.machine.rcu.reader(self.task);
-        let kind = match self.machine.memory.region(region).life {
-            Life::Live => None,
-            Life::Waiting(waiting) => (!reader.protects(waiting)).then_some(FaultKind::UseWithoutRcu),
-            Life::Freed => Some(FaultKind::UseAfterFree),
-        };
+        let alive = check_life(self.machine.memory.region(region).life, &reader, region);
         let offset = address.wrapping_sub(self.machine.memory.base(region)) as u32;
         self.machine.report.accesses.push(Access { region, offset, size: 1, kind: AccessKind::Observe });
-        kind.map_or(Ok(region), |kind| Err(Trap::about(kind, region)))
+        alive.map(|()| region)
     }
 
     /// Checks an access that the kernel makes to memory which programs may only read, and reports it.
@@ -170,7 +177,11 @@ impl Call<'_> {
 
     /// The struct of the kernel of that name that the first argument points to.
     pub fn struct_named(&self, name: &str) -> Result<RegionId, Box<Trap>> {
-        let region = self.start(self.args[0])?;
+        self.is_struct(self.start(self.args[0])?, name)
+    }
+
+    /// That a region is a struct of the kernel of that name.
+    pub fn is_struct(&self, region: RegionId, name: &str) -> Result<RegionId, Box<Trap>> {
         if self.kernel_struct(region) == Some(name) {
             return Ok(region);
         }
@@ -187,11 +198,8 @@ impl Call<'_> {
 
     /// A new struct of the kernel of at least that size, of which the program holds a reference.
     pub fn new_struct(&mut self, name: &str, least: u32) -> Result<RegionId, Box<Trap>> {
-        let btf = self.machine.kernel_types();
-        let type_id = btf.and_then(|btf| btf.find_struct(name)).unwrap_or(TypeId::VOID);
-        let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(0).max(least);
-        let kind = RegionKind::KernelObject { name: name.into(), type_id };
-        let region = self.machine.allocate(kind, size, Contents::Sparse, self.at)?;
+        let (kind, size) = kernel_struct::described(self.machine.kernel_types(), name);
+        let region = self.machine.allocate(kind, size.unwrap_or(0).max(least), Contents::Sparse, self.at)?;
         self.acquire(region);
         Ok(region)
     }

@@ -2,18 +2,14 @@
 //!
 //! Operations on one bit are atomic, those on whole sets are not. A set's memory is freed after a grace period.
 
-use crate::btf::TypeId;
 use crate::machine::event::AccessKind;
-use crate::machine::fault::{FaultKind, Trap};
-use crate::machine::memory::Contents;
-use crate::machine::region::RegionKind;
-use crate::machine::stepper::Machine;
+use crate::machine::fault::Trap;
 use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_cpumask_create", 0, create).in_ways(room_or_not),
+    kfunc("bpf_cpumask_create", 0, create).may_fail(),
     kfunc("bpf_cpumask_acquire", 1, acquire),
     kfunc("bpf_cpumask_release", 1, release),
     kfunc("bpf_cpumask_set_cpu", 2, |call| single(call, Some(true)).map(|_| Answer::Nothing)),
@@ -73,13 +69,8 @@ fn set(call: &mut Call<'_>, address: u64) -> Result<Vec<u64>, Box<Trap>> {
 }
 
 /// That an address is one of a set that programs may change: their own kind, not a `struct cpumask` of the kernel's.
-fn changeable(call: &mut Call<'_>, address: u64) -> Result<(), Box<Trap>> {
-    let region = call.region(address)?;
-    if call.kernel_struct(region) == Some(NAME) {
-        return Ok(());
-    }
-    let what = format!("this is no struct {NAME}");
-    Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region))
+fn changeable(call: &Call<'_>, address: u64) -> Result<RegionId, Box<Trap>> {
+    call.is_struct(call.region(address)?, NAME)
 }
 
 fn store(call: &mut Call<'_>, address: u64, words: &[u64]) -> Result<(), Box<Trap>> {
@@ -88,39 +79,25 @@ fn store(call: &mut Call<'_>, address: u64, words: &[u64]) -> Result<(), Box<Tra
     call.write_kernel(address, &bytes)
 }
 
-fn room_or_not(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
-    1 + u16::from(machine.options.allocation_failures)
-}
-
 fn create(call: &mut Call<'_>) -> Modelled {
     if call.machine.branch != 0 {
         return Ok(Answer::Value(0));
     }
-    let btf = call.machine.kernel_types();
-    let type_id = btf.and_then(|btf| btf.find_struct(NAME)).unwrap_or(TypeId::VOID);
-    let least = words(call) as u32 * 8 + COUNT;
-    let size = btf.and_then(|btf| btf.size_of(type_id)).unwrap_or(0).max(least);
-    let kind = RegionKind::KernelObject { name: NAME.into(), type_id };
-    let region = call.machine.allocate(kind, size, Contents::Sparse, call.at)?;
+    let region = call.new_struct(NAME, words(call) as u32 * 8 + COUNT)?;
+    let size = call.machine.memory.len(region);
     call.machine.memory.poke(region, 0, &vec![0; (size - COUNT) as usize]);
-    call.acquire(region);
     Ok(Answer::Value(call.machine.memory.base(region)))
 }
 
-fn wanted(call: &mut Call<'_>) -> Result<RegionId, Box<Trap>> {
-    changeable(call, call.args[0])?;
-    call.region(call.args[0])
-}
-
 fn acquire(call: &mut Call<'_>) -> Modelled {
-    let region = wanted(call)?;
+    let region = changeable(call, call.args[0])?;
     call.touch(call.args[0], 1, AccessKind::Read)?;
     call.acquire(region);
     Ok(Answer::Value(call.args[0]))
 }
 
 fn release(call: &mut Call<'_>) -> Modelled {
-    let region = wanted(call)?;
+    let region = changeable(call, call.args[0])?;
     call.machine.release(region, call.holder(), call.at)?;
     Ok(Answer::Nothing)
 }

@@ -6,23 +6,18 @@
 use crate::machine::event::AccessKind;
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::errno;
-use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::{Answer, Call, Model, Modelled, kfunc};
 
 pub(super) static MODELS: &[Model] = &[
-    kfunc("bpf_lookup_user_key", 2, |call| find(call, "bpf_key")).in_ways(none_or_found).sleeping(),
-    kfunc("bpf_lookup_system_key", 1, |call| find(call, "bpf_key")).in_ways(none_or_found),
+    kfunc("bpf_lookup_user_key", 2, |call| find(call, "bpf_key")).differs_if_stocked().sleeping(),
+    kfunc("bpf_lookup_system_key", 1, |call| find(call, "bpf_key")).differs_if_stocked(),
     kfunc("bpf_key_put", 1, |call| put(call, "bpf_key")),
-    kfunc("bpf_get_task_exe_file", 1, exe_file).in_ways(none_or_found),
+    kfunc("bpf_get_task_exe_file", 1, exe_file).differs_if_stocked(),
     kfunc("bpf_put_file", 1, |call| put(call, "file")),
     kfunc("bpf_path_d_path", 3, path),
 ];
-
-fn none_or_found(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
-    1 + u16::from(machine.options.stocked)
-}
 
 /// A new reference to such a struct, or NULL: either may be in a stocked machine; elsewhere it is not known.
 fn find(call: &mut Call<'_>, name: &str) -> Modelled {
@@ -38,24 +33,19 @@ fn find(call: &mut Call<'_>, name: &str) -> Modelled {
 }
 
 fn exe_file(call: &mut Call<'_>) -> Modelled {
-    struct_at(call, call.args[0], "task_struct")?;
+    living(call, "task_struct")?;
     find(call, "file")
 }
 
-/// That a pointer leads to the start of such a struct, and that it is there still.
-fn struct_at(call: &mut Call<'_>, address: u64, name: &str) -> Result<RegionId, Box<Trap>> {
-    let region = call.start(address)?;
-    if call.kernel_struct(region) != Some(name) {
-        let what = format!("this is no struct {name}");
-        return Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region));
-    }
-    call.alive(address)
+/// That the first argument is such a struct, and that it is there still.
+fn living(call: &mut Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
+    call.struct_named(name)?;
+    call.alive(call.args[0])
 }
 
 fn put(call: &mut Call<'_>, name: &str) -> Modelled {
-    let region = struct_at(call, call.args[0], name)?;
-    call.machine.release(region, call.holder(), call.at)?;
-    Ok(Answer::Nothing)
+    living(call, name)?;
+    call.release_struct(name)
 }
 
 /// The structs that have a path in them (`BTF_TYPE_SAFE_TRUSTED(struct file)` and the like), or are one.

@@ -150,6 +150,16 @@ impl Model {
         Model { ways, goes_one_way: false, ..self }
     }
 
+    /// Marks a call that goes another way, its second, where allocations may fail.
+    const fn may_fail(self) -> Model {
+        self.in_ways(|machine, _, _| 1 + u16::from(machine.options.allocation_failures))
+    }
+
+    /// Marks a call that goes another way, its second, in a stocked machine.
+    const fn differs_if_stocked(self) -> Model {
+        self.in_ways(|machine, _, _| 1 + u16::from(machine.options.stocked))
+    }
+
     /// Marks a call whose arguments alone tell what it touches.
     const fn fixed(self) -> Model {
         Model { is_fixed: |_, _| true, ..self }

@@ -16,8 +16,8 @@ use super::{Answer, Call, Model, Modelled, helper};
 pub(super) static MODELS: &[Model] = &[
     helper("bpf_skb_load_bytes", 4, load_bytes),
     helper("bpf_skb_load_bytes_relative", 5, load_bytes_relative),
-    helper("bpf_skb_store_bytes", 5, store_bytes).in_ways(own_or_shared),
-    helper("bpf_skb_pull_data", 2, pull_data).in_ways(own_or_shared),
+    helper("bpf_skb_store_bytes", 5, store_bytes).differs_if_stocked(),
+    helper("bpf_skb_pull_data", 2, pull_data).differs_if_stocked(),
     helper("bpf_xdp_load_bytes", 4, xdp_load_bytes),
     helper("bpf_xdp_store_bytes", 4, xdp_store_bytes),
     helper("bpf_xdp_get_buff_len", 1, |call| Ok(Answer::Value(call.packet()?.1.len().into()))),
@@ -35,13 +35,8 @@ const LINK_LAYER: i64 = -0x20_0000;
 /// Byte of `__sk_buff.hash`.
 pub(super) const HASH: u32 = 68;
 
-/// In a stocked machine others may have the packet's bytes too (`skb_cloned`).
-pub(super) fn own_or_shared(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
-    1 + u16::from(machine.options.stocked)
-}
-
 impl Call<'_> {
-    /// Gives the packet whose context that is bytes of its own, if others have them too: they move, and pointers to where they were
+    /// Gives the packet whose context that is bytes of its own, if others have them too, as in a stocked machine (`skb_cloned`): they move, and pointers to where they were
     /// are stale (`skb_ensure_writable`).
     pub fn unshare(&mut self, context: u64) -> Result<(), Box<Trap>> {
         if self.machine.branch == 0 {

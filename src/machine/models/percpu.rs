@@ -8,11 +8,11 @@
 use crate::machine::event::{Access, AccessKind};
 use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::memory::Contents;
-use crate::machine::rcu::ReadSide;
-use crate::machine::region::{Life, RegionKind};
+use crate::machine::region::RegionKind;
 use crate::machine::story::RegionId;
 use crate::machine::types::{self, PerCpuVariable};
 
+use super::call::check_life;
 use super::{Answer, Call, Model, Modelled, helper, kfunc};
 use crate::seeded::{self, Fault};
 
@@ -116,13 +116,4 @@ fn variable_of(call: &mut Call<'_>, place: u64, cpu: u32) -> Result<Option<u64>,
     };
     let unknown = || Trap::unsupported(format!("contents of the per-CPU kernel variable {}", variable.name));
     Ok(Some(machine.memory.base(copy.ok_or_else(unknown)?) + (place - u64::from(variable.offset))))
-}
-
-fn check_life(life: Life, reader: &ReadSide, region: RegionId) -> Result<(), Box<Trap>> {
-    match life {
-        Life::Live => Ok(()),
-        Life::Waiting(waiting) if reader.protects(waiting) => Ok(()),
-        Life::Waiting(_) => Err(Trap::about(FaultKind::UseWithoutRcu, region)),
-        Life::Freed => Err(Trap::about(FaultKind::UseAfterFree, region)),
-    }
 }

@@ -8,7 +8,6 @@ use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::{MapFamily, errno};
 use crate::machine::memory::Contents;
 use crate::machine::region::RegionKind;
-use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::dynptr::{BYTES, Dynptr, Kind};
@@ -16,12 +15,12 @@ use super::map::touch_map;
 use super::{Answer, Call, Continuation, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_ringbuf_reserve", 3, reserve).in_ways(room_or_not),
+    helper("bpf_ringbuf_reserve", 3, reserve).may_fail(),
     helper("bpf_ringbuf_submit", 2, |call| commit(call, false)),
     helper("bpf_ringbuf_discard", 2, |call| commit(call, true)),
     helper("bpf_ringbuf_output", 4, output),
     helper("bpf_ringbuf_query", 2, query),
-    helper("bpf_ringbuf_reserve_dynptr", 4, reserve_dynptr).in_ways(room_or_not),
+    helper("bpf_ringbuf_reserve_dynptr", 4, reserve_dynptr).may_fail(),
     helper("bpf_ringbuf_submit_dynptr", 2, |call| commit_dynptr(call, false)),
     helper("bpf_ringbuf_discard_dynptr", 2, |call| commit_dynptr(call, true)),
     helper("bpf_user_ringbuf_drain", 4, drain),
@@ -38,12 +37,7 @@ fn map(call: &mut Call<'_>, family: MapFamily) -> Result<u32, Box<Trap>> {
     Ok(map)
 }
 
-/// Where allocations may fail, others may have filled the buffer.
-fn room_or_not(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
-    1 + u16::from(machine.options.allocation_failures)
-}
-
-/// A record that the program owns from here on; `None` if there is no room.
+/// A record that the program owns from here on; `None` if there is no room. Where allocations may fail, others may have filled the buffer.
 fn new_record(call: &mut Call<'_>, map: u32, size: u64) -> Result<Option<RegionId>, Box<Trap>> {
     touch_map(call, map, AccessKind::Atomic);
     if call.machine.branch != 0 {

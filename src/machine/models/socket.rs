@@ -13,21 +13,20 @@ use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 use crate::machine::memory::Contents;
 use crate::machine::region::RegionKind;
-use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::packet::HASH;
 use super::{Answer, Call, Model, Modelled, helper};
 
 pub(super) static MODELS: &[Model] = &[
-    helper("bpf_sk_lookup_tcp", 5, look_up).in_ways(found_or_not),
-    helper("bpf_sk_lookup_udp", 5, look_up).in_ways(found_or_not),
-    helper("bpf_skc_lookup_tcp", 5, look_up).in_ways(found_or_not),
+    helper("bpf_sk_lookup_tcp", 5, look_up).differs_if_stocked(),
+    helper("bpf_sk_lookup_udp", 5, look_up).differs_if_stocked(),
+    helper("bpf_skc_lookup_tcp", 5, look_up).differs_if_stocked(),
     helper("bpf_sk_release", 1, release),
     // A packet's socket is a full one, which listens to nothing and is of no protocol.
-    helper("bpf_sk_fullsock", 1, |call| of_socket(call, true)).in_ways(found_or_not),
-    helper("bpf_tcp_sock", 1, |call| of_socket(call, false)).in_ways(found_or_not),
-    helper("bpf_get_listener_sock", 1, |call| of_socket(call, false)).in_ways(found_or_not),
+    helper("bpf_sk_fullsock", 1, |call| of_socket(call, true)).differs_if_stocked(),
+    helper("bpf_tcp_sock", 1, |call| of_socket(call, false)).differs_if_stocked(),
+    helper("bpf_get_listener_sock", 1, |call| of_socket(call, false)).differs_if_stocked(),
     helper("bpf_sk_assign", 3, assign),
     helper("bpf_get_socket_uid", 1, |call| call.packet().map(|_| Answer::Value(0))),
     helper("bpf_get_hash_recalc", 1, hash),
@@ -45,12 +44,7 @@ pub(super) static MODELS: &[Model] = &[
 /// Bytes of a socket that a search finds, with what a protocol adds (`struct bpf_sock`, `struct bpf_tcp_sock`).
 const FOUND: u32 = 128;
 
-/// In a stocked machine there may be such a socket.
-fn found_or_not(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
-    1 + u16::from(machine.options.stocked)
-}
-
-/// A socket of which nobody else has a reference, or none.
+/// A socket of which nobody else has a reference, or none. In a stocked machine there may be one.
 fn look_up(call: &mut Call<'_>) -> Modelled {
     if call.machine.branch == 0 {
         return Ok(Answer::Value(0));

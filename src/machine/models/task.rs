@@ -1,8 +1,7 @@
 //! The current task and cgroup, and references to them.
 
-use crate::machine::fault::{FaultKind, Trap};
+use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
-use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 use crate::machine::world::CGROUP_ID;
 
@@ -18,19 +17,19 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_get_current_task", 0, current_task).local(),
     helper("bpf_get_current_task_btf", 0, current_task).local(),
     helper("bpf_get_current_cgroup_id", 0, |_| Ok(Answer::Value(CGROUP_ID))).local(),
-    kfunc("bpf_task_acquire", 1, |call| acquire(call, "task_struct")).in_ways(there_or_gone),
-    kfunc("bpf_task_release", 1, |call| release(call, "task_struct")),
-    kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")).in_ways(there_or_gone),
-    kfunc("bpf_cgroup_release", 1, |call| release(call, "cgroup")),
-    kfunc("bpf_task_from_pid", 1, task_from_pid).in_ways(there_or_gone),
-    kfunc("bpf_cgroup_from_id", 1, cgroup_from_id).in_ways(there_or_gone),
-    kfunc("bpf_cgroup_ancestor", 2, cgroup_ancestor).in_ways(there_or_gone),
+    kfunc("bpf_task_acquire", 1, |call| acquire(call, "task_struct")).differs_if_stocked(),
+    kfunc("bpf_task_release", 1, |call| call.release_struct("task_struct")),
+    kfunc("bpf_cgroup_acquire", 1, |call| acquire(call, "cgroup")).differs_if_stocked(),
+    kfunc("bpf_cgroup_release", 1, |call| call.release_struct("cgroup")),
+    kfunc("bpf_task_from_pid", 1, task_from_pid).differs_if_stocked(),
+    kfunc("bpf_cgroup_from_id", 1, cgroup_from_id).differs_if_stocked(),
+    kfunc("bpf_cgroup_ancestor", 2, cgroup_ancestor).differs_if_stocked(),
     kfunc("bpf_task_under_cgroup", 2, task_under_cgroup),
     // There are no hierarchies of the first version.
     kfunc("bpf_task_get_cgroup1", 2, |_| Ok(Answer::Value(0))).local(),
     helper("bpf_get_current_ancestor_cgroup_id", 1, ancestor_id).local(),
     helper("bpf_current_task_under_cgroup", 2, current_under_cgroup),
-    helper("bpf_find_vma", 5, find_area).in_ways(there_or_gone),
+    helper("bpf_find_vma", 5, find_area).differs_if_stocked(),
 ];
 
 fn pid_tgid(call: &mut Call<'_>) -> Modelled {
@@ -71,12 +70,7 @@ fn current_task(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(call.machine.memory.base(task)))
 }
 
-/// In a stocked machine the task or cgroup may be going away, so that no reference to it can be had any more.
-fn there_or_gone(machine: &Machine, _: u32, _: &[u64; 5]) -> u16 {
-    1 + u16::from(machine.options.stocked)
-}
-
-/// A new reference, as a pointer.
+/// A new reference, as a pointer. In a stocked machine the task or cgroup may be going away, so that none can be had any more.
 fn acquired(call: &mut Call<'_>, region: RegionId) -> Modelled {
     if call.machine.branch != 0 {
         return Ok(Answer::Value(0));
@@ -110,7 +104,7 @@ fn cgroup_from_id(call: &mut Call<'_>) -> Modelled {
 }
 
 fn cgroup_ancestor(call: &mut Call<'_>) -> Modelled {
-    let region = wanted(call, "cgroup")?;
+    let region = call.struct_named("cgroup")?;
     let all = cgroups(call)?;
     let Some(below) = all.iter().position(|&cgroup| cgroup == region) else {
         return Err(Trap::unsupported("ancestors of another cgroup than the current one"));
@@ -124,7 +118,7 @@ fn cgroup_ancestor(call: &mut Call<'_>) -> Modelled {
 }
 
 fn task_under_cgroup(call: &mut Call<'_>) -> Modelled {
-    let task = wanted(call, "task_struct")?;
+    let task = call.struct_named("task_struct")?;
     let ancestor = call.region(call.args[1])?;
     if task != current(call)? || !cgroups(call)?.contains(&ancestor) {
         return Err(Trap::unsupported("bpf_task_under_cgroup of other tasks or cgroups than the current ones"));
@@ -150,7 +144,7 @@ fn current_under_cgroup(call: &mut Call<'_>) -> Modelled {
 /// The area of a task's memory that an address is in, which a callback gets to see; in a stocked machine there is one or none.
 fn find_area(call: &mut Call<'_>) -> Modelled {
     let [_, _, function, context, flags] = call.args;
-    let region = wanted(call, "task_struct")?;
+    let region = call.struct_named("task_struct")?;
     if flags != 0 {
         return Ok(Answer::Value(errno::EINVAL as u64));
     }
@@ -166,23 +160,8 @@ fn find_area(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::CallBack { function, args, then: Continuation::Done(0) })
 }
 
-fn wanted(call: &Call<'_>, name: &str) -> Result<RegionId, Box<Trap>> {
-    let region = call.start(call.args[0])?;
-    if call.kernel_struct(region) == Some(name) {
-        return Ok(region);
-    }
-    let what = format!("this is no struct {name}");
-    Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, region))
-}
-
 fn acquire(call: &mut Call<'_>, name: &str) -> Modelled {
-    let region = wanted(call, name)?;
+    let region = call.struct_named(name)?;
     call.alive(call.args[0])?;
     acquired(call, region)
-}
-
-fn release(call: &mut Call<'_>, name: &str) -> Modelled {
-    let region = wanted(call, name)?;
-    call.machine.release(region, call.holder(), call.at)?;
-    Ok(Answer::Nothing)
 }

@@ -9,9 +9,7 @@ use super::{EdgeKind, Graph};
 /// The graph as a DOT document.
 #[must_use]
 pub fn dot(graph: &Graph) -> String {
-    let mut text = format!("digraph {} {{\n", quoted(&graph.name));
-    text.push_str("  node [shape=box, fontname=\"monospace\", fontsize=10];\n");
-    text.push_str("  edge [fontname=\"monospace\", fontsize=9];\n");
+    let mut text = begun(&graph.name);
     // Writing to a String cannot fail.
     for (number, name) in graph.functions.iter().enumerate() {
         let _ = writeln!(text, "  subgraph cluster_{number} {{\n    label={};", quoted(name));
@@ -50,9 +48,7 @@ pub fn dot(graph: &Graph) -> String {
 /// The graph of explored states as a DOT document.
 #[must_use]
 pub fn states_dot(graph: &StateGraph) -> String {
-    let mut text = format!("digraph {} {{\n", quoted(&graph.name));
-    text.push_str("  node [shape=box, fontname=\"monospace\", fontsize=10];\n");
-    text.push_str("  edge [fontname=\"monospace\", fontsize=9];\n");
+    let mut text = begun(&graph.name);
     for (number, node) in graph.nodes.iter().enumerate() {
         let mut label: String = node.lines.iter().map(|line| escaped(line) + "\\l").collect();
         let mut style = if node.is_entry { ", style=bold".to_owned() } else { String::new() };
@@ -77,6 +73,14 @@ pub fn states_dot(graph: &StateGraph) -> String {
         let _ = writeln!(text, "  s{} -> s{}{attributes};", edge.from, edge.to);
     }
     text.push_str("}\n");
+    text
+}
+
+/// A document up to its first node.
+fn begun(name: &str) -> String {
+    let mut text = format!("digraph {} {{\n", quoted(name));
+    text.push_str("  node [shape=box, fontname=\"monospace\", fontsize=10];\n");
+    text.push_str("  edge [fontname=\"monospace\", fontsize=9];\n");
     text
 }
 
