@@ -15,7 +15,7 @@ type Marks = [bool; REGISTER_COUNT];
 
 /// Helpers and kfuncs whose results follow from their arguments and from what programs did, by how their names begin.
 /// That allocations fail is a choice of the schedule; whether maps are empty or filled is one of the scenario.
-const INSIDE: [&str; 32] = [
+const INSIDE: [&str; 33] = [
     "bpf_obj_",
     "bpf_percpu_obj_",
     "bpf_refcount_",
@@ -31,6 +31,7 @@ const INSIDE: [&str; 32] = [
     "bpf_map_",
     "bpf_for_each_map_elem",
     "bpf_loop",
+    "bpf_find_vma",
     "bpf_this_cpu_ptr",
     "bpf_per_cpu_ptr",
     "bpf_ringbuf_",
