@@ -86,6 +86,14 @@ impl<'m> Running<'m> {
         self.execution.program.calls.get(op.imm as usize).map(|site| &*site.name)
     }
 
+    /// Registers from `r1` on that the helper or kfunc reads which the next instruction calls, 0 to 5; 5 where it has no model.
+    #[must_use]
+    pub fn arguments(&self) -> u8 {
+        let op = self.execution.program.ops.get(self.execution.pc as usize).filter(|op| op.code == Code::Call);
+        let model = op.and_then(|op| self.execution.program.calls.get(op.imm as usize)?.model);
+        model.map_or(5, |model| model.arguments.min(5))
+    }
+
     /// The innermost frame's number, from 0; frames of programs that called this one by a tail call count.
     #[must_use]
     pub fn depth(&self) -> usize {

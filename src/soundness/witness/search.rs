@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::exhaust::every_run;
+use super::exhaust::{EveryRun, Missing, Most, Ways, every_run};
 use super::harm::Harm;
 use super::inputs::{Maker, Start};
 use super::judge::judge;
@@ -46,6 +46,10 @@ const UNJUDGED: [&str; 1] = ["invalid-context-access"];
 const EMPTIED: [u64; 1] = [3];
 /// Runs of a scenario of which all are tried, at most.
 const EVERY: u64 = 20_000;
+/// Why nothing is known where one run shows such harm, and not after the rejected instruction: another run may.
+const HARM_ELSEWHERE: &str = "a run does it that had not executed the instruction";
+/// Why nothing is known where runs in which numbers from outside go both ways show the harm.
+const HARM_BETWEEN_WAYS: &str = "a run in which numbers from outside decide otherwise does it, and no input was found that leads there";
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
 
@@ -158,18 +162,44 @@ impl<'a> Hunt<'a> {
             }
             let scenario = scenario(self.subject, shape, &start);
             let Some(mut simulation) = self.simulate(&scenario) else { return Whole::Unknown };
-            let left = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
-            let Ok(every) = every_run(&simulation, EVERY, self.max_steps, left) else { return Whole::Unknown };
-            self.tried.runs += every.result.coverage.explored;
+            let Some(every) = self.every_run(&simulation, Ways::OfOneInput) else { return Whole::Unknown };
             if let Some(witness) = self.best(&scenario, &every.result, &mut simulation) {
                 return Whole::Shown(Box::new(witness));
             }
-            if every.missing.is_some() {
-                self.tried.missing = every.missing;
+            let every = match every.missing {
+                Some(Missing::Ways) => {
+                    self.tried.both_ways = true;
+                    let Some(every) = self.every_run(&simulation, Ways::Both) else { return Whole::Unknown };
+                    every
+                }
+                _ => every,
+            };
+            let harm = self.may_show(&simulation, &every.result).then_some(match every.ways {
+                Ways::OfOneInput => HARM_ELSEWHERE,
+                Ways::Both => HARM_BETWEEN_WAYS,
+            });
+            self.tried.missing = every.missing.map(Missing::words).or(harm);
+            if self.tried.missing.is_some() {
                 return Whole::Unknown;
             }
         }
         Whole::Harmless
+    }
+
+    /// All runs of a scenario, within what is left of the bounds.
+    fn every_run(&mut self, simulation: &Simulation, ways: Ways) -> Option<EveryRun> {
+        let time = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
+        let every = every_run(simulation, ways, Most { runs: EVERY, steps: self.max_steps, time }).ok()?;
+        self.tried.runs += every.result.coverage.explored;
+        Some(every)
+    }
+
+    /// Might any of the findings be the harm? What is known of a finding is only the first run that showed it.
+    fn may_show(&self, simulation: &Simulation, result: &SearchResult<Finding>) -> bool {
+        let Some(program) = self.number_in(simulation) else { return true };
+        let executed = vec![true; self.covered.len()];
+        let mut findings = result.findings.values();
+        findings.any(|found| judge(self.subject, self.harms, program, &found.finding, &executed).is_some())
     }
 
     fn is_over(&self) -> bool {
