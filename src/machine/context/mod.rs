@@ -14,6 +14,7 @@ mod tracing;
 mod xdp;
 
 pub use probe::{FunctionRun, function_run};
+pub(super) use probe::{FENTRY, FEXIT, MODIFY_RETURN};
 
 pub(super) use packet::{Extent, Packet};
 pub(super) use skb::ether_type;
@@ -164,6 +165,7 @@ impl Context {
             Some(P::RawTracepoint | P::RawTracepointWritable | P::Tracing | P::Lsm) => {
                 tracing::prepare(&mut making, input)
             }
+            Some(P::StructOps) if input.context.is_some() => tracing::prepare(&mut making, input),
             _ => making.unknown(),
         }
     }

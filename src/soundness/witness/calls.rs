@@ -150,8 +150,8 @@ impl Calling {
             None => Bytes::Decide,
         };
         let any_number = registers(name, &ANY_NUMBER).unwrap_or_default();
-        let given = marks.iter().max().copied().unwrap_or_default();
-        let decides = |(at, mark): (usize, &Mark)| *mark != Mark::Inside && !any_number.contains(&(at + 1));
+        let given = marks.iter().copied().filter(|mark| mark.is_number()).max().unwrap_or_default();
+        let decides = |(at, mark): (usize, &Mark)| mark.is_number() && !any_number.contains(&(at + 1));
         let depends = marks.iter().enumerate().any(decides);
         let outside = if is_any(name, &NUMBERS) { Mark::Number } else { Mark::Unknown };
         let result = if inside { Mark::Inside } else { outside };

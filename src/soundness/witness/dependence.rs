@@ -13,13 +13,15 @@
 //!   callback to a helper: the run depends on it.
 //!
 //! Addresses are numbers from outside only where more is asked of them than what they point to: which of two is lower, a
-//! bit of one, the distance of two objects. Start at [`Dependence`].
+//! bit of one, the distance of two objects. Some that come from outside lead to an object for sure ([`Mark::Object`]); of those
+//! it may also be asked whether they are equal to another. Start at [`Dependence`].
 
 use rustc_hash::FxHashMap;
 
 use super::calls::Calling;
 use crate::explore::watch::Watch;
 use crate::isa::{AluOp, Insn, JumpOp, Operand, REGISTER_COUNT, Register, Width, decode};
+use crate::machine::types;
 use crate::machine::{Access, AccessKind, Machine, Place, RegionId, RegionKind, Running, Step};
 
 /// What is known of a number.
@@ -28,11 +30,28 @@ pub enum Mark {
     /// It follows from what programs did, in every run with this schedule.
     #[default]
     Inside,
+    /// It is an address that comes from outside: an object is there for sure, but which one may differ.
+    Object,
     /// It comes from outside, and may be any.
     Number,
     /// A function gave it that may have done one thing or another besides.
     Unknown,
 }
+
+impl Mark {
+    /// May it be any number, and not only this one or the address of an object?
+    pub(super) fn is_number(self) -> bool {
+        self > Mark::Object
+    }
+}
+
+/// Fields of kernel structs that lead to an object throughout an RCU section (`BTF_TYPE_SAFE_RCU`, `kernel/bpf/verifier.c`,
+/// Linux 6.12).
+const NEVER_NULL: [(&str, &[&str]); 3] = [
+    ("task_struct", &["cpus_ptr", "cgroups", "real_parent", "group_leader"]),
+    ("cgroup", &["kn"]),
+    ("css_set", &["dfl_cgrp"]),
+];
 
 /// Registers by number.
 type Marks = [Mark; REGISTER_COUNT];
@@ -130,9 +149,9 @@ impl Dependence {
                 }
                 shadow.calls.push((depth, place, calling));
             } else {
-                match self.instruction(machine, running, insn, &mut frame.marks) {
-                    Mark::Inside => {}
-                    mark => self.depend(place, mark == Mark::Number),
+                let mark = self.instruction(machine, running, insn, &mut frame.marks);
+                if mark.is_number() {
+                    self.depend(place, mark == Mark::Number);
                 }
             }
         }
@@ -161,9 +180,9 @@ impl Dependence {
         let address = |access: &Access| memory.base(access.region).wrapping_add(access.offset.into());
         let of_kind = |kind| machine.report().accesses.iter().filter(move |access| access.kind == kind);
         for access in of_kind(AccessKind::Read) {
-            match self.mark_at(machine, address(access), access.size) {
-                Mark::Inside => {}
-                mark => calling.reads(address(access), mark),
+            let mark = self.mark_at(machine, None, address(access), access.size);
+            if mark.is_number() {
+                calling.reads(address(access), mark);
             }
         }
         for access in of_kind(AccessKind::Write).filter(|access| !machine.is_kptr(access.region, access.offset)) {
@@ -174,7 +193,7 @@ impl Dependence {
 
     /// Marks what one instruction does; what it depends on that is marked: [`Mark::Number`] where both ways would settle it.
     fn instruction(&mut self, machine: &Machine, running: &Running<'_>, insn: Insn, marks: &mut Marks) -> Mark {
-        let undecided = |mark: Mark| if mark == Mark::Inside { Mark::Inside } else { Mark::Unknown };
+        let undecided = |mark: Mark| if mark.is_number() { Mark::Unknown } else { Mark::Inside };
         match insn {
             Insn::Alu { width: Width::W64, op: AluOp::Mov, dst, src } => marks[dst.index()] = marked(src, marks),
             Insn::Alu { op: AluOp::Xor | AluOp::Sub, dst, src: Operand::Register(src), .. } if dst == src => {
@@ -199,7 +218,7 @@ impl Dependence {
             Insn::Load { size, dst, src, offset, .. } => {
                 let depends = marks[src.index()];
                 let address = address(running, src, offset);
-                marks[dst.index()] = address.map_or(Mark::Number, |at| self.mark_at(machine, at, size.bytes()));
+                marks[dst.index()] = address.map_or(Mark::Number, |at| self.mark_at(machine, Some(running), at, size.bytes()));
                 return undecided(depends);
             }
             Insn::Store { size, dst, offset, src } => {
@@ -212,7 +231,7 @@ impl Dependence {
                 let depends = marks[dst.index()];
                 if let Some(at) = address(running, dst, offset) {
                     // A comparison of what was there decides what is there then.
-                    let mark = marks[src.index()].max(marks[0]).max(self.mark_at(machine, at, size.bytes()));
+                    let mark = marks[src.index()].max(marks[0]).max(self.mark_at(machine, Some(running), at, size.bytes()));
                     self.write(at, size.bytes(), mark);
                     marks[src.index()] = mark;
                     marks[0] = marks[0].max(mark);
@@ -235,13 +254,16 @@ impl Dependence {
     }
 
     /// Does what is at an address come from outside?
-    fn mark_at(&self, machine: &Machine, address: u64, size: u32) -> Mark {
+    fn mark_at(&self, machine: &Machine, running: Option<&Running<'_>>, address: u64, size: u32) -> Mark {
         let memory = machine.memory();
         let Some(spot) = memory.at(address) else { return Mark::Number };
         let bytes = address..address.saturating_add(size.into());
         let noted = bytes.filter_map(|byte| self.bytes.get(&byte)).max().copied().unwrap_or_default();
         let known = || (0..size).all(|byte| memory.is_written(spot.region, spot.offset.saturating_add(byte)));
         let region = memory.region(spot.region);
+        if leads_to_object(machine, running, spot.region, spot.offset, size) {
+            return noted.max(Mark::Object);
+        }
         let inside = match &region.kind {
             RegionKind::Stack { .. } => known() && !is_part_of_address(machine, spot.region, spot.offset, size),
             RegionKind::Object { .. } | RegionKind::PerCpuCopy { .. } => {
@@ -251,7 +273,6 @@ impl Dependence {
             RegionKind::MapValue { .. } => {
                 machine.is_kptr(spot.region, spot.offset) || memory.is_private(spot.region)
             }
-            RegionKind::Context => leads_to_object(machine, spot.region, spot.offset, size),
             _ => false,
         };
         if inside { noted } else { noted.max(Mark::Number) }
@@ -275,7 +296,7 @@ fn enter_and_leave(shadow: &mut Shadow, step: Step, depth: usize, here: Place) -
     let left = shadow.frames.len().saturating_sub((depth + 1).min(shadow.frames.len()));
     for _ in 0..left.max(usize::from(step == Step::Returns)) {
         let Some(left) = shadow.frames.pop() else { break };
-        decides |= left.callback && left.marks[0] != Mark::Inside;
+        decides |= left.callback && left.marks[0].is_number();
         if let Some(caller) = shadow.frames.last_mut() {
             caller.marks = kept(&caller.marks, if left.callback { Mark::Inside } else { left.marks[0] });
         }
@@ -322,6 +343,12 @@ fn marked(operand: Operand, marks: &Marks) -> Mark {
 fn compared(machine: &Machine, running: &Running<'_>, insn: Insn, marks: &Marks) -> Mark {
     let Insn::JumpIf { width, op, dst, src, .. } = insn else { return Mark::Inside };
     let mark = marks[dst.index()].max(marked(src, marks));
+    // Which object it is may differ.
+    let mark = if mark == Mark::Object && !is_low(src, running) && !is_low(Operand::Register(dst), running) {
+        Mark::Number
+    } else {
+        mark
+    };
     let (left, right) = (object_at(machine, running, Operand::Register(dst)), object_at(machine, running, src));
     let is_whole = width == Width::W64 && op != JumpOp::Set;
     let is_same = is_whole && matches!(op, JumpOp::Equal | JumpOp::NotEqual);
@@ -384,12 +411,31 @@ fn is_part_of_address(machine: &Machine, region: RegionId, offset: u32, size: u3
     !(size == 8 && offset.is_multiple_of(8)) && words.any(address)
 }
 
-/// Is an argument of a traced function a pointer? Each leads to an object, as those do that the kernel's verifier trusts.
-fn leads_to_object(machine: &Machine, context: RegionId, offset: u32, size: u32) -> bool {
+/// Is it a pointer that the kernel's verifier trusts to lead to an object: an argument of a tracepoint or hook, or in an RCU
+/// section a field of a kernel struct that is never NULL there?
+fn leads_to_object(
+    machine: &Machine,
+    running: Option<&Running<'_>>,
+    region: RegionId,
+    offset: u32,
+    size: u32,
+) -> bool {
     let memory = machine.memory();
-    let word = memory.peek(context).get(offset as usize..).and_then(|rest| rest.first_chunk());
-    let target = word.filter(|_| size == 8).and_then(|word| memory.at(u64::from_le_bytes(*word)));
-    target.is_some_and(|spot| matches!(memory.region(spot.region).kind, RegionKind::KernelObject { .. }))
+    let Some(running) = running else { return false };
+    let trusted = match &memory.region(region).kind {
+        RegionKind::Context => running.has_trusted_arguments(),
+        RegionKind::KernelObject { name, type_id } => {
+            let field = || types::field_at(machine.options().kernel_types.as_deref()?, *type_id, offset);
+            let never_null = NEVER_NULL.iter().find(|(of, _)| *of == &**name).map(|(_, fields)| *fields);
+            running.is_in_rcu(machine)
+                && never_null.is_some_and(|fields| field().is_some_and(|field| fields.contains(&&*field)))
+        }
+        _ => false,
+    };
+    let word = || memory.peek(region).get(offset as usize..).and_then(|rest| rest.first_chunk());
+    let target = || word().and_then(|word| memory.at(u64::from_le_bytes(*word)));
+    let object = || target().is_some_and(|spot| matches!(memory.region(spot.region).kind, RegionKind::KernelObject { .. }));
+    trusted && size == 8 && object()
 }
 
 /// What a frame's registers are marked with after a call.

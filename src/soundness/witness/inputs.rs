@@ -50,8 +50,8 @@ pub struct Maker {
     reads: bool,
 }
 
-/// Lengths of packets that are tried: headers cut short, whole, and beyond.
-const PACKETS: [usize; 8] = [64, 14, 18, 34, 42, 54, 128, 1500];
+/// Lengths of packets that are tried: headers cut short, whole, and beyond; and packets without a header, which come in stocked machines only.
+const PACKETS: [usize; 10] = [64, 14, 18, 34, 42, 54, 128, 1500, 0, 4];
 /// Where a packet says what it is: programs get it as a field of their context.
 const ETHER_TYPE: usize = 12;
 /// Lengths of contexts in bytes.
