@@ -21,7 +21,7 @@ use super::region::RegionKind;
 use super::spans::unit;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
-use super::task::Execution;
+use super::task::{Execution, Task};
 use super::types;
 use crate::btf::TypeId;
 
@@ -233,7 +233,16 @@ impl Machine {
             let model = execution.program.calls.get(op.imm as usize).and_then(|site| site.model);
             return model.is_some_and(|model| (model.is_fixed)(self, &args));
         }
-        matches!(op.code, Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) | Code::Exit)
+        matches!(
+            op.code,
+            Code::Load(_)
+                | Code::LoadSigned(_)
+                | Code::Store(_)
+                | Code::Atomic(..)
+                | Code::Exit
+                | Code::Jump64(_)
+                | Code::Jump32(_)
+        )
     }
 
     /// Would a task's next step wait for another task?
@@ -297,15 +306,31 @@ impl Machine {
         ripe.peek().is_some() && ripe.all(|free| !self.has_store_to(|to| self.parts(free.region).contains(&to)))
     }
 
-    /// Executes one instruction of one task in the given way.
+    /// Executes one instruction of one task in the given way. A conditional jump has a second way too, the one that its numbers do not
+    /// say, and so has a legacy packet load, which then ends its function although the bytes are there, or goes on although they are not:
+    /// [`Machine::ways`] does not count these, which are no runs of the program but of what is asked whatever its input is.
     ///
     /// # Errors
     /// As [`Machine::step`].
     pub fn step_in_way(&mut self, task: u32, branch: u16) -> Result<Outcome, Box<End>> {
+        let jump = if branch == 0 { None } else { self.next_jump(task) };
         self.branch = branch;
         let outcome = self.step(task);
         self.branch = 0;
+        if let (Some([next, target]), Some(execution)) =
+            (jump, self.tasks.get_mut(task as usize).and_then(Task::running))
+            && outcome.is_ok()
+        {
+            execution.pc = if execution.pc == target { next } else { target };
+        }
         outcome
+    }
+
+    /// Where a task's next instruction leads, if that is a conditional jump: on, and elsewhere.
+    fn next_jump(&self, task: u32) -> Option<[u32; 2]> {
+        let execution = self.execution(task)?;
+        let op = execution.program.ops.get(execution.pc as usize)?;
+        matches!(op.code, Code::Jump64(_) | Code::Jump32(_)).then(|| [execution.pc + 1, op.target])
     }
 
     /// Executes what a task does up to the next instruction that others can see, but no more than `most` instructions.

@@ -7,6 +7,8 @@ use crate::kernel::ProgramType;
 use crate::machine::copy::{Source, Way};
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
+use crate::machine::memory::Contents;
+use crate::machine::region::RegionKind;
 use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
@@ -22,8 +24,10 @@ pub(super) static MODELS: &[Model] = &[
         .fixed_if(|machine, args| !is_shared_packet(machine, args[0]))
         .in_ways(|machine, _, args| 1 + u16::from(is_shared_packet(machine, args[0]))),
     helper("bpf_dynptr_data", 3, data),
-    kfunc("bpf_dynptr_slice", 4, slice),
-    kfunc("bpf_dynptr_slice_rdwr", 4, slice_to_write),
+    kfunc("bpf_dynptr_slice", 4, slice)
+        .in_ways(|machine, _, args| if is_shared_packet(machine, args[0]) { 3 } else { 1 }),
+    kfunc("bpf_dynptr_slice_rdwr", 4, slice_to_write)
+        .in_ways(|machine, _, args| 1 + u16::from(is_shared_packet(machine, args[0]))),
     kfunc("bpf_dynptr_adjust", 3, adjust),
     kfunc("bpf_dynptr_is_null", 1, is_null),
     kfunc("bpf_dynptr_is_rdonly", 1, is_read_only),
@@ -160,6 +164,11 @@ fn from_mem(call: &mut Call<'_>) -> Modelled {
 fn from_packet(call: &mut Call<'_>, kind: Kind) -> Modelled {
     let [packet, flags, to, ..] = call.args;
     let program = ProgramType::from_number(call.execution()?.program.source().section.program_type);
+    if kind == Kind::Skb && call.packet_at(packet).is_err() {
+        // Another packet's: its length is read first.
+        let region = call.alive(packet)?;
+        call.is_struct(region, "sk_buff")?;
+    }
     let size = call.packet_at(packet)?.1.len();
     let mut dynptr = Dynptr::new(kind, packet, size).filter(|_| flags == 0);
     if let Some(dynptr) = dynptr.as_mut().filter(|_| !program.is_some_and(|program| WRITERS.contains(&program))) {
@@ -207,12 +216,32 @@ fn data(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(dynptr.within(call, offset, length)?.unwrap_or(0)))
 }
 
-/// Memory is in one piece, so that the buffer for copies is not used.
+/// Ways of a packet, in a stocked machine: the bytes are in pieces, so that they come as a copy in the buffer, or not at all if there
+/// is none (`skb_header_pointer`); or others have them too, and who writes to them without a copy of their own changes theirs.
+const IN_PIECES: u16 = 1;
+const SHARED: u16 = 2;
+
 fn slice(call: &mut Call<'_>) -> Modelled {
-    let (offset, length) = (call.arg32(1), call.arg32(3));
+    let (offset, buffer, length) = (call.arg32(1), call.args[2], call.arg32(3));
     let dynptr = Dynptr::load(call, call.args[0])?;
     let Some(dynptr) = dynptr else { return number(0) };
-    Ok(Answer::Value(dynptr.within(call, offset, length)?.unwrap_or(0)))
+    let Some(place) = dynptr.within(call, offset, length)? else { return number(0) };
+    match call.machine.branch {
+        IN_PIECES if buffer == 0 => number(0),
+        IN_PIECES => {
+            let bytes = call.read(place, length.into())?;
+            call.write(buffer, &bytes)?;
+            Ok(Answer::Value(buffer))
+        }
+        SHARED => {
+            let bytes = call.read(place, length.into())?;
+            let region = call.machine.allocate(RegionKind::Packet, length, Contents::Zero, call.at)?;
+            call.machine.memory.poke(region, 0, &bytes);
+            call.machine.memory.freeze(region);
+            Ok(Answer::Value(call.machine.memory.base(region)))
+        }
+        _ => Ok(Answer::Value(place)),
+    }
 }
 
 fn slice_to_write(call: &mut Call<'_>) -> Modelled {

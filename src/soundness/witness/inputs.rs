@@ -76,8 +76,8 @@ impl Number {
     }
 }
 
-/// Lengths of packets that are tried: headers cut short, whole, and beyond.
-const PACKETS: [usize; 8] = [64, 14, 18, 34, 42, 54, 128, 1500];
+/// Lengths of packets that are tried: headers cut short, whole, and beyond; and packets without a header, which come in stocked machines only.
+const PACKETS: [usize; 10] = [64, 14, 18, 34, 42, 54, 128, 1500, 0, 4];
 /// Length of a frame with the headers of IP and TCP, and the number of TCP.
 const FRAME: usize = 74;
 const TCP: u8 = 6;

@@ -6,6 +6,7 @@
 //! [`harm`] says what each rule keeps from happening, `plans` which scenarios are tried, [`judge`] whether what a run
 //! shows is that harm. Start at [`hunt`].
 
+mod calls;
 pub mod dependence;
 mod exhaust;
 pub mod harm;
@@ -136,6 +137,8 @@ pub struct Tried {
     pub others: Vec<String>,
     /// What had no model.
     pub unsupported: Vec<String>,
+    /// Were both ways taken in the small scenarios where numbers from outside decide between two?
+    pub both_ways: bool,
     /// Why the runs of the small scenarios are not all that there can be, if they were tried.
     pub missing: Option<&'static str>,
 }

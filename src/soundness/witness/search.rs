@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::exhaust::{EveryRun, every_run};
+use super::exhaust::{EveryRun, Missing, Most, Ways, every_run};
 use super::harm::Harm;
 use super::inputs::{Maker, Start};
 use super::judge::judge;
-use super::operands::{Executed, Jumps, turning_points};
+use super::operands::{Executed, Jumps};
 use super::plans::{ALONE, FIRST, Shape, WHOLE, scenario, shapes};
 use super::{Answer, Bounds, Subject, Tried, Witness};
 use crate::explore::finding::Finding;
@@ -23,6 +23,8 @@ use crate::explore::system::{Choice, System};
 use crate::machine::{End, MachineOptions, SetupError};
 use crate::object::AttachKind;
 use crate::scenario::Scenario;
+
+mod turning;
 
 /// Schedules of a scenario: of one CPU, of two.
 const SCHEDULES: (u64, u64) = (16, 64);
@@ -48,10 +50,11 @@ const EMPTIED: [u64; 1] = [3];
 /// Runs of a scenario of which all are tried, at most, and how many steps they may have together where there are more than the least.
 const EVERY: Range<u64> = 20_000..200_000;
 const EVERY_STEPS: u64 = 4_000_000;
-/// Runs at most to see what each number of an input does to comparisons.
-const TURNS: u64 = 1000;
-/// By how much a number is changed to see that.
-const MOVES: [i64; 2] = [1, 1 << 12];
+/// Why nothing is known where one run shows such harm, and not after the rejected instruction: another run may.
+const HARM_ELSEWHERE: &str = "a run does it that had not executed the instruction";
+/// Why nothing is known where runs in which numbers from outside go both ways show the harm.
+const HARM_BETWEEN_WAYS: &str =
+    "a run in which numbers from outside decide otherwise does it, and no input was found that leads there";
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
 
@@ -156,35 +159,61 @@ impl<'a> Hunt<'a> {
             let start = Start { stocked: stocked || traced, ..Start::default() };
             let mut tried = self.every_of(shape, &start);
             // What only a filled world has a model of is there, too, where others have emptied the maps.
-            if matches!(&tried, Some((_, every)) if !start.stocked && lacks_model(&every.result)) {
+            if matches!(&tried, Some((.., every)) if !start.stocked && lacks_model(&every.result)) {
                 let emptied = Start { stocked: true, readings: EMPTIED.to_vec(), ..Start::default() };
                 tried = self.every_of(shape, &emptied);
             }
-            let Some((witness, every)) = tried else { return Whole::Unknown };
-            if let Some(witness) = witness {
+            let Some((scenario, mut simulation, every)) = tried else { return Whole::Unknown };
+            if let Some(witness) = self.best(&scenario, &every.result, &mut simulation) {
                 return Whole::Shown(Box::new(witness));
             }
-            if every.missing.is_some() {
-                self.tried.missing = every.missing;
+            let every = match every.missing {
+                Some(Missing::Ways) => {
+                    self.tried.both_ways = true;
+                    let Some(every) = self.every_run(&simulation, Ways::Both) else { return Whole::Unknown };
+                    every
+                }
+                _ => every,
+            };
+            let harm = self.may_show(&simulation, &every.result).then_some(match every.ways {
+                Ways::OfOneInput => HARM_ELSEWHERE,
+                Ways::Both => HARM_BETWEEN_WAYS,
+            });
+            self.tried.missing = every.missing.map(Missing::words).or(harm);
+            if self.tried.missing.is_some() {
                 return Whole::Unknown;
             }
         }
         Whole::Harmless
     }
 
-    /// Tries all runs of one scenario: which shows the harm, and what came of them; `None` if they could not be tried.
-    fn every_of(&mut self, shape: Shape<'_>, start: &Start) -> Option<(Option<Witness>, EveryRun)> {
+    /// All runs of a scenario with one input, and the scenario.
+    fn every_of(&mut self, shape: Shape<'_>, start: &Start) -> Option<(Scenario, Simulation, EveryRun)> {
+        let scenario = scenario(self.subject, shape, start);
+        let simulation = self.simulate(&scenario)?;
+        let every = self.every_run(&simulation, Ways::OfOneInput)?;
+        Some((scenario, simulation, every))
+    }
+
+    /// All runs of a scenario, within what is left of the bounds.
+    fn every_run(&mut self, simulation: &Simulation, ways: Ways) -> Option<EveryRun> {
         if self.stop.load(Ordering::Relaxed) {
             return None;
         }
-        let scenario = scenario(self.subject, shape, start);
-        let mut simulation = self.simulate(&scenario)?;
-        let left = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
-        let steps = self.walk(&mut simulation).map_or(1, |(steps, _)| steps.max(1)) as u64;
-        let most = (EVERY_STEPS / steps).clamp(EVERY.start, EVERY.end);
-        let every = every_run(&simulation, most, self.max_steps, left).ok()?;
+        let time = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
+        let steps = self.walk(&mut simulation.clone()).map_or(1, |(steps, _)| steps.max(1)) as u64;
+        let runs = (EVERY_STEPS / steps).clamp(EVERY.start, EVERY.end);
+        let every = every_run(simulation, ways, Most { runs, steps: self.max_steps, time }).ok()?;
         self.tried.runs += every.result.coverage.explored;
-        Some((self.best(&scenario, &every.result, &mut simulation), every))
+        Some(every)
+    }
+
+    /// Might any of the findings be the harm? What is known of a finding is only the first run that showed it.
+    fn may_show(&self, simulation: &Simulation, result: &SearchResult<Finding>) -> bool {
+        let Some(program) = self.number_in(simulation) else { return true };
+        let executed = vec![true; self.covered.len()];
+        let mut findings = result.findings.values();
+        findings.any(|found| judge(self.subject, self.harms, program, &found.finding, &executed).is_some())
     }
 
     fn is_over(&self) -> bool {
@@ -255,66 +284,6 @@ impl<'a> Hunt<'a> {
             }
         }
         None
-    }
-
-    /// Turns each number of the inputs that took a new step, one at a time, to where a comparison turns.
-    fn turn(&mut self) -> Option<Witness> {
-        if self.maker.is_constant() {
-            return None;
-        }
-        let mut tried: Vec<Start> = Vec::new();
-        while let Some(start) = self.corpus.get(self.turned).map(|start| self.maker.completed(start)) {
-            self.turned += 1;
-            let Some(first) = self.look(&start) else { continue };
-            for knob in self.maker.knobs(&start) {
-                for by in MOVES {
-                    if self.turns >= TURNS || self.is_over() {
-                        return None;
-                    }
-                    let moved = self.maker.turned(&start, knob, by);
-                    let Some(second) = moved.and_then(|moved| self.look(&moved)) else { continue };
-                    let points = turning_points(&first.comparisons, &second.comparisons, by);
-                    for &point in &points {
-                        let Some(next) = self.maker.turned(&start, knob, point) else { continue };
-                        if tried.contains(&next) {
-                            continue;
-                        }
-                        if let found @ Some(_) = self.try_input(&next) {
-                            return found;
-                        }
-                        tried.push(next);
-                    }
-                    if !points.is_empty() {
-                        break;
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    /// What one run of the program alone executes.
-    fn look(&mut self, start: &Start) -> Option<Executed> {
-        let scenario = scenario(self.subject, Shape::Alone(1), start);
-        let mut simulation = self.simulate(&scenario)?;
-        let mut executed = self.executed(&simulation)?;
-        walk(&mut simulation, self.max_steps, &mut executed);
-        self.turns += 1;
-        self.tried.runs += 1;
-        Some(executed)
-    }
-
-    /// Tries an input, and keeps it if it takes a new step.
-    fn try_input(&mut self, start: &Start) -> Option<Witness> {
-        self.tried.inputs += 1;
-        let (interesting, failed, reached) = self.probe(start)?;
-        if interesting {
-            self.corpus.push(start.clone());
-        }
-        if reached && (interesting || self.reaching.is_empty()) {
-            self.reaching.push(start.clone());
-        }
-        if interesting || failed { self.under_schedules(Shape::Alone(1), start) } else { None }
     }
 
     /// One run to its very end, where runs were cut for their length and an end is not what is looked for.
