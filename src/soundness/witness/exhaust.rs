@@ -15,9 +15,9 @@ use super::dependence::Dependence;
 use crate::explore::finding::Finding;
 use crate::explore::search::{Control, SearchError, SearchOptions, SearchResult, Strategy, search};
 use crate::explore::simulation::Simulation;
-use crate::explore::system::{Actor, Choice, Ending, Stability, System, Touch, Waiting};
+use crate::explore::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
 
-/// The way of a step that its numbers do not say.
+/// The first of the ways of a step that its numbers do not say.
 const OTHER_WAY: u16 = 1;
 
 /// What ends a search early.
@@ -27,6 +27,8 @@ struct Stop {
     depends: AtomicBool,
     /// Would both ways have done where it depended?
     between_ways: AtomicBool,
+    /// Has a run changed anything that others see?
+    changes: AtomicBool,
 }
 
 /// A simulation that is watched for what depends on numbers from outside.
@@ -57,12 +59,13 @@ impl System for Watched {
         let before = into.len();
         self.simulation.choices(into);
         let machine = self.simulation.machine();
-        let goes_both_ways = |choice: &Choice| {
+        let others = |choice: &Choice| {
             let task = self.simulation.machine_task(choice.actor);
-            task.is_some_and(|task| self.dependence.goes_both_ways(machine, task))
+            let ways = task.map_or(1, |task| self.dependence.ways(machine, task));
+            let choice = *choice;
+            (OTHER_WAY..ways).map(move |branch| Choice { branch, ..choice })
         };
-        let other = |choice: &Choice| Choice { branch: OTHER_WAY, ..*choice };
-        let more: Vec<Choice> = into[before..].iter().filter(|choice| goes_both_ways(choice)).map(other).collect();
+        let more: Vec<Choice> = into[before..].iter().flat_map(others).collect();
         if !more.is_empty() {
             into.extend(more);
             into[before..].sort_unstable();
@@ -79,6 +82,10 @@ impl System for Watched {
             self.stop.between_ways.store(self.dependence.is_between_ways(), Ordering::Relaxed);
             self.stop.depends.store(true, Ordering::Relaxed);
             self.stop.now.store(true, Ordering::Relaxed);
+        }
+        let changes = |touch: &Touch| touch.kind.writes() && touch.kind != TouchKind::Release;
+        if self.simulation.touches().iter().any(changes) {
+            self.stop.changes.store(true, Ordering::Relaxed);
         }
         // Runs in both ways are no witnesses, so that nothing is lost if they are not all.
         self.steps += 1;
@@ -159,6 +166,8 @@ pub(super) struct EveryRun {
     pub result: SearchResult<Finding>,
     /// Why they are not all; `None` if they are.
     pub missing: Option<Missing>,
+    /// Did any of them change what others see?
+    pub changes: bool,
 }
 
 /// Bounds of a search.
@@ -211,5 +220,5 @@ pub(super) fn every_run(simulation: &Simulation, ways: Ways, most: Most) -> Resu
     } else {
         None
     };
-    Ok(EveryRun { ways, result, missing })
+    Ok(EveryRun { ways, result, missing, changes: stop.changes.load(Ordering::Relaxed) })
 }

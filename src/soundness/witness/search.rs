@@ -154,7 +154,12 @@ impl<'a> Hunt<'a> {
             self.tried.missing = Some("the machine does not look for such harm in every run");
             return Whole::Unknown;
         }
+        let mut changes = false;
         for (shape, stocked) in WHOLE {
+            // Two that change nothing which the other sees do what each does alone.
+            if matches!(shape, Shape::Beside(_)) && !changes {
+                continue;
+            }
             // A traced function has no arguments where nobody gives it any.
             let start = Start { stocked: stocked || traced, ..Start::default() };
             let mut tried = self.every_of(shape, &start);
@@ -175,6 +180,7 @@ impl<'a> Hunt<'a> {
                 }
                 _ => every,
             };
+            changes |= every.changes;
             let harm = self.may_show(&simulation, &every.result).then_some(match every.ways {
                 Ways::OfOneInput => HARM_ELSEWHERE,
                 Ways::Both => HARM_BETWEEN_WAYS,
