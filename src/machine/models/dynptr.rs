@@ -98,7 +98,7 @@ impl Dynptr {
     pub fn store(dynptr: Option<Dynptr>, call: &mut Call<'_>, address: u64) -> Result<(), Box<Trap>> {
         let bytes = dynptr.map_or_else(|| vec![0; BYTES as usize], Dynptr::bytes);
         call.keep(address, &bytes, 0..0);
-        call.write(address, &bytes)
+        call.write_own(address, &bytes)
     }
 
     /// Puts it into memory of the kernel's.

@@ -71,8 +71,8 @@ const CALL: u8 = 0x85;
 /// Constants that are kept of a program.
 const MAX_CONSTANTS: usize = 64;
 /// Numbers at which things change.
-const BOUNDARIES: [u64; 12] =
-    [0, 1, 2, 7, 8, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX, 0x8000_0000_0000_0000];
+const BOUNDARIES: [u64; 13] =
+    [0, 1, 2, 7, 8, 64, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX, 0x8000_0000_0000_0000];
 
 impl Maker {
     /// What makes inputs for this program.
@@ -87,7 +87,10 @@ impl Maker {
             constants: constants(program),
             pid: pid.into(),
             reads: object.maps.iter().any(|map| map.globals.is_none())
-                || matches!(program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint)
+                || matches!(
+                    program.section.attach_kind,
+                    AttachKind::Function | AttachKind::RawTracepoint | AttachKind::StructOps
+                )
                 || program.insns.iter().any(|insn| insn.opcode == CALL && insn.src == 0 && READERS.contains(&insn.imm)),
         }
     }

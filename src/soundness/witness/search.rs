@@ -293,15 +293,22 @@ impl<'a> Hunt<'a> {
         let scenario = scenario(self.subject, Shape::Alone(1), start);
         let mut simulation = self.simulate(&scenario)?;
         let mut executed = self.executed(&simulation)?;
-        let (_, failed) = walk(&mut simulation, self.max_steps, &mut executed);
+        let (_, mut failed) = walk(&mut simulation, self.max_steps, &mut executed, Way::First);
         self.tried.runs += 1;
-        Some((self.cover(&executed), failed))
+        let mut interesting = self.cover(&executed);
+        // What finds nothing, is shared or fails may need just this input to show.
+        if !failed && start.stocked {
+            failed = walk(&mut simulation, self.max_steps, &mut executed, Way::Last).1;
+            self.tried.runs += 1;
+            interesting |= self.cover(&executed);
+        }
+        Some((interesting, failed))
     }
 
     /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
     fn walk(&self, simulation: &mut Simulation) -> Option<(usize, bool)> {
         let mut executed = self.executed(simulation)?;
-        Some(walk(simulation, self.max_steps, &mut executed))
+        Some(walk(simulation, self.max_steps, &mut executed, Way::First))
     }
 
     /// Nothing executed yet, in a machine with the program.
@@ -444,14 +451,26 @@ impl<'a> Hunt<'a> {
     }
 }
 
+/// Which way a run takes where a step can go in several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    First,
+    Last,
+}
+
 /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
-fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed) -> (usize, bool) {
+fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed, way: Way) -> (usize, bool) {
     simulation.reset();
     let mut choices = Vec::new();
     for step in 0..max_steps {
         choices.clear();
         simulation.choices(&mut choices);
-        let Some(&choice) = choices.first() else { return (step, !simulation.ending().findings.is_empty()) };
+        let Some(&first) = choices.first() else { return (step, !simulation.ending().findings.is_empty()) };
+        let own = |choice: &&Choice| choice.actor == first.actor;
+        let choice = match way {
+            Way::First => first,
+            Way::Last => choices.iter().rfind(own).copied().unwrap_or(first),
+        };
         if simulation.perform_watched(choice, executed).is_err() {
             return (step, true);
         }
