@@ -8,7 +8,7 @@ use super::dependence::Mark;
 /// Helpers and kfuncs whose results follow from their arguments and from what programs did, by how their names begin.
 /// That allocations fail is a choice of the schedule, and so is whether a socket is found; whether maps are empty or filled
 /// is one of the scenario.
-const INSIDE: [&str; 34] = [
+const INSIDE: [&str; 35] = [
     "bpf_obj_",
     "bpf_percpu_obj_",
     "bpf_refcount_",
@@ -24,6 +24,7 @@ const INSIDE: [&str; 34] = [
     "bpf_map_",
     "bpf_for_each_map_elem",
     "bpf_loop",
+    "bpf_find_vma",
     "bpf_this_cpu_ptr",
     "bpf_per_cpu_ptr",
     "bpf_ringbuf_",

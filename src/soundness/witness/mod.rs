@@ -12,6 +12,8 @@ mod exhaust;
 pub mod harm;
 mod inputs;
 pub mod judge;
+mod knobs;
+mod operands;
 mod plans;
 mod search;
 
@@ -97,7 +99,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { runs: 2000, time: None, seed: 0, max_insns: 100_000 }
+        Bounds { runs: 4000, time: None, seed: 0, max_insns: 100_000 }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The hunt itself: scenario after scenario, each under several schedules, until one shows the harm or the bounds are met.
 //!
-//! Inputs are found as a small fuzzer finds them: what reached an instruction that no run had reached before is kept and
-//! changed further. Where nothing shows the harm, all runs of a few small scenarios are tried, to say that there is none.
+//! Inputs are found as a small fuzzer finds them: what takes a step that no run had taken before is kept and changed further,
+//! at random and so that comparisons turn (`operands`). Where nothing shows the harm, all runs of a few small scenarios are tried, to say that there is none.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -11,15 +12,15 @@ use super::exhaust::{EveryRun, Missing, Most, Ways, every_run};
 use super::harm::Harm;
 use super::inputs::{Maker, Start};
 use super::judge::judge;
-use super::plans::{FIRST, Shape, WHOLE, scenario, shapes};
+use super::operands::{Executed, Jumps, turning_points};
+use super::plans::{ALONE, FIRST, Shape, WHOLE, scenario, shapes};
 use super::{Answer, Bounds, Subject, Tried, Witness};
 use crate::explore::finding::Finding;
 use crate::explore::random::Random;
 use crate::explore::search::{Control, SearchOptions, SearchResult, Strategy, search};
 use crate::explore::simulation::{Simulation, SimulationError};
 use crate::explore::system::{Choice, System};
-use crate::explore::watch::Watch;
-use crate::machine::{End, Machine, MachineOptions, SetupError};
+use crate::machine::{End, MachineOptions, SetupError};
 use crate::object::AttachKind;
 use crate::scenario::Scenario;
 
@@ -44,33 +45,15 @@ const INPUTS: (u64, u64) = (64, 256);
 const UNJUDGED: [&str; 1] = ["invalid-context-access"];
 /// Readings that leave maps empty though others take from them, and pointers whole.
 const EMPTIED: [u64; 1] = [3];
-/// Runs of a scenario of which all are tried, at most.
-const EVERY: u64 = 20_000;
-/// Why nothing is known where one run shows such harm, and not after the rejected instruction: another run may.
-const HARM_ELSEWHERE: &str = "a run does it that had not executed the instruction";
-/// Why nothing is known where runs in which numbers from outside go both ways show the harm.
-const HARM_BETWEEN_WAYS: &str = "a run in which numbers from outside decide otherwise does it, and no input was found that leads there";
+/// Runs of a scenario of which all are tried, at most, and how many steps they may have together where there are more than the least.
+const EVERY: Range<u64> = 20_000..200_000;
+const EVERY_STEPS: u64 = 4_000_000;
+/// Runs at most to see what each number of an input does to comparisons.
+const TURNS: u64 = 1000;
+/// By how much a number is changed to see that.
+const MOVES: [i64; 2] = [1, 1 << 12];
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
-
-/// Which of a program's slots a run executes.
-struct Executed {
-    program: u32,
-    slots: Vec<bool>,
-}
-
-impl Watch for Executed {
-    fn started(&mut self, _machine: &Machine, _task: u32) {}
-
-    fn before(&mut self, machine: &Machine, task: u32) {
-        let place = machine.moment(task).place;
-        if place.program == self.program
-            && let Some(slot) = self.slots.get_mut(place.insn as usize)
-        {
-            *slot = true;
-        }
-    }
-}
 
 /// What all runs of a few scenarios come to.
 enum Whole {
@@ -93,9 +76,18 @@ pub(super) struct Hunt<'a> {
     begun: Instant,
     random: Random,
     maker: Maker,
-    /// Inputs that reached something new.
+    jumps: Jumps,
+    /// Inputs that took a new step.
     corpus: Vec<Start>,
+    /// Of these, the ones that came to the rejected instruction.
+    reaching: Vec<Start>,
+    /// In how many of the corpus numbers were turned.
+    turned: usize,
+    /// Runs that this took.
+    turns: u64,
     covered: Vec<bool>,
+    /// Pairs of instructions that runs executed one after the other.
+    steps: BTreeSet<(u32, u32)>,
     others: BTreeSet<String>,
     unsupported: BTreeSet<String>,
     /// Was a run cut for its length?
@@ -123,8 +115,13 @@ impl<'a> Hunt<'a> {
             begun: Instant::now(),
             random: Random::new(bounds.seed, 0),
             maker: Maker::new(subject.object, subject.program, options.pid),
-            corpus: vec![Start::default()],
+            jumps: Jumps::of(subject.program),
+            corpus: Vec::new(),
+            reaching: Vec::new(),
+            turned: 0,
+            turns: 0,
             covered: vec![false; subject.program.insns.len()],
+            steps: BTreeSet::new(),
             others: BTreeSet::new(),
             unsupported: BTreeSet::new(),
             cut: false,
@@ -157,28 +154,17 @@ impl<'a> Hunt<'a> {
         for (shape, stocked) in WHOLE {
             // A traced function has no arguments where nobody gives it any.
             let start = Start { stocked: stocked || traced, ..Start::default() };
-            if self.stop.load(Ordering::Relaxed) {
-                return Whole::Unknown;
+            let mut tried = self.every_of(shape, &start);
+            // What only a filled world has a model of is there, too, where others have emptied the maps.
+            if matches!(&tried, Some((_, every)) if !start.stocked && lacks_model(&every.result)) {
+                let emptied = Start { stocked: true, readings: EMPTIED.to_vec(), ..Start::default() };
+                tried = self.every_of(shape, &emptied);
             }
-            let scenario = scenario(self.subject, shape, &start);
-            let Some(mut simulation) = self.simulate(&scenario) else { return Whole::Unknown };
-            let Some(every) = self.every_run(&simulation, Ways::OfOneInput) else { return Whole::Unknown };
-            if let Some(witness) = self.best(&scenario, &every.result, &mut simulation) {
+            let Some((witness, every)) = tried else { return Whole::Unknown };
+            if let Some(witness) = witness {
                 return Whole::Shown(Box::new(witness));
             }
-            let every = match every.missing {
-                Some(Missing::Ways) => {
-                    self.tried.both_ways = true;
-                    let Some(every) = self.every_run(&simulation, Ways::Both) else { return Whole::Unknown };
-                    every
-                }
-                _ => every,
-            };
-            let harm = self.may_show(&simulation, &every.result).then_some(match every.ways {
-                Ways::OfOneInput => HARM_ELSEWHERE,
-                Ways::Both => HARM_BETWEEN_WAYS,
-            });
-            self.tried.missing = every.missing.map(Missing::words).or(harm);
+            self.tried.missing = every.missing.map(Missing::words);
             if self.tried.missing.is_some() {
                 return Whole::Unknown;
             }
@@ -186,10 +172,35 @@ impl<'a> Hunt<'a> {
         Whole::Harmless
     }
 
-    /// All runs of a scenario, within what is left of the bounds.
-    fn every_run(&mut self, simulation: &Simulation, ways: Ways) -> Option<EveryRun> {
+    /// Tries all runs of one scenario, both ways where numbers from outside decide between two: which shows the harm, and what came of
+    /// them; `None` if they could not be tried.
+    fn every_of(&mut self, shape: Shape<'_>, start: &Start) -> Option<(Option<Witness>, EveryRun)> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let scenario = scenario(self.subject, shape, start);
+        let mut simulation = self.simulate(&scenario)?;
+        let steps = self.walk(&mut simulation).map_or(1, |(steps, _)| steps.max(1)) as u64;
+        let most = (EVERY_STEPS / steps).clamp(EVERY.start, EVERY.end);
+        let mut every = self.every_run(&simulation, Ways::OfOneInput, most)?;
+        let witness = self.best(&scenario, &every.result, &mut simulation);
+        if witness.is_none() && every.missing == Some(Missing::Ways) {
+            self.tried.both_ways = true;
+            every = self.every_run(&simulation, Ways::Both, EVERY.start)?;
+        }
+        if every.missing.is_none() && self.may_show(&simulation, &every.result) {
+            every.missing = Some(match every.ways {
+                Ways::OfOneInput => Missing::Elsewhere,
+                Ways::Both => Missing::Input,
+            });
+        }
+        Some((witness, every))
+    }
+
+    /// So many runs of a scenario, within what is left of the time.
+    fn every_run(&mut self, simulation: &Simulation, ways: Ways, runs: u64) -> Option<EveryRun> {
         let time = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
-        let every = every_run(simulation, ways, Most { runs: EVERY, steps: self.max_steps, time }).ok()?;
+        let every = every_run(simulation, ways, Most { runs, steps: self.max_steps, time }).ok()?;
         self.tried.runs += every.result.coverage.explored;
         Some(every)
     }
@@ -211,21 +222,34 @@ impl<'a> Hunt<'a> {
     fn stages(&mut self) -> Option<Witness> {
         let shapes = shapes(self.subject);
         let (first, rest) = shapes.split_at(FIRST);
+        let (alone, first) = first.split_at(ALONE);
         let stocked = Start { stocked: true, ..Start::default() };
         let emptied = Start { readings: EMPTIED.to_vec(), ..stocked.clone() };
-        for &shape in first {
-            for start in [Start::default(), stocked.clone(), emptied.clone()] {
-                if let found @ Some(_) = self.under_schedules(shape, &start) {
-                    return found;
-                }
+        let plain = [Start::default(), stocked.clone(), emptied];
+        if let found @ Some(_) = self.in_shapes(alone, &plain) {
+            return found;
+        }
+        self.corpus.extend(plain.clone());
+        for frame in self.maker.frames() {
+            if let found @ Some(_) = self.try_input(&frame) {
+                return found;
             }
         }
-        self.corpus.extend([stocked.clone(), emptied]);
+        if let found @ Some(_) = self.turn() {
+            return found;
+        }
+        if let found @ Some(_) = self.in_shapes(first, &plain) {
+            return found;
+        }
         if let found @ Some(_) = self.fuzz(INPUTS.0) {
             return found;
         }
+        if let found @ Some(_) = self.turn() {
+            return found;
+        }
         // The inputs that came furthest go with companions.
-        let mut starts: Vec<Start> = self.corpus.iter().rev().take(2).cloned().collect();
+        let furthest = if self.reaching.is_empty() { &self.corpus } else { &self.reaching };
+        let mut starts: Vec<Start> = furthest.iter().rev().take(2).cloned().collect();
         for plain in [stocked, Start::default()] {
             if !starts.contains(&plain) {
                 starts.push(plain);
@@ -245,6 +269,78 @@ impl<'a> Hunt<'a> {
             }
         }
         self.fuzz(INPUTS.1)
+    }
+
+    /// Tries each of those inputs in each of those shapes.
+    fn in_shapes(&mut self, shapes: &[Shape<'_>], starts: &[Start]) -> Option<Witness> {
+        for &shape in shapes {
+            for start in starts {
+                if let found @ Some(_) = self.under_schedules(shape, start) {
+                    return found;
+                }
+            }
+        }
+        None
+    }
+
+    /// Turns each number of the inputs that took a new step, one at a time, to where a comparison turns.
+    fn turn(&mut self) -> Option<Witness> {
+        if self.maker.is_constant() {
+            return None;
+        }
+        let mut tried: Vec<Start> = Vec::new();
+        while let Some(start) = self.corpus.get(self.turned).map(|start| self.maker.completed(start)) {
+            self.turned += 1;
+            let Some(first) = self.look(&start) else { continue };
+            for knob in self.maker.knobs(&start) {
+                for by in MOVES {
+                    if self.turns >= TURNS || self.is_over() {
+                        return None;
+                    }
+                    let moved = self.maker.turned(&start, knob, by);
+                    let Some(second) = moved.and_then(|moved| self.look(&moved)) else { continue };
+                    let points = turning_points(&first.comparisons, &second.comparisons, by);
+                    for &point in &points {
+                        let Some(next) = self.maker.turned(&start, knob, point) else { continue };
+                        if tried.contains(&next) {
+                            continue;
+                        }
+                        if let found @ Some(_) = self.try_input(&next) {
+                            return found;
+                        }
+                        tried.push(next);
+                    }
+                    if !points.is_empty() {
+                        break;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// What one run of the program alone executes.
+    fn look(&mut self, start: &Start) -> Option<Executed> {
+        let scenario = scenario(self.subject, Shape::Alone(1), start);
+        let mut simulation = self.simulate(&scenario)?;
+        let mut executed = self.executed(&simulation)?;
+        walk(&mut simulation, self.max_steps, &mut executed, Way::First);
+        self.turns += 1;
+        self.tried.runs += 1;
+        Some(executed)
+    }
+
+    /// Tries an input, and keeps it if it takes a new step.
+    fn try_input(&mut self, start: &Start) -> Option<Witness> {
+        self.tried.inputs += 1;
+        let (interesting, failed, reached) = self.probe(start)?;
+        if interesting {
+            self.corpus.push(start.clone());
+        }
+        if reached && (interesting || self.reaching.is_empty()) {
+            self.reaching.push(start.clone());
+        }
+        if interesting || failed { self.under_schedules(Shape::Alone(1), start) } else { None }
     }
 
     /// One run to its very end, where runs were cut for their length and an end is not what is looked for.
@@ -274,35 +370,29 @@ impl<'a> Hunt<'a> {
             } else {
                 self.maker.like(&self.corpus[from].clone(), &mut self.random)
             };
-            self.tried.inputs += 1;
-            let Some((interesting, failed)) = self.probe(&start) else { continue };
-            if interesting {
-                self.corpus.push(start.clone());
-            }
-            if (interesting || failed)
-                && let found @ Some(_) = self.under_schedules(Shape::Alone(1), &start)
-            {
+            if let found @ Some(_) = self.try_input(&start) {
                 return found;
             }
         }
         None
     }
 
-    /// One run of the program alone: did it reach something new, and did anything go wrong?
-    fn probe(&mut self, start: &Start) -> Option<(bool, bool)> {
+    /// One run of the program alone: did it take a new step, did anything go wrong, and did it come to the rejected instruction?
+    fn probe(&mut self, start: &Start) -> Option<(bool, bool, bool)> {
         let scenario = scenario(self.subject, Shape::Alone(1), start);
         let mut simulation = self.simulate(&scenario)?;
         let mut executed = self.executed(&simulation)?;
         let (_, mut failed) = walk(&mut simulation, self.max_steps, &mut executed, Way::First);
         self.tried.runs += 1;
         let mut interesting = self.cover(&executed);
+        let reached = self.subject.insn.is_some_and(|insn| executed.slots.get(insn) == Some(&true));
         // What finds nothing, is shared or fails may need just this input to show.
         if !failed && start.stocked {
             failed = walk(&mut simulation, self.max_steps, &mut executed, Way::Last).1;
             self.tried.runs += 1;
             interesting |= self.cover(&executed);
         }
-        Some((interesting, failed))
+        Some((interesting, failed, reached))
     }
 
     /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
@@ -313,7 +403,7 @@ impl<'a> Hunt<'a> {
 
     /// Nothing executed yet, in a machine with the program.
     fn executed(&self, simulation: &Simulation) -> Option<Executed> {
-        Some(Executed { program: self.number_in(simulation)?, slots: vec![false; self.covered.len()] })
+        Some(Executed::of(self.number_in(simulation)?, &self.jumps))
     }
 
     /// What a run executes.
@@ -328,14 +418,14 @@ impl<'a> Hunt<'a> {
         Some(executed)
     }
 
-    /// Notes what a run executed; was any of it new?
+    /// Notes what a run executed; was any step of it new?
     fn cover(&mut self, executed: &Executed) -> bool {
-        let mut new = false;
         for (covered, _) in self.covered.iter_mut().zip(&executed.slots).filter(|(_, executed)| **executed) {
-            new |= !*covered;
             *covered = true;
         }
-        new
+        let before = self.steps.len();
+        self.steps.extend(&executed.steps);
+        self.steps.len() > before
     }
 
     /// The program's number in a machine.
@@ -476,6 +566,11 @@ fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed, 
         }
     }
     (max_steps, true)
+}
+
+/// Did a run end for want of a model?
+fn lacks_model(result: &SearchResult<Finding>) -> bool {
+    result.findings.values().any(|found| matches!(found.finding, Finding::Ended(End::Unsupported(_))))
 }
 
 fn note(notes: &mut BTreeSet<String>, text: String) {
