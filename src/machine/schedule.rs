@@ -235,7 +235,13 @@ impl Machine {
         }
         matches!(
             op.code,
-            Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) | Code::Exit | Code::Jump64(_) | Code::Jump32(_)
+            Code::Load(_)
+                | Code::LoadSigned(_)
+                | Code::Store(_)
+                | Code::Atomic(..)
+                | Code::Exit
+                | Code::Jump64(_)
+                | Code::Jump32(_)
         )
     }
 
@@ -311,7 +317,8 @@ impl Machine {
         self.branch = branch;
         let outcome = self.step(task);
         self.branch = 0;
-        if let (Some([next, target]), Some(execution)) = (jump, self.tasks.get_mut(task as usize).and_then(Task::running))
+        if let (Some([next, target]), Some(execution)) =
+            (jump, self.tasks.get_mut(task as usize).and_then(Task::running))
             && outcome.is_ok()
         {
             execution.pc = if execution.pc == target { next } else { target };

@@ -13,8 +13,8 @@ mod socket;
 mod tracing;
 mod xdp;
 
-pub use probe::{FunctionRun, function_run};
 pub(super) use probe::{FENTRY, FEXIT, MODIFY_RETURN};
+pub use probe::{FunctionRun, function_run};
 
 pub(super) use packet::{Extent, Packet};
 pub(super) use skb::ether_type;

@@ -92,10 +92,10 @@ pub(super) fn prepare(making: &mut Making, kind: ProgramType, input: &Input) -> 
     if !lengths.contains(&bytes.len()) {
         return Err(Refusal::Errno(errno::EINVAL));
     }
-    let protocol = protocol_of(&bytes);
     // One too short for a link-layer header has none.
-    let header = if bytes.len() < ETHERNET as usize { 0 } else { ETHERNET };
-    let network = &bytes[header as usize..];
+    let is_bare = bytes.len() < ETHERNET as usize;
+    let protocol = if is_bare { 0 } else { protocol_of(&bytes) };
+    let network = bytes.get(ETHERNET as usize..).unwrap_or_default();
     let (family, least) = match protocol {
         ether_type::IP => (AF_INET, IPV4),
         ether_type::IPV6 => (AF_INET6, IPV6),
@@ -118,7 +118,7 @@ pub(super) fn prepare(making: &mut Making, kind: ProgramType, input: &Input) -> 
     let mut context =
         making.context(View::Skb(Skb { link_layer, direct, socket, encapsulated: false, tunnel: false }), SIZE)?;
     context.made.push(socket);
-    let packet = open_packet(making.memory, &bytes, if link_layer { 0 } else { header })?;
+    let packet = open_packet(making.memory, &bytes, if link_layer || is_bare { 0 } else { ETHERNET })?;
     let length = packet.len();
     context.packet = Some(packet);
     let Some(region) = context.region else { return Ok(context) };

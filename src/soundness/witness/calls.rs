@@ -6,7 +6,7 @@
 use super::dependence::Mark;
 
 /// Helpers and kfuncs whose results follow from their arguments and from what programs did, by how their names begin.
-/// That allocations fail is a choice of the schedule, and so is whether a socket is found; whether maps are empty or filled
+/// That allocations fail is a choice of the schedule, and so is whether a socket or an area of memory is found; whether maps are empty or filled
 /// is one of the scenario.
 const INSIDE: [&str; 35] = [
     "bpf_obj_",

@@ -205,11 +205,8 @@ impl Dependence {
                 marks[dst.index()] = before.max(marked(src, marks)).max(address);
             }
             Insn::MoveSignExtended { dst, src, .. } | Insn::AddressSpaceCast { dst, src, .. } => {
-                marks[dst.index()] = marks[src.index()].max(if is_address(machine, running, src) {
-                    Mark::Number
-                } else {
-                    Mark::Inside
-                });
+                marks[dst.index()] =
+                    marks[src.index()].max(if is_address(machine, running, src) { Mark::Number } else { Mark::Inside });
             }
             Insn::ByteSwap { dst, .. } if is_address(machine, running, dst) => {
                 marks[dst.index()] = marks[dst.index()].max(Mark::Number);
@@ -218,7 +215,8 @@ impl Dependence {
             Insn::Load { size, dst, src, offset, .. } => {
                 let depends = marks[src.index()];
                 let address = address(running, src, offset);
-                marks[dst.index()] = address.map_or(Mark::Number, |at| self.mark_at(machine, Some(running), at, size.bytes()));
+                marks[dst.index()] =
+                    address.map_or(Mark::Number, |at| self.mark_at(machine, Some(running), at, size.bytes()));
                 return undecided(depends);
             }
             Insn::Store { size, dst, offset, src } => {
@@ -231,7 +229,8 @@ impl Dependence {
                 let depends = marks[dst.index()];
                 if let Some(at) = address(running, dst, offset) {
                     // A comparison of what was there decides what is there then.
-                    let mark = marks[src.index()].max(marks[0]).max(self.mark_at(machine, Some(running), at, size.bytes()));
+                    let mark =
+                        marks[src.index()].max(marks[0]).max(self.mark_at(machine, Some(running), at, size.bytes()));
                     self.write(at, size.bytes(), mark);
                     marks[src.index()] = mark;
                     marks[0] = marks[0].max(mark);
@@ -270,9 +269,7 @@ impl Dependence {
                 let before = region.allocated.is_none_or(|at| at.place == Place::BEFORE);
                 machine.is_kptr(spot.region, spot.offset) || !(before || !known())
             }
-            RegionKind::MapValue { .. } => {
-                machine.is_kptr(spot.region, spot.offset) || memory.is_private(spot.region)
-            }
+            RegionKind::MapValue { .. } => machine.is_kptr(spot.region, spot.offset) || memory.is_private(spot.region),
             _ => false,
         };
         if inside { noted } else { noted.max(Mark::Number) }
@@ -413,13 +410,7 @@ fn is_part_of_address(machine: &Machine, region: RegionId, offset: u32, size: u3
 
 /// Is it a pointer that the kernel's verifier trusts to lead to an object: an argument of a tracepoint or hook, or in an RCU
 /// section a field of a kernel struct that is never NULL there?
-fn leads_to_object(
-    machine: &Machine,
-    running: Option<&Running<'_>>,
-    region: RegionId,
-    offset: u32,
-    size: u32,
-) -> bool {
+fn leads_to_object(machine: &Machine, running: Option<&Running<'_>>, region: RegionId, offset: u32, size: u32) -> bool {
     let memory = machine.memory();
     let Some(running) = running else { return false };
     let trusted = match &memory.region(region).kind {
@@ -434,7 +425,8 @@ fn leads_to_object(
     };
     let word = || memory.peek(region).get(offset as usize..).and_then(|rest| rest.first_chunk());
     let target = || word().and_then(|word| memory.at(u64::from_le_bytes(*word)));
-    let object = || target().is_some_and(|spot| matches!(memory.region(spot.region).kind, RegionKind::KernelObject { .. }));
+    let object =
+        || target().is_some_and(|spot| matches!(memory.region(spot.region).kind, RegionKind::KernelObject { .. }));
     trusted && size == 8 && object()
 }
 

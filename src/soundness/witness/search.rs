@@ -12,7 +12,7 @@ use super::exhaust::{EveryRun, Missing, Most, Ways, every_run};
 use super::harm::Harm;
 use super::inputs::{Maker, Start};
 use super::judge::judge;
-use super::operands::{Executed, Jumps, turning_points};
+use super::operands::{Executed, Jumps};
 use super::plans::{ALONE, FIRST, Shape, WHOLE, scenario, shapes};
 use super::{Answer, Bounds, Subject, Tried, Witness};
 use crate::explore::finding::Finding;
@@ -23,6 +23,8 @@ use crate::explore::system::{Choice, System};
 use crate::machine::{End, MachineOptions, SetupError};
 use crate::object::AttachKind;
 use crate::scenario::Scenario;
+
+mod turning;
 
 /// Schedules of a scenario: of one CPU, of two.
 const SCHEDULES: (u64, u64) = (16, 64);
@@ -48,10 +50,6 @@ const EMPTIED: [u64; 1] = [3];
 /// Runs of a scenario of which all are tried, at most, and how many steps they may have together where there are more than the least.
 const EVERY: Range<u64> = 20_000..200_000;
 const EVERY_STEPS: u64 = 4_000_000;
-/// Runs at most to see what each number of an input does to comparisons.
-const TURNS: u64 = 1000;
-/// By how much a number is changed to see that.
-const MOVES: [i64; 2] = [1, 1 << 12];
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
 
@@ -156,7 +154,7 @@ impl<'a> Hunt<'a> {
             let start = Start { stocked: stocked || traced, ..Start::default() };
             let mut tried = self.every_of(shape, &start);
             // What only a filled world has a model of is there, too, where others have emptied the maps.
-            if matches!(&tried, Some((_, every)) if !start.stocked && lacks_model(&every.result)) {
+            if matches!(&tried, Some((.., every)) if !start.stocked && lacks_model(&every.result)) {
                 let emptied = Start { stocked: true, readings: EMPTIED.to_vec(), ..Start::default() };
                 tried = self.every_of(shape, &emptied);
             }
@@ -230,8 +228,8 @@ impl<'a> Hunt<'a> {
             return found;
         }
         self.corpus.extend(plain.clone());
-        for frame in self.maker.frames() {
-            if let found @ Some(_) = self.try_input(&frame) {
+        for start in self.maker.frames().into_iter().chain(self.maker.sizes()) {
+            if let found @ Some(_) = self.try_input(&start) {
                 return found;
             }
         }
@@ -281,66 +279,6 @@ impl<'a> Hunt<'a> {
             }
         }
         None
-    }
-
-    /// Turns each number of the inputs that took a new step, one at a time, to where a comparison turns.
-    fn turn(&mut self) -> Option<Witness> {
-        if self.maker.is_constant() {
-            return None;
-        }
-        let mut tried: Vec<Start> = Vec::new();
-        while let Some(start) = self.corpus.get(self.turned).map(|start| self.maker.completed(start)) {
-            self.turned += 1;
-            let Some(first) = self.look(&start) else { continue };
-            for knob in self.maker.knobs(&start) {
-                for by in MOVES {
-                    if self.turns >= TURNS || self.is_over() {
-                        return None;
-                    }
-                    let moved = self.maker.turned(&start, knob, by);
-                    let Some(second) = moved.and_then(|moved| self.look(&moved)) else { continue };
-                    let points = turning_points(&first.comparisons, &second.comparisons, by);
-                    for &point in &points {
-                        let Some(next) = self.maker.turned(&start, knob, point) else { continue };
-                        if tried.contains(&next) {
-                            continue;
-                        }
-                        if let found @ Some(_) = self.try_input(&next) {
-                            return found;
-                        }
-                        tried.push(next);
-                    }
-                    if !points.is_empty() {
-                        break;
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    /// What one run of the program alone executes.
-    fn look(&mut self, start: &Start) -> Option<Executed> {
-        let scenario = scenario(self.subject, Shape::Alone(1), start);
-        let mut simulation = self.simulate(&scenario)?;
-        let mut executed = self.executed(&simulation)?;
-        walk(&mut simulation, self.max_steps, &mut executed, Way::First);
-        self.turns += 1;
-        self.tried.runs += 1;
-        Some(executed)
-    }
-
-    /// Tries an input, and keeps it if it takes a new step.
-    fn try_input(&mut self, start: &Start) -> Option<Witness> {
-        self.tried.inputs += 1;
-        let (interesting, failed, reached) = self.probe(start)?;
-        if interesting {
-            self.corpus.push(start.clone());
-        }
-        if reached && (interesting || self.reaching.is_empty()) {
-            self.reaching.push(start.clone());
-        }
-        if interesting || failed { self.under_schedules(Shape::Alone(1), start) } else { None }
     }
 
     /// One run to its very end, where runs were cut for their length and an end is not what is looked for.
