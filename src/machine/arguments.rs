@@ -6,19 +6,16 @@
 
 use super::context::{FENTRY, FEXIT, MODIFY_RETURN};
 use super::fault::Trap;
+use super::kernel_struct;
 use super::memory::Contents;
 use super::stepper::Machine;
 use super::stock::{GONE, NULL};
 use crate::btf::{Btf, Type, TypeId};
-use crate::kernel::ProgramType;
+use crate::kernel::{ProgramType, StructOps, Tables};
 use crate::object::{AttachKind, Section};
 
 /// Least error number, negated (`MAX_ERRNO`).
 const MAX_ERRNO: u64 = 4095;
-/// Arguments that a hook's program may write to (`bpf_dummy_ops_btf_struct_access`, `net/bpf/bpf_dummy_struct_ops.c`).
-const WRITABLE: [&str; 1] = ["bpf_dummy_ops_state"];
-/// How the name of a parameter ends that may be NULL (`MAYBE_NULL_SUFFIX`).
-const NULLABLE: &str = "__nullable";
 
 /// Where a pointer may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +60,11 @@ impl Machine {
         let Some(types) = self.options.kernel_types.clone() else { return Ok(None) };
         let Some(Call { arguments, result }) = call(&types, section) else { return Ok(None) };
         let mut words = Vec::new();
+        let table = section.struct_ops_member().and_then(|(structure, _)| Tables::embedded().struct_ops(structure));
         for Argument { type_id, trust } in arguments {
             let ty = types.ty(types.resolve(type_id));
             if let Type::Pointer { target } = ty {
-                words.push(self.stock_argument(types.ty(types.resolve(*target)), trust, cpu)?);
+                words.push(self.stock_argument(types.ty(types.resolve(*target)), trust, table, cpu)?);
             } else {
                 let size = types.size_of(type_id).filter(|_| ty.composite().is_some()).unwrap_or(8);
                 words.extend(std::iter::repeat_n(0, size.div_ceil(8) as usize));
@@ -80,20 +78,30 @@ impl Machine {
         Ok(Some(words.into_iter().flat_map(u64::to_le_bytes).collect()))
     }
 
-    fn stock_argument(&mut self, pointee: &Type, trust: Trust, cpu: u32) -> Result<u64, Box<Trap>> {
+    fn stock_argument(
+        &mut self,
+        pointee: &Type,
+        trust: Trust,
+        table: Option<&StructOps>,
+        cpu: u32,
+    ) -> Result<u64, Box<Trap>> {
         let reading = match trust {
             Trust::Object => 0,
             Trust::Nullable | Trust::Any => self.world.reading(cpu).unwrap_or(0) % 3,
         };
         let name = pointee.composite().map(|_| pointee.name()).filter(|name| !name.is_empty());
+        let promoted = table.and_then(|table| table.promoted.as_ref()).filter(|one| name == Some(&one.from));
+        let name = promoted.map(|one| &*one.to).or(name);
+        let writable = table.and_then(|table| table.writable.as_ref());
         match (reading, trust) {
             (NULL, _) => return Ok(0),
             (GONE, Trust::Any) => return self.stock_pointer(name, GONE),
             _ => {}
         }
         let region = match name {
-            Some(name) if WRITABLE.contains(&name) => {
-                let (kind, size) = super::kernel_struct::described(self.kernel_types(), name);
+            // Which fields of it programs may store to is the verifier's business.
+            Some(name) if writable.is_some_and(|one| one.structure == name) => {
+                let (kind, size) = kernel_struct::described(self.kernel_types(), name);
                 self.memory.allocate(kind, size.unwrap_or(0), Contents::Zero, None)?
             }
             Some(name) => self.stock_kernel_object(name)?,
@@ -132,19 +140,9 @@ fn call(types: &Btf, section: &Section) -> Option<Call> {
             let place = super::types::member(types, types.find_struct(structure)?, member)?;
             let Type::Pointer { target } = types.ty(types.resolve(place.1)) else { return None };
             let (parameters, _) = prototype_at(types, *target)?;
-            // Which of them may be NULL, the names of the stub's parameters say.
-            let stub = types.find_function(&format!("{structure}__{member}")).map(|id| types.ty(id));
-            let names = match stub {
-                Some(Type::Function { prototype, .. }) => match types.ty(types.resolve(*prototype)) {
-                    Type::FunctionPrototype { parameters, .. } => parameters.iter().map(|one| &*one.name).collect(),
-                    _ => Vec::new(),
-                },
-                _ => Vec::new(),
-            };
-            let trust = |at: usize| match names.get(at) {
-                Some(name) if name.ends_with(NULLABLE) => Trust::Nullable,
-                _ => Trust::Object,
-            };
+            let table = Tables::embedded().struct_ops(structure);
+            let is_nullable = |at| table.is_some_and(|table| table.is_nullable(member, at));
+            let trust = |at| if is_nullable(at) { Trust::Nullable } else { Trust::Object };
             let arguments =
                 parameters.into_iter().enumerate().map(|(at, type_id)| Argument { type_id, trust: trust(at) });
             Some(Call { arguments: arguments.collect(), result: None })

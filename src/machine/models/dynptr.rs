@@ -98,7 +98,7 @@ impl Dynptr {
     pub fn store(dynptr: Option<Dynptr>, call: &mut Call<'_>, address: u64) -> Result<(), Box<Trap>> {
         let bytes = dynptr.map_or_else(|| vec![0; BYTES as usize], Dynptr::bytes);
         call.keep(address, &bytes, 0..0);
-        call.write(address, &bytes)
+        call.write_own(address, &bytes)
     }
 
     /// Puts it into memory of the kernel's.
@@ -216,37 +216,50 @@ fn data(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(dynptr.within(call, offset, length)?.unwrap_or(0)))
 }
 
-/// Ways of a packet, in a stocked machine: the bytes are in pieces, so that they come as a copy in the buffer, or not at all if there
-/// is none (`skb_header_pointer`); or others have them too, and who writes to them without a copy of their own changes theirs.
-const IN_PIECES: u16 = 1;
-const SHARED: u16 = 2;
+/// How the bytes of a slice are there: of a packet, a stocked machine has all three.
+#[derive(Clone, Copy, Debug)]
+enum Laid {
+    /// In one piece, which is nobody else's.
+    InPlace,
+    /// In one piece that others have too: who writes to it without a copy of its own changes theirs.
+    Shared,
+    /// In pieces, so that they come as a copy in the buffer, or not at all if there is none (`skb_header_pointer`).
+    InPieces,
+}
 
 fn slice(call: &mut Call<'_>) -> Modelled {
+    let laid = [Laid::InPlace, Laid::Shared, Laid::InPieces].get(usize::from(call.machine.branch)).copied();
+    sliced(call, laid.unwrap_or(Laid::InPlace))
+}
+
+fn sliced(call: &mut Call<'_>, laid: Laid) -> Modelled {
     let (offset, buffer, length) = (call.arg32(1), call.args[2], call.arg32(3));
     let dynptr = Dynptr::load(call, call.args[0])?;
     let Some(dynptr) = dynptr else { return number(0) };
     let Some(place) = dynptr.within(call, offset, length)? else { return number(0) };
-    match call.machine.branch {
-        IN_PIECES if buffer == 0 => number(0),
-        IN_PIECES => {
+    match laid {
+        Laid::InPlace => Ok(Answer::Value(place)),
+        Laid::InPieces if buffer == 0 => number(0),
+        Laid::InPieces => {
             let bytes = call.read(place, length.into())?;
             call.write(buffer, &bytes)?;
             Ok(Answer::Value(buffer))
         }
-        SHARED => {
+        Laid::Shared => {
             let bytes = call.read(place, length.into())?;
             let region = call.machine.allocate(RegionKind::Packet, length, Contents::Zero, call.at)?;
             call.machine.memory.poke(region, 0, &bytes);
             call.machine.memory.freeze(region);
             Ok(Answer::Value(call.machine.memory.base(region)))
         }
-        _ => Ok(Answer::Value(place)),
     }
 }
 
+/// Who is given a slice to write to has had a copy of the packet made, so that nobody shares it (`bpf_unclone_prologue`).
 fn slice_to_write(call: &mut Call<'_>) -> Modelled {
+    let laid = if call.machine.branch == 0 { Laid::InPlace } else { Laid::InPieces };
     match Dynptr::load(call, call.args[0])? {
-        Some(dynptr) if !dynptr.is_read_only() => slice(call),
+        Some(dynptr) if !dynptr.is_read_only() => sliced(call, laid),
         _ => Ok(Answer::Value(0)),
     }
 }

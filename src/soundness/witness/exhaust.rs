@@ -145,6 +145,10 @@ pub(super) enum Missing {
     Models,
     /// There are more than were tried.
     Schedules,
+    /// A run shows such harm, though not after the rejected instruction: another one may.
+    Elsewhere,
+    /// A run that takes both ways shows the harm: an input may lead there.
+    Input,
 }
 
 impl Missing {
@@ -154,6 +158,10 @@ impl Missing {
             Missing::Ways | Missing::Numbers => "what it does depends on numbers from outside",
             Missing::Models => "some runs need what is not modelled, or have no end",
             Missing::Schedules => "there are too many schedules",
+            Missing::Elsewhere => "a run does it that had not executed the instruction",
+            Missing::Input => {
+                "a run in which numbers from outside decide otherwise does it, and no input was found that leads there"
+            }
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Maker {
     pid: u64,
     /// Does it read clocks, random numbers, or kernel structs, or are there maps that readings can fill?
     pub(super) reads: bool,
+    /// Does it load from the packet as programs once did?
+    loads_packet: bool,
 }
 
 /// A global that is a number.
@@ -76,8 +78,14 @@ impl Number {
     }
 }
 
+/// Opcodes of legacy packet loads but for their size: `BPF_LD | BPF_ABS`, `BPF_LD | BPF_IND`; and where the size is.
+const LEGACY_LOADS: [u8; 2] = [0x20, 0x40];
+const SIZE: u8 = 0x18;
 /// Lengths of packets that are tried: headers cut short, whole, and beyond; and packets without a header, which come in stocked machines only.
 const PACKETS: [usize; 10] = [64, 14, 18, 34, 42, 54, 128, 1500, 0, 4];
+/// Lengths of packets that are too short for most loads; and globals at most that are made long.
+const SHORT: [usize; 2] = [0, 4];
+const MAX_LONG: usize = 8;
 /// Length of a frame with the headers of IP and TCP, and the number of TCP.
 const FRAME: usize = 74;
 const TCP: u8 = 6;
@@ -100,8 +108,8 @@ const CALL: u8 = 0x85;
 /// Constants that are kept of a program.
 const MAX_CONSTANTS: usize = 64;
 /// Numbers at which things change.
-const BOUNDARIES: [u64; 12] =
-    [0, 1, 2, 7, 8, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX, 0x8000_0000_0000_0000];
+const BOUNDARIES: [u64; 13] =
+    [0, 1, 2, 7, 8, 64, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX, 0x8000_0000_0000_0000];
 
 impl Maker {
     /// What makes inputs for this program.
@@ -116,9 +124,13 @@ impl Maker {
             globals: globals.map(|(name, global)| Number::of(object, name, global)).collect(),
             constants: constants(program),
             pid: pid.into(),
+            loads_packet: program.insns.iter().any(|insn| LEGACY_LOADS.contains(&(insn.opcode & !SIZE))),
             reads: taken == Taken::Buffer
                 || object.maps.iter().any(|map| map.globals.is_none())
-                || matches!(program.section.attach_kind, AttachKind::Function | AttachKind::RawTracepoint)
+                || matches!(
+                    program.section.attach_kind,
+                    AttachKind::Function | AttachKind::RawTracepoint | AttachKind::StructOps
+                )
                 || program.insns.iter().any(|insn| insn.opcode == CALL && insn.src == 0 && READERS.contains(&insn.imm)),
         }
     }
@@ -140,6 +152,20 @@ impl Maker {
         let mut ip6 = vec![0x60, 0, 0, 0, 0, 20, TCP, 64];
         ip6.extend([0_u8; 15].into_iter().chain([1]).cycle().take(32));
         [(0x0800, &ip4[..]), (0x86dd, &ip6[..])].map(frame).to_vec()
+    }
+
+    /// Sizes that no comparison of the program's tells: packets too short for its legacy loads, and globals as long as a packet is.
+    pub fn sizes(&self) -> Vec<Start> {
+        let stocked = Start { stocked: true, ..Start::default() };
+        let short = SHORT.iter().filter(|_| self.loads_packet).map(|&length| {
+            let input = Input::Bytes { context: Vec::new(), packet: Some(vec![0; length]) };
+            Start { input, ..stocked.clone() }
+        });
+        let long = self.globals.iter().take(MAX_LONG).map(|global| {
+            let globals = [(global.name.clone(), global.setting(PACKETS[0] as u64))].into();
+            Start { globals, ..stocked.clone() }
+        });
+        short.chain(long).collect()
     }
 
     /// Can inputs differ at all, but for what maps hold?

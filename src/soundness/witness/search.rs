@@ -50,11 +50,6 @@ const EMPTIED: [u64; 1] = [3];
 /// Runs of a scenario of which all are tried, at most, and how many steps they may have together where there are more than the least.
 const EVERY: Range<u64> = 20_000..200_000;
 const EVERY_STEPS: u64 = 4_000_000;
-/// Why nothing is known where one run shows such harm, and not after the rejected instruction: another run may.
-const HARM_ELSEWHERE: &str = "a run does it that had not executed the instruction";
-/// Why nothing is known where runs in which numbers from outside go both ways show the harm.
-const HARM_BETWEEN_WAYS: &str =
-    "a run in which numbers from outside decide otherwise does it, and no input was found that leads there";
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
 
@@ -168,24 +163,12 @@ impl<'a> Hunt<'a> {
                 let emptied = Start { stocked: true, readings: EMPTIED.to_vec(), ..Start::default() };
                 tried = self.every_of(shape, &emptied);
             }
-            let Some((scenario, mut simulation, every)) = tried else { return Whole::Unknown };
-            if let Some(witness) = self.best(&scenario, &every.result, &mut simulation) {
+            let Some((witness, every)) = tried else { return Whole::Unknown };
+            if let Some(witness) = witness {
                 return Whole::Shown(Box::new(witness));
             }
-            let every = match every.missing {
-                Some(Missing::Ways) => {
-                    self.tried.both_ways = true;
-                    let Some(every) = self.every_run(&simulation, Ways::Both) else { return Whole::Unknown };
-                    every
-                }
-                _ => every,
-            };
             changes |= every.changes;
-            let harm = self.may_show(&simulation, &every.result).then_some(match every.ways {
-                Ways::OfOneInput => HARM_ELSEWHERE,
-                Ways::Both => HARM_BETWEEN_WAYS,
-            });
-            self.tried.missing = every.missing.map(Missing::words).or(harm);
+            self.tried.missing = every.missing.map(Missing::words);
             if self.tried.missing.is_some() {
                 return Whole::Unknown;
             }
@@ -193,22 +176,34 @@ impl<'a> Hunt<'a> {
         Whole::Harmless
     }
 
-    /// All runs of a scenario with one input, and the scenario.
-    fn every_of(&mut self, shape: Shape<'_>, start: &Start) -> Option<(Scenario, Simulation, EveryRun)> {
-        let scenario = scenario(self.subject, shape, start);
-        let simulation = self.simulate(&scenario)?;
-        let every = self.every_run(&simulation, Ways::OfOneInput)?;
-        Some((scenario, simulation, every))
-    }
-
-    /// All runs of a scenario, within what is left of the bounds.
-    fn every_run(&mut self, simulation: &Simulation, ways: Ways) -> Option<EveryRun> {
+    /// Tries all runs of one scenario, both ways where numbers from outside decide between two: which shows the harm, and what came of
+    /// them; `None` if they could not be tried.
+    fn every_of(&mut self, shape: Shape<'_>, start: &Start) -> Option<(Option<Witness>, EveryRun)> {
         if self.stop.load(Ordering::Relaxed) {
             return None;
         }
+        let scenario = scenario(self.subject, shape, start);
+        let mut simulation = self.simulate(&scenario)?;
+        let steps = self.walk(&mut simulation).map_or(1, |(steps, _)| steps.max(1)) as u64;
+        let most = (EVERY_STEPS / steps).clamp(EVERY.start, EVERY.end);
+        let mut every = self.every_run(&simulation, Ways::OfOneInput, most)?;
+        let witness = self.best(&scenario, &every.result, &mut simulation);
+        if witness.is_none() && every.missing == Some(Missing::Ways) {
+            self.tried.both_ways = true;
+            every = self.every_run(&simulation, Ways::Both, EVERY.start)?;
+        }
+        if every.missing.is_none() && self.may_show(&simulation, &every.result) {
+            every.missing = Some(match every.ways {
+                Ways::OfOneInput => Missing::Elsewhere,
+                Ways::Both => Missing::Input,
+            });
+        }
+        Some((witness, every))
+    }
+
+    /// So many runs of a scenario, within what is left of the time.
+    fn every_run(&mut self, simulation: &Simulation, ways: Ways, runs: u64) -> Option<EveryRun> {
         let time = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
-        let steps = self.walk(&mut simulation.clone()).map_or(1, |(steps, _)| steps.max(1)) as u64;
-        let runs = (EVERY_STEPS / steps).clamp(EVERY.start, EVERY.end);
         let every = every_run(simulation, ways, Most { runs, steps: self.max_steps, time }).ok()?;
         self.tried.runs += every.result.coverage.explored;
         Some(every)
@@ -239,8 +234,8 @@ impl<'a> Hunt<'a> {
             return found;
         }
         self.corpus.extend(plain.clone());
-        for frame in self.maker.frames() {
-            if let found @ Some(_) = self.try_input(&frame) {
+        for start in self.maker.frames().into_iter().chain(self.maker.sizes()) {
+            if let found @ Some(_) = self.try_input(&start) {
                 return found;
             }
         }
@@ -331,16 +326,23 @@ impl<'a> Hunt<'a> {
         let scenario = scenario(self.subject, Shape::Alone(1), start);
         let mut simulation = self.simulate(&scenario)?;
         let mut executed = self.executed(&simulation)?;
-        let (_, failed) = walk(&mut simulation, self.max_steps, &mut executed);
+        let (_, mut failed) = walk(&mut simulation, self.max_steps, &mut executed, Way::First);
         self.tried.runs += 1;
+        let mut interesting = self.cover(&executed);
         let reached = self.subject.insn.is_some_and(|insn| executed.slots.get(insn) == Some(&true));
-        Some((self.cover(&executed), failed, reached))
+        // What finds nothing, is shared or fails may need just this input to show.
+        if !failed && start.stocked {
+            failed = walk(&mut simulation, self.max_steps, &mut executed, Way::Last).1;
+            self.tried.runs += 1;
+            interesting |= self.cover(&executed);
+        }
+        Some((interesting, failed, reached))
     }
 
     /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
     fn walk(&self, simulation: &mut Simulation) -> Option<(usize, bool)> {
         let mut executed = self.executed(simulation)?;
-        Some(walk(simulation, self.max_steps, &mut executed))
+        Some(walk(simulation, self.max_steps, &mut executed, Way::First))
     }
 
     /// Nothing executed yet, in a machine with the program.
@@ -483,14 +485,26 @@ impl<'a> Hunt<'a> {
     }
 }
 
+/// Which way a run takes where a step can go in several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    First,
+    Last,
+}
+
 /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
-fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed) -> (usize, bool) {
+fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed, way: Way) -> (usize, bool) {
     simulation.reset();
     let mut choices = Vec::new();
     for step in 0..max_steps {
         choices.clear();
         simulation.choices(&mut choices);
-        let Some(&choice) = choices.first() else { return (step, !simulation.ending().findings.is_empty()) };
+        let Some(&first) = choices.first() else { return (step, !simulation.ending().findings.is_empty()) };
+        let own = |choice: &&Choice| choice.actor == first.actor;
+        let choice = match way {
+            Way::First => first,
+            Way::Last => choices.iter().rfind(own).copied().unwrap_or(first),
+        };
         if simulation.perform_watched(choice, executed).is_err() {
             return (step, true);
         }
