@@ -9,6 +9,8 @@
 mod calls;
 pub mod dependence;
 mod exhaust;
+#[cfg(test)]
+mod exhaust_tests;
 pub mod harm;
 mod inputs;
 pub mod judge;
