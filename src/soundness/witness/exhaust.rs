@@ -8,7 +8,7 @@
 //! [`every_run`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::dependence::Dependence;
@@ -27,6 +27,8 @@ struct Stop {
     depends: AtomicBool,
     /// Would both ways have done where it depended?
     between_ways: AtomicBool,
+    /// Instructions so far, of all runs.
+    insns: AtomicU64,
     /// Has a run changed anything that others see?
     changes: AtomicBool,
 }
@@ -39,6 +41,8 @@ struct Watched {
     /// Steps of this run, and how many it may have.
     steps: usize,
     max_steps: usize,
+    /// Instructions of all runs together.
+    max_insns: u64,
     stop: Arc<Stop>,
 }
 
@@ -77,7 +81,12 @@ impl System for Watched {
     }
 
     fn perform(&mut self, choice: Choice) -> Result<(), Finding> {
+        let before = self.simulation.machine().steps();
         let done = self.simulation.perform_watched(choice, &mut self.dependence);
+        let executed = self.simulation.machine().steps().saturating_sub(before);
+        if self.stop.insns.fetch_add(executed, Ordering::Relaxed) >= self.max_insns {
+            self.stop.now.store(true, Ordering::Relaxed);
+        }
         if self.dependence.first().is_some() {
             self.stop.between_ways.store(self.dependence.is_between_ways(), Ordering::Relaxed);
             self.stop.depends.store(true, Ordering::Relaxed);
@@ -185,6 +194,8 @@ pub(super) struct Most {
     pub runs: u64,
     /// Steps of a run.
     pub steps: usize,
+    /// Instructions of all runs together.
+    pub insns: u64,
     /// How long it may take.
     pub time: Option<Duration>,
 }
@@ -205,6 +216,7 @@ pub(super) fn every_run(simulation: &Simulation, ways: Ways, most: Most) -> Resu
         ways,
         steps: 0,
         max_steps: most.steps,
+        max_insns: most.insns,
         stop: Arc::clone(&stop),
     };
     let options = SearchOptions {

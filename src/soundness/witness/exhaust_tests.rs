@@ -66,7 +66,8 @@ fn tried(insns: Vec<RawInsn>, ways: Ways) -> EveryRun {
     scenario.stocked = true;
     scenario.on = vec![Task { cpu: 0, run: vec![run] }];
     let simulation = Simulation::new(&scenario, &Arc::new(object), MachineOptions::default()).expect("it can run");
-    every_run(&simulation, ways, Most { runs: 1000, steps: 200, time: None }).expect("it repeats itself")
+    every_run(&simulation, ways, Most { runs: 1000, steps: 200, insns: 1_000_000, time: None })
+        .expect("it repeats itself")
 }
 
 /// Why not all is known, and the kinds of what runs in both ways show.
