@@ -29,7 +29,7 @@ struct Stop {
     between_ways: AtomicBool,
     /// Instructions so far, of all runs.
     insns: AtomicU64,
-    /// Has a run changed anything that others see?
+    /// Has a program changed anything that others see?
     changes: AtomicBool,
 }
 
@@ -82,6 +82,8 @@ impl System for Watched {
 
     fn perform(&mut self, choice: Choice) -> Result<(), Finding> {
         let before = self.simulation.machine().steps();
+        // What others do besides the program is not asked.
+        let is_own = self.simulation.machine_task(choice.actor).is_some();
         let done = self.simulation.perform_watched(choice, &mut self.dependence);
         let executed = self.simulation.machine().steps().saturating_sub(before);
         if self.stop.insns.fetch_add(executed, Ordering::Relaxed) >= self.max_insns {
@@ -93,7 +95,7 @@ impl System for Watched {
             self.stop.now.store(true, Ordering::Relaxed);
         }
         let changes = |touch: &Touch| touch.kind.writes() && touch.kind != TouchKind::Release;
-        if self.simulation.touches().iter().any(changes) {
+        if is_own && self.simulation.touches().iter().any(changes) {
             self.stop.changes.store(true, Ordering::Relaxed);
         }
         // Runs in both ways are no witnesses, so that nothing is lost if they are not all.
@@ -183,7 +185,7 @@ pub(super) struct EveryRun {
     pub result: SearchResult<Finding>,
     /// Why they are not all; `None` if they are.
     pub missing: Option<Missing>,
-    /// Did any of them change what others see?
+    /// Did the program change in any of them what others see?
     pub changes: bool,
 }
 
