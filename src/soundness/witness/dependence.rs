@@ -283,7 +283,7 @@ impl Dependence {
             RegionKind::Stack { .. } => known() && !is_part_of_address(machine, spot.region, spot.offset, size),
             RegionKind::Object { .. } | RegionKind::PerCpuCopy { .. } => {
                 let before = region.allocated.is_none_or(|at| at.place == Place::BEFORE);
-                machine.is_kptr(spot.region, spot.offset) || !(before || !known())
+                machine.is_kptr(spot.region, spot.offset) || (!before && known())
             }
             RegionKind::MapValue { .. } => machine.is_kptr(spot.region, spot.offset) || memory.is_private(spot.region),
             _ => false,
