@@ -50,7 +50,9 @@ impl Machine {
     /// not if all that is read is zeros, and not if it is the element of an iterator, which the program was given the address of.
     pub(super) fn reads_kept(&self, address: u64, size: u32, how: AccessKind) -> bool {
         let is_own = |(kept, within): (&Kept, Range<usize>)| {
-            within.into_iter().any(|byte| !kept.element.contains(&byte) && kept.bytes.get(byte).is_some_and(|&b| b != 0))
+            within
+                .into_iter()
+                .any(|byte| !kept.element.contains(&byte) && kept.bytes.get(byte).is_some_and(|&b| b != 0))
         };
         how == AccessKind::Read && self.kept_among(address, size).is_some_and(is_own)
     }

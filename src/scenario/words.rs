@@ -400,6 +400,30 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_digits_with_repetitions() {
+        assert_eq!(bytes_from_hex("0aff+00*3+01"), Ok(vec![10, 255, 0, 0, 0, 1]));
+        assert_eq!(bytes_from_hex(""), Ok(vec![]));
+        for wrong in ["0", "zz", "00*", "00*x", "+0", "00*9999999"] {
+            assert!(bytes_from_hex(wrong).is_err(), "{wrong}");
+        }
+        let mut bytes = vec![7; 2];
+        bytes.resize(2 + MANY_ZEROS, 0);
+        assert_eq!(short_hex(&bytes), "0707+00*128");
+        for some in [&bytes[..], &bytes[2..], &bytes[..9], &[]] {
+            assert_eq!(bytes_from_hex(&short_hex(some)).as_deref(), Ok(some));
+        }
+    }
+
+    #[test]
+    fn a_packet_of_no_bytes_is_one() {
+        let input = |word: &str| word.parse::<OnWord>().map(|OnWord(task)| task.run[0].input.clone());
+        let empty = Input::Bytes { context: vec![], packet: Some(vec![]) };
+        assert_eq!(input("0:a(packet:)"), Ok(empty.clone()));
+        assert_eq!(input("0:a(ctx:07)"), Ok(Input::Bytes { context: vec![7], packet: None }));
+        assert_eq!(input_word(&empty), "(packet:)");
+    }
+
+    #[test]
     fn the_words_of_a_scenario_make_it_again() {
         let word = |text: &str| text.parse::<OnWord>().expect("it is well formed");
         let set = |text: &str| text.parse::<SetWord>().expect("it is well formed");

@@ -1,11 +1,13 @@
 //! Strategies of `proptest` that draw whole programs, not byte noise.
 //!
-//! [`programs`] is where to start: what a [`Config`] asks for, well formed or so many steps off. What fails shrinks by
-//! taking statements out, putting bodies in the place of what is around them, and making numbers small; every step of that
-//! is a program again. [`changed_bytes`] changes an existing object's bytes instead. [`generate`] is the same without `proptest`'s runner, by seed.
+//! [`objects`] is where to start: what a [`Config`] asks for, well formed or so many steps off, as objects for any loader.
+//! [`programs`] draws the trees of statements behind them. What fails shrinks by taking statements out, putting bodies in the
+//! place of what is around them, and making numbers small; every step of that is a program again. [`changed_bytes`] changes an
+//! existing object's bytes instead. [`generate`] is the same without `proptest`'s runner, by seed.
 
 mod bytes;
 mod draw;
+mod drawn;
 mod generator;
 mod shrink;
 
@@ -18,6 +20,7 @@ use crate::kernel::Tables;
 use crate::soundness::program::{MutationKind, Program, ProgramKind, UserKfunc};
 pub use bytes::{change_bytes, changed_bytes};
 use draw::Draw;
+pub use drawn::{Drawn, objects};
 pub use generator::Families;
 use generator::Generator;
 pub use shrink::{ProgramTree, edit};

@@ -9,6 +9,8 @@
 //!   two ways. With [`Dependence::both_ways`] these are ways of the schedule, taken whatever the number is: more runs than
 //!   there can be, never fewer, also where a number is compared twice and the two answers fit no number. Without it, or for
 //!   a result of a function of which only this much is known that it gives one, the run depends on it.
+//! - All but a few of its bits are masked: with [`Dependence::both_ways`] each number that may be left is a way of the schedule,
+//!   and what is left is a number like any of the program's own.
 //! - It is used as an address, handed to a function on which it may have a bearing ([`super::calls`]), or returned by a
 //!   callback to a helper: the run depends on it.
 //!
@@ -83,9 +85,14 @@ pub struct Dependence {
     /// Bytes that hold such numbers where others would not, by address.
     bytes: FxHashMap<u64, Mark>,
     depends: Option<Place>,
-    /// Is that a comparison, which both ways would settle?
+    /// Is that a comparison, or may it be what a mask has left, which both ways would settle?
     compares: bool,
+    /// Has a mask left a few bits of such a number in this run?
+    masked: bool,
 }
+
+/// Bits that a mask may leave for each of their values to be a way of the schedule.
+const FEW_BITS: u32 = 4;
 
 impl Dependence {
     /// One for runs that take both ways where a number from outside decides between two.
@@ -110,24 +117,27 @@ impl Dependence {
     pub fn reset(&mut self) {
         self.tasks.clear();
         self.bytes.clear();
+        self.masked = false;
     }
 
-    /// Does a task's next instruction go in two ways, the one that its numbers say and the other?
+    /// In how many ways does a task's next instruction go, the first of which is the one that its numbers say?
     #[must_use]
-    pub fn goes_both_ways(&self, machine: &Machine, task: u32) -> bool {
-        self.both_ways
-            && machine.running(task).is_some_and(|running| {
-                let marks = self.tasks.get(&task).and_then(|shadow| shadow.frames.last()).map(|frame| frame.marks);
-                marks.zip(next_insn(&running)).is_some_and(|(marks, insn)| {
-                    matches!(insn, Insn::LoadPacket { .. }) || compared(machine, &running, insn, &marks) == Mark::Number
-                })
-            })
+    pub fn ways(&self, machine: &Machine, task: u32) -> u16 {
+        let Some(running) = machine.running(task).filter(|_| self.both_ways) else { return 1 };
+        let frame = self.tasks.get(&task).and_then(|shadow| shadow.frames.last());
+        let Some((frame, insn)) = frame.zip(next_insn(&running)) else { return 1 };
+        match (insn, few_bits(insn, &frame.marks)) {
+            (_, Some(mask)) => 1 << mask.count_ones(),
+            (Insn::LoadPacket { .. }, _) => 2,
+            _ if compared(machine, &running, insn, &frame.marks) == Mark::Number => 2,
+            _ => 1,
+        }
     }
 
     fn depend(&mut self, place: Place, compares: bool) {
         if self.depends.is_none() {
             self.depends = Some(place);
-            self.compares = compares;
+            self.compares = compares || self.masked;
         }
     }
 
@@ -198,6 +208,12 @@ impl Dependence {
             Insn::Alu { width: Width::W64, op: AluOp::Mov, dst, src } => marks[dst.index()] = marked(src, marks),
             Insn::Alu { op: AluOp::Xor | AluOp::Sub, dst, src: Operand::Register(src), .. } if dst == src => {
                 marks[dst.index()] = Mark::Inside;
+            }
+            Insn::Alu { dst, .. } if few_bits(insn, marks).is_some() => {
+                self.masked = true;
+                if self.both_ways {
+                    marks[dst.index()] = Mark::Inside;
+                }
             }
             Insn::Alu { width, op, dst, src } => {
                 let before = if op == AluOp::Mov { Mark::Inside } else { marks[dst.index()] };
@@ -336,6 +352,13 @@ fn marked(operand: Operand, marks: &Marks) -> Mark {
     }
 }
 
+/// The bits that an instruction leaves of a number from outside, if they are few.
+fn few_bits(insn: Insn, marks: &Marks) -> Option<u32> {
+    let Insn::Alu { op: AluOp::And, dst, src: Operand::Immediate(mask), .. } = insn else { return None };
+    let mask = u32::try_from(mask).ok()?;
+    (marks[dst.index()] == Mark::Number && mask.count_ones() <= FEW_BITS).then_some(mask)
+}
+
 /// What a conditional jump decides by that is marked, or an address of which more is asked than whether it is that one.
 fn compared(machine: &Machine, running: &Running<'_>, insn: Insn, marks: &Marks) -> Mark {
     let Insn::JumpIf { width, op, dst, src, .. } = insn else { return Mark::Inside };
@@ -464,6 +487,6 @@ impl Watch for Dependence {
     }
 
     fn pauses(&self, machine: &Machine, task: u32) -> bool {
-        self.goes_both_ways(machine, task)
+        self.ways(machine, task) > 1
     }
 }

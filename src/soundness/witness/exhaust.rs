@@ -8,16 +8,16 @@
 //! [`every_run`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::dependence::Dependence;
 use crate::explore::finding::Finding;
 use crate::explore::search::{Control, SearchError, SearchOptions, SearchResult, Strategy, search};
 use crate::explore::simulation::Simulation;
-use crate::explore::system::{Actor, Choice, Ending, Stability, System, Touch, Waiting};
+use crate::explore::system::{Actor, Choice, Ending, Stability, System, Touch, TouchKind, Waiting};
 
-/// The way of a step that its numbers do not say.
+/// The first of the ways of a step that its numbers do not say.
 const OTHER_WAY: u16 = 1;
 
 /// What ends a search early.
@@ -27,6 +27,10 @@ struct Stop {
     depends: AtomicBool,
     /// Would both ways have done where it depended?
     between_ways: AtomicBool,
+    /// Instructions so far, of all runs.
+    insns: AtomicU64,
+    /// Has a program changed anything that others see?
+    changes: AtomicBool,
 }
 
 /// A simulation that is watched for what depends on numbers from outside.
@@ -37,6 +41,8 @@ struct Watched {
     /// Steps of this run, and how many it may have.
     steps: usize,
     max_steps: usize,
+    /// Instructions of all runs together.
+    max_insns: u64,
     stop: Arc<Stop>,
 }
 
@@ -57,12 +63,13 @@ impl System for Watched {
         let before = into.len();
         self.simulation.choices(into);
         let machine = self.simulation.machine();
-        let goes_both_ways = |choice: &Choice| {
+        let others = |choice: &Choice| {
             let task = self.simulation.machine_task(choice.actor);
-            task.is_some_and(|task| self.dependence.goes_both_ways(machine, task))
+            let ways = task.map_or(1, |task| self.dependence.ways(machine, task));
+            let choice = *choice;
+            (OTHER_WAY..ways).map(move |branch| Choice { branch, ..choice })
         };
-        let other = |choice: &Choice| Choice { branch: OTHER_WAY, ..*choice };
-        let more: Vec<Choice> = into[before..].iter().filter(|choice| goes_both_ways(choice)).map(other).collect();
+        let more: Vec<Choice> = into[before..].iter().flat_map(others).collect();
         if !more.is_empty() {
             into.extend(more);
             into[before..].sort_unstable();
@@ -74,11 +81,22 @@ impl System for Watched {
     }
 
     fn perform(&mut self, choice: Choice) -> Result<(), Finding> {
+        let before = self.simulation.machine().steps();
+        // What others do besides the program is not asked.
+        let is_own = self.simulation.machine_task(choice.actor).is_some();
         let done = self.simulation.perform_watched(choice, &mut self.dependence);
+        let executed = self.simulation.machine().steps().saturating_sub(before);
+        if self.stop.insns.fetch_add(executed, Ordering::Relaxed) >= self.max_insns {
+            self.stop.now.store(true, Ordering::Relaxed);
+        }
         if self.dependence.first().is_some() {
             self.stop.between_ways.store(self.dependence.is_between_ways(), Ordering::Relaxed);
             self.stop.depends.store(true, Ordering::Relaxed);
             self.stop.now.store(true, Ordering::Relaxed);
+        }
+        let changes = |touch: &Touch| touch.kind.writes() && touch.kind != TouchKind::Release;
+        if is_own && self.simulation.touches().iter().any(changes) {
+            self.stop.changes.store(true, Ordering::Relaxed);
         }
         // Runs in both ways are no witnesses, so that nothing is lost if they are not all.
         self.steps += 1;
@@ -167,6 +185,8 @@ pub(super) struct EveryRun {
     pub result: SearchResult<Finding>,
     /// Why they are not all; `None` if they are.
     pub missing: Option<Missing>,
+    /// Did the program change in any of them what others see?
+    pub changes: bool,
 }
 
 /// Bounds of a search.
@@ -176,6 +196,8 @@ pub(super) struct Most {
     pub runs: u64,
     /// Steps of a run.
     pub steps: usize,
+    /// Instructions of all runs together.
+    pub insns: u64,
     /// How long it may take.
     pub time: Option<Duration>,
 }
@@ -196,6 +218,7 @@ pub(super) fn every_run(simulation: &Simulation, ways: Ways, most: Most) -> Resu
         ways,
         steps: 0,
         max_steps: most.steps,
+        max_insns: most.insns,
         stop: Arc::clone(&stop),
     };
     let options = SearchOptions {
@@ -219,5 +242,5 @@ pub(super) fn every_run(simulation: &Simulation, ways: Ways, most: Most) -> Resu
     } else {
         None
     };
-    Ok(EveryRun { ways, result, missing })
+    Ok(EveryRun { ways, result, missing, changes: stop.changes.load(Ordering::Relaxed) })
 }

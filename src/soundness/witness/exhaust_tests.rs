@@ -54,6 +54,11 @@ fn with_socket(rest: &[RawInsn]) -> Vec<RawInsn> {
 
 /// All runs of a `tc` program of those instructions, on one CPU that may find sockets.
 fn tried(insns: Vec<RawInsn>, ways: Ways) -> EveryRun {
+    tried_within(insns, ways, 1_000_000)
+}
+
+/// The same, with so many instructions at most in all runs together.
+fn tried_within(insns: Vec<RawInsn>, ways: Ways, most: u64) -> EveryRun {
     let mut object = Object::parse("tiny", OBJECT, &LoadOptions::default()).expect("it loads");
     let program = object.programs.first_mut().expect("it has a program");
     program.section.program_type = ProgramType::SchedCls.number();
@@ -66,7 +71,7 @@ fn tried(insns: Vec<RawInsn>, ways: Ways) -> EveryRun {
     scenario.stocked = true;
     scenario.on = vec![Task { cpu: 0, run: vec![run] }];
     let simulation = Simulation::new(&scenario, &Arc::new(object), MachineOptions::default()).expect("it can run");
-    every_run(&simulation, ways, Most { runs: 1000, steps: 200, time: None }).expect("it repeats itself")
+    every_run(&simulation, ways, Most { runs: 1000, steps: 200, insns: most, time: None }).expect("it repeats itself")
 }
 
 /// Why not all is known, and the kinds of what runs in both ways show.
@@ -153,4 +158,29 @@ fn where_an_object_lies_is_no_number_of_the_program() {
     let constant = [skip_if(7, 1234, 2)];
     assert_eq!(in_both_ways(&[&order[..], &RELEASED].concat()), (None, vec!["leak"]));
     assert_eq!(in_both_ways(&[&constant[..], &RELEASED].concat()), (None, vec![]));
+}
+
+#[test]
+fn the_few_numbers_that_a_mask_leaves_are_all_tried() {
+    // A load from the stack at an offset that `mask` has left: eight bytes from `fp - 16` on are written, and eight more.
+    let masked = |mask: i32| [load(2, 6, MARK), insn(0x57, 2, 0, 0, mask), insn(0x0f, 2, 10, 0, 0), load(4, 2, -16)];
+    let after = |mask: i32| with_socket(&[&masked(mask)[..], &RELEASED].concat());
+    assert_eq!(tried(after(12), Ways::OfOneInput).missing, Some(Missing::Ways));
+    assert_eq!(in_both_ways(&[&masked(12)[..], &RELEASED].concat()), (None, vec![]), "at 0, 4, 8 and 12");
+    assert_eq!(in_both_ways(&[&masked(16)[..], &RELEASED].concat()), (None, vec!["out-of-bounds"]), "at 16");
+    assert_eq!(in_both_ways(&[&masked(0xff)[..], &RELEASED].concat()).0, Some(Missing::Numbers), "they are too many");
+}
+
+#[test]
+fn it_is_known_whether_a_program_changes_what_others_see() {
+    let quiet = [load(2, 6, MARK), insn(0x63, 10, 2, -8, 0), set(0, 0), EXIT];
+    let quiet = [&[mov(6, 1)][..], &quiet].concat();
+    assert!(!tried(quiet, Ways::OfOneInput).changes, "its own stack is its own");
+    assert!(tried(with_socket(&RELEASED), Ways::OfOneInput).changes, "a count of references is not");
+}
+
+#[test]
+fn no_more_instructions_are_executed_than_allowed() {
+    let rest = [&[load(2, 6, MARK), insn(0x55, 2, 0, -2, 1)][..], &RELEASED].concat();
+    assert_eq!(tried_within(with_socket(&rest), Ways::Both, 50).missing, Some(Missing::Schedules));
 }
