@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use kptrsim::isa::RawInsn;
 use kptrsim::kernel::{Profile, Tables};
 use kptrsim::object::Object;
 use kptrsim::soundness::emission::Batch;
 use kptrsim::soundness::program::{Code, End, Function, Line, MutationKind, Program, Reference, Statement, lower};
-use kptrsim::strategies::{Config, Families, generate, programs};
+use kptrsim::strategies::{Config, Drawn, Families, generate, objects, programs};
 use kptrsim::verifier::{ObjectVerifier, Options, Verdict};
 use proptest::prelude::prop_assert;
 use proptest::test_runner::{Config as RunnerConfig, RngAlgorithm, TestError, TestRng, TestRunner};
@@ -153,6 +154,36 @@ fn a_failure_shrinks_to_what_makes_it_fail() {
     assert!(leaks(&smallest));
     assert_eq!((smallest.body.len(), smallest.mutations.len()), (1, 1), "{smallest:#?}");
     assert!(matches!(&smallest.body[0], Statement::PercpuNew { body, end: End::Drop, .. } if body.is_empty()));
+}
+
+/// What `proptest` prints of a failure is assembly: clang makes the very object of it that failed.
+#[test]
+fn a_failure_is_printed_as_assembly() {
+    let profile = Profile::embedded();
+    let rejected = |drawn: &Drawn| {
+        let bytes = drawn.object().expect("it is written");
+        let object = Object::parse("drawn", &bytes, &profile.load_options()).expect("it loads");
+        let verdict = ObjectVerifier::new(&object, &profile, Options::default()).verify(&object.programs[0]).verdict;
+        matches!(verdict, Verdict::Reject(rejection) if rejection.rule.id() == "unreleased-reference")
+    };
+    let mutation_kinds = vec![MutationKind::SkipRelease];
+    let config = Config { families: Families::OWNERSHIP, mutation_kinds, ..Config::default().mutated() };
+    let mut runner = TestRunner::new_with_rng(
+        RunnerConfig { cases: 500, max_shrink_iters: 20_000, failure_persistence: None, ..RunnerConfig::default() },
+        TestRng::from_seed(RngAlgorithm::ChaCha, b"kptrsim: assembly of what failed"),
+    );
+    let error = runner.run(&objects(config, Arc::new(profile.tables().clone())), |drawn| {
+        prop_assert!(!rejected(&drawn));
+        Ok(())
+    });
+    let Err(TestError::Fail(_, smallest)) = error else { panic!("{error:?}") };
+    let printed = format!("{smallest:?}");
+    println!("{printed}");
+    let file = tempfile::Builder::new().suffix(".s").tempfile().expect("a file");
+    std::fs::write(file.path(), &printed).expect("it is written");
+    let assembled = kptrsim::object::compile::compile(file.path()).expect("clang takes it");
+    let written = smallest.object().expect("it is written");
+    assert_eq!(instructions(&assembled, &profile), instructions(&written, &profile));
 }
 
 #[test]

@@ -198,6 +198,21 @@ pub enum JumpOp {
 }
 
 impl JumpOp {
+    /// Every condition.
+    pub const ALL: [JumpOp; 11] = [
+        JumpOp::Equal,
+        JumpOp::NotEqual,
+        JumpOp::Greater,
+        JumpOp::GreaterEqual,
+        JumpOp::Less,
+        JumpOp::LessEqual,
+        JumpOp::SignedGreater,
+        JumpOp::SignedGreaterEqual,
+        JumpOp::SignedLess,
+        JumpOp::SignedLessEqual,
+        JumpOp::Set,
+    ];
+
     /// The sign between the operands, as the kernel's disassembly and LLVM write it.
     #[must_use]
     pub fn sign(self) -> &'static str {

@@ -239,7 +239,11 @@ impl Verifier<'_> {
         if let Some(fork) = alu::fork_of_sign_mask(op, &left.bounds, right) {
             let pushed = self.push_branch(self.insn)?;
             let forked = |bounds| {
-                if fork.only_low { Number { bounds, ..left } } else { Number { bounds, id: 0, delta: None, ..left } }
+                if fork.only_low {
+                    Number { bounds, ..left }
+                } else {
+                    Number { bounds, precise: left.precise, ..Number::UNKNOWN }
+                }
             };
             self.pushed(pushed).set(dst, Value::Scalar(forked(fork.pushed)));
             self.state.set(dst, Value::Scalar(forked(fork.here)));
@@ -248,7 +252,13 @@ impl Verifier<'_> {
         let frame = self.state.frame_mut();
         if let Value::Scalar(number) = &mut frame.registers[dst.index()].value {
             match alu::apply(op, width, &number.bounds, right) {
-                Some(bounds) => number.bounds = bounds,
+                Some(bounds) => {
+                    number.bounds = bounds;
+                    // The kernel makes a known result of bits anew (`scalar_min_max_and` and its kin).
+                    if matches!(op, AluOp::And | AluOp::Or | AluOp::Xor) && right.is_const() && bounds.is_const() {
+                        number.null_of = None;
+                    }
+                }
                 // An unknown register forgets its link and its precision along with its value.
                 None => *number = Number::unknown(),
             }

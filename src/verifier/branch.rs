@@ -11,7 +11,7 @@ use super::packet::packet_branch_taken;
 use super::precision::{FramePlace, MAX_LINKED};
 use super::rule::Rule;
 use super::state::{Place, State, for_each_value};
-use super::value::{Number, Pointer, SocketKind, Target, Value};
+use super::value::{NullOf, Number, Pointer, SocketKind, Target, Value};
 use crate::isa::{JumpOp, Operand, Register, Width};
 use crate::kernel::limits::VARIABLE_OFFSET;
 use crate::seeded::{self, Fault};
@@ -324,7 +324,7 @@ impl Verifier<'_> {
 /// What a pointer becomes where it turned out to be NULL: the number zero. The kernel keeps its old bounds, which are
 /// those of offset zero.
 fn null_of(pointer: &Pointer) -> Value {
-    Value::Scalar(Number { bounds: pointer.variable, id: 0, delta: None, precise: false })
+    Value::Scalar(Number { bounds: pointer.variable, null_of: NullOf::left_by(pointer), ..Number::UNKNOWN })
 }
 
 fn set_bounds(state: &mut State, register: Register, bounds: Scalar) {
@@ -359,7 +359,7 @@ fn sync_linked(state: &mut State, register: Register, linked: &Linked) {
             *other = known;
         } else {
             let bounds = alu::shifted_by(&known.bounds, mine.wrapping_sub(theirs));
-            *other = Number { bounds, id: other.id, delta: other.delta, precise: known.precise };
+            *other = Number { bounds, id: other.id, delta: other.delta, ..known };
         }
     }
 }

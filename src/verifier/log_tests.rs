@@ -56,7 +56,7 @@ fn byte() -> Scalar {
 
 #[test]
 fn numbers() {
-    let number = Number { bounds: byte(), id: 0, delta: None, precise: false };
+    let number = Number { bounds: byte(), ..Number::UNKNOWN };
     let bounds = "smin=smin32=0,smax=umax=smax32=umax32=255,var_off=(0x0; 0xff)";
     assert_eq!(text(Value::constant(7)), "7");
     assert_eq!(text(Value::constant(-1_i64 as u64)), "-1");

@@ -247,6 +247,31 @@ impl Pointer {
     }
 }
 
+/// What a pointer that turned out to be NULL would have pointed to. No rule asks for it, but the kernel leaves it in the
+/// register (`mark_ptr_or_null_reg`), and its exact comparisons see it (`regs_exact`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NullOf {
+    /// Its target.
+    pub target: Target,
+    /// Fixed part of its offset, bytes.
+    pub offset: i32,
+}
+
+impl NullOf {
+    /// What stays of `pointer`; `None` if the kernel keeps nothing that differs from a plain zero.
+    #[must_use]
+    pub fn left_by(pointer: &Pointer) -> Option<NullOf> {
+        let names_nothing = match pointer.target {
+            Target::Socket(SocketKind::Common | SocketKind::Tcp | SocketKind::Full { from: None }) => true,
+            Target::Memory { size, dynptr } => size == 0 && dynptr == 0,
+            Target::Context | Target::Buffer | Target::TracepointBuffer => true,
+            _ => false,
+        };
+        let left = NullOf { target: pointer.target, offset: pointer.offset };
+        (!names_nothing || pointer.offset != 0).then_some(left)
+    }
+}
+
 /// A scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
@@ -258,16 +283,18 @@ pub struct Number {
     pub delta: Option<i32>,
     /// Did a decision depend on the exact bounds?
     pub precise: bool,
+    /// The pointer that it was, where that turned out to be NULL.
+    pub null_of: Option<NullOf>,
 }
 
 impl Number {
     /// Any number.
-    pub const UNKNOWN: Number = Number { bounds: Scalar::UNKNOWN, id: 0, delta: None, precise: false };
+    pub const UNKNOWN: Number = Number { bounds: Scalar::UNKNOWN, id: 0, delta: None, precise: false, null_of: None };
 
     /// A known number.
     #[must_use]
     pub fn constant(value: u64) -> Number {
-        Number { bounds: Scalar::constant(value), id: 0, delta: None, precise: false }
+        Number { bounds: Scalar::constant(value), ..Number::UNKNOWN }
     }
 
     /// Any number.
@@ -280,6 +307,9 @@ impl Number {
     pub fn unlink(&mut self) {
         self.id = 0;
         self.delta = None;
+        if let Some(null_of) = &mut self.null_of {
+            null_of.offset = 0;
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! The value domain at small operands: whatever members they have, the result has what the operation makes of them.
 //!
-//! What the operations do to numbers is written here from the instruction set's definition (RFC 9669).
+//! What the operations do to numbers is the unit tests' `concrete`, written from the instruction set's definition (RFC 9669).
 
 use kptrsim::isa::{AluOp, JumpOp, Size, Width};
 use kptrsim::verifier::domain::{Scalar, Tnum, alu, branch_taken, refine_edges};
 
-use crate::Cases;
+use crate::{Cases, concrete};
 
 /// Pairs of operands that can be asked about.
 const COUNT: usize = 20_000;
@@ -23,20 +23,6 @@ const OPERATIONS: [AluOp; 9] = [
     AluOp::LeftShift,
     AluOp::RightShift,
     AluOp::ArithmeticRightShift,
-];
-
-const CONDITIONS: [JumpOp; 11] = [
-    JumpOp::Equal,
-    JumpOp::NotEqual,
-    JumpOp::Greater,
-    JumpOp::GreaterEqual,
-    JumpOp::Less,
-    JumpOp::LessEqual,
-    JumpOp::SignedGreater,
-    JumpOp::SignedGreaterEqual,
-    JumpOp::SignedLess,
-    JumpOp::SignedLessEqual,
-    JumpOp::Set,
 ];
 
 /// Pairs of small scalars.
@@ -100,51 +86,6 @@ fn operand(numbers: &mut Numbers) -> (Scalar, Vec<u64>) {
     (scalar, candidates)
 }
 
-fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
-    match op {
-        AluOp::Add => dst.wrapping_add(src),
-        AluOp::Sub => dst.wrapping_sub(src),
-        AluOp::Mul => dst.wrapping_mul(src),
-        AluOp::Or => dst | src,
-        AluOp::And => dst & src,
-        AluOp::Xor => dst ^ src,
-        AluOp::LeftShift => dst << (src & 63),
-        AluOp::RightShift => dst >> (src & 63),
-        _ => ((dst as i64) >> (src & 63)) as u64,
-    }
-}
-
-fn alu(op: AluOp, width: Width, dst: u64, src: u64) -> u64 {
-    let (dst32, src32) = (dst as u32, src as u32);
-    match (width, op) {
-        (Width::W64, op) => alu64(op, dst, src),
-        (Width::W32, AluOp::LeftShift) => u64::from(dst32 << (src32 & 31)),
-        (Width::W32, AluOp::RightShift) => u64::from(dst32 >> (src32 & 31)),
-        (Width::W32, AluOp::ArithmeticRightShift) => u64::from(((dst32 as i32) >> (src32 & 31)) as u32),
-        (Width::W32, op) => alu64(op, dst32.into(), src32.into()) & 0xffff_ffff,
-    }
-}
-
-fn holds(op: JumpOp, width: Width, left: u64, right: u64) -> bool {
-    let low = width == Width::W32;
-    let (left, right) = if low { (left & 0xffff_ffff, right & 0xffff_ffff) } else { (left, right) };
-    let signed = |number: u64| if low { i64::from(number as u32 as i32) } else { number as i64 };
-    let (signed_left, signed_right) = (signed(left), signed(right));
-    match op {
-        JumpOp::Equal => left == right,
-        JumpOp::NotEqual => left != right,
-        JumpOp::Greater => left > right,
-        JumpOp::GreaterEqual => left >= right,
-        JumpOp::Less => left < right,
-        JumpOp::LessEqual => left <= right,
-        JumpOp::SignedGreater => signed_left > signed_right,
-        JumpOp::SignedGreaterEqual => signed_left >= signed_right,
-        JumpOp::SignedLess => signed_left < signed_right,
-        JumpOp::SignedLessEqual => signed_left <= signed_right,
-        JumpOp::Set => left & right != 0,
-    }
-}
-
 fn missing(what: impl std::fmt::Debug, width: Width, number: u64, found: &Scalar) -> Result<(), String> {
     if found.contains(number) { Ok(()) } else { Err(format!("{what:?} at {width:?}: {number:#x} is not in {found:?}")) }
 }
@@ -153,19 +94,19 @@ fn check_pair(left: &(Scalar, Vec<u64>), right: &(Scalar, Vec<u64>), width: Widt
     let pairs = || left.1.iter().flat_map(|&dst| right.1.iter().map(move |&src| (dst, src)));
     for op in OPERATIONS {
         let Some(result) = alu::apply(op, width, &left.0, &right.0) else { continue };
-        pairs().try_for_each(|(dst, src)| missing(op, width, alu(op, width, dst, src), &result))?;
+        pairs().try_for_each(|(dst, src)| missing(op, width, concrete::alu(op, width, dst, src), &result))?;
     }
-    for op in CONDITIONS {
+    for op in JumpOp::ALL {
         match branch_taken(op, width, &left.0, &right.0) {
             Some(taken) => {
-                if let Some((dst, src)) = pairs().find(|&(dst, src)| holds(op, width, dst, src) != taken) {
+                if let Some((dst, src)) = pairs().find(|&(dst, src)| concrete::jump(op, width, dst, src) != taken) {
                     return Err(format!("{op:?} at {width:?} of {dst:#x} and {src:#x} is not {taken}"));
                 }
             }
             None => {
                 let edges = refine_edges(op, width, &left.0, &right.0);
                 pairs().try_for_each(|(dst, src)| {
-                    let edge = if holds(op, width, dst, src) { &edges.taken } else { &edges.not_taken };
+                    let edge = if concrete::jump(op, width, dst, src) { &edges.taken } else { &edges.not_taken };
                     missing(op, width, dst, &edge.0).and_then(|()| missing(op, width, src, &edge.1))
                 })?;
             }
@@ -176,12 +117,11 @@ fn check_pair(left: &(Scalar, Vec<u64>), right: &(Scalar, Vec<u64>), width: Widt
 
 fn check_sizes((scalar, members): &(Scalar, Vec<u64>)) -> Result<(), String> {
     for size in [Size::B1, Size::B2, Size::B4] {
-        let unused = 64 - size.bits();
         let extended = scalar.sign_extended(size);
         let cut = scalar.truncated(size);
         for &member in members {
-            missing(size, Width::W64, ((member as i64) << unused >> unused) as u64, &extended)?;
-            missing(size, Width::W64, member << unused >> unused, &cut)?;
+            missing(size, Width::W64, concrete::sign_extend(member, size, Width::W64), &extended)?;
+            missing(size, Width::W64, concrete::truncate(member, size), &cut)?;
         }
     }
     Ok(())

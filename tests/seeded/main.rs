@@ -5,6 +5,8 @@
 //! suite is asked about the mistakes with such names, whatever the table says; with `KPTRSIM_SEEDED_RECORD=1` a kernel is asked about the programs of
 //! `recorded.jsonl`, and nothing is tested.
 
+#[path = "../../src/verifier/domain/tests/concrete.rs"]
+mod concrete;
 mod containment;
 mod domain;
 #[path = "../programs/expectation.rs"]
@@ -35,6 +37,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+// Where `concrete` looks for it.
+use kptrsim::isa;
 use kptrsim::seeded::{self, Fault, Seeded, Suite, TABLE};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rayon::prelude::*;

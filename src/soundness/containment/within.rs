@@ -10,6 +10,7 @@
 use super::trace::{Frame, State};
 use super::value::{Abstract, Marks, Pointer, Range, Slot, Target, Value};
 use crate::btf::Btf;
+use crate::kernel::limits::VARIABLE_OFFSET;
 use crate::machine::{Life, Machine, MapFamily, RegionId, RegionKind, Running};
 use crate::object::{Map, Object};
 use crate::verifier::maps::kernel_name;
@@ -227,13 +228,20 @@ impl Concrete<'_> {
         }
         // A pointer may be moved by half a gigabyte before it is used: what it points into is found from where it began.
         let began = concrete.wrapping_sub(pointer.offset as u64);
+        if pointer.target == Target::Stack {
+            return self.stack_is_in(pointer, began, frame);
+        }
+        if pointer.variable.signed.0 <= -VARIABLE_OFFSET || pointer.variable.signed.1 >= VARIABLE_OFFSET {
+            // Nor is it used while it may be moved further, and then nothing tells where it began.
+            return Ok(());
+        }
         let (region, offset) = self.machine.memory().near(began).ok_or("there is no memory")?;
         if pointer.reference != 0 {
             tied.references.push((pointer.reference, region));
         }
-        let distance = offset.wrapping_sub(self.start_of(pointer, region, frame)?);
+        self.is_of_type(pointer, region)?;
         if matches!(pointer.target, Target::Memory) {
-            return self.memory_is_in(pointer, region, distance);
+            return self.memory_is_in(pointer, region, offset);
         }
         if matches!(pointer.target, Target::Socket | Target::Buffer | Target::Dynptr | Target::MapKey) {
             return Ok(());
@@ -242,7 +250,7 @@ impl Concrete<'_> {
             // A pointer to a struct inside another has the outer one's region.
             return Ok(());
         }
-        in_range(&pointer.variable, distance)
+        in_range(&pointer.variable, offset)
     }
 
     /// Is it the address of a variable or function of the kernel?
@@ -259,20 +267,20 @@ impl Concrete<'_> {
         })
     }
 
-    /// Is the region what the pointer's type says? The offset at which its bytes begin.
-    fn start_of(&self, pointer: &Pointer, region: RegionId, frame: u32) -> Result<i64, &'static str> {
+    /// A pointer into a frame's stack, whose distance from the frame pointer is known however far it was moved.
+    fn stack_is_in(&self, pointer: &Pointer, began: u64, frame: u32) -> Answer {
+        let depth = self.base + pointer.frame.unwrap_or(frame) as usize;
+        let region = self.running.stack(depth).ok_or("no frame has that stack")?;
+        let memory = self.machine.memory();
+        let frame_pointer = memory.base(region).wrapping_add(memory.len(region).into());
+        in_range(&pointer.variable, began.wrapping_sub(frame_pointer) as i64)
+    }
+
+    /// Is the region what the pointer's type says?
+    fn is_of_type(&self, pointer: &Pointer, region: RegionId) -> Answer {
         let described = self.machine.memory().region(region);
         let is_map = |map: u32| pointer.map.as_ref().is_none_or(|name| self.has_name(map, name));
         let fits = match (pointer.target, &described.kind) {
-            (Target::Stack, _) => {
-                let depth = self.base + pointer.frame.unwrap_or(frame) as usize;
-                let own = self.running.stack(depth) == Some(region);
-                return if own {
-                    Ok(self.machine.memory().len(region).into())
-                } else {
-                    Err("another frame's stack, or none")
-                };
-            }
             (Target::Context, RegionKind::Context | RegionKind::SyscallContext) => true,
             (Target::Map, RegionKind::Map { map }) | (Target::MapValue, RegionKind::MapValue { map, .. }) => {
                 is_map(*map)
@@ -280,11 +288,11 @@ impl Concrete<'_> {
             // Until it is known not to be null, an inner map has the type of the outer one's values (`mark_ptr_not_null_reg`).
             (Target::MapValue, RegionKind::Map { .. }) => pointer.or_null && self.has_maps_inside(pointer),
             (Target::FlowKeys, RegionKind::FlowKeys) => true,
-            (Target::Object, kind) => return self.object_fits(pointer, kind, described.life).map(|()| 0),
+            (Target::Object, kind) => return self.object_fits(pointer, kind, described.life),
             (Target::Memory | Target::Socket | Target::Buffer | Target::Dynptr | Target::MapKey, _) => true,
             _ => false,
         };
-        if fits { Ok(0) } else { Err("it points to something else") }
+        if fits { Ok(()) } else { Err("it points to something else") }
     }
 
     fn has_name(&self, map: u32, name: &str) -> bool {

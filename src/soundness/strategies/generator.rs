@@ -143,20 +143,6 @@ const ALU: [AluOp; 14] = [
     AluOp::ArithmeticRightShift,
 ];
 
-const JUMPS: [JumpOp; 11] = [
-    JumpOp::Equal,
-    JumpOp::NotEqual,
-    JumpOp::Greater,
-    JumpOp::GreaterEqual,
-    JumpOp::Less,
-    JumpOp::LessEqual,
-    JumpOp::SignedGreater,
-    JumpOp::SignedGreaterEqual,
-    JumpOp::SignedLess,
-    JumpOp::SignedLessEqual,
-    JumpOp::Set,
-];
-
 const SIZES: [Size; 4] = [Size::B1, Size::B2, Size::B4, Size::B8];
 
 const ATOMICS: [AtomicOp; 10] = [
@@ -338,7 +324,7 @@ impl<'a> Generator<'a> {
     }
 
     fn condition(&mut self) -> Condition {
-        Condition { width: self.width(), op: self.draw.one(&JUMPS), left: self.draw.pick(), right: self.source() }
+        Condition { width: self.width(), op: self.draw.one(&JumpOp::ALL), left: self.draw.pick(), right: self.source() }
     }
 
     fn branch(&mut self, depth: u32) -> Statement {

@@ -1,12 +1,12 @@
 //! Comparisons of every pair of small ranges and tnums.
 
 use super::super::{Scalar, Tnum, branch_taken, refine_edges, refine_edges_of_one};
-use super::{CONDITIONS, Small, WIDTHS, concrete, range, small_scalars};
+use super::{Small, WIDTHS, concrete, range, small_scalars};
 use crate::isa::{JumpOp, Width};
 
 /// Every condition at every width.
 fn comparisons() -> impl Iterator<Item = (JumpOp, Width)> {
-    CONDITIONS.into_iter().flat_map(|op| WIDTHS.map(|width| (op, width)))
+    JumpOp::ALL.into_iter().flat_map(|op| WIDTHS.map(|width| (op, width)))
 }
 
 /// Checks one comparison of two different registers on every pair of members.

@@ -14,7 +14,7 @@ mod text;
 mod tnum;
 
 use super::{Scalar, Tnum};
-use crate::isa::{AluOp, JumpOp, Width};
+use crate::isa::{AluOp, Width};
 
 /// Both widths.
 const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
@@ -34,21 +34,6 @@ const COMPUTED: [AluOp; 9] = [
 
 /// The operations after which nothing is known.
 const NOT_COMPUTED: [AluOp; 5] = [AluOp::Div, AluOp::SignedDiv, AluOp::Mod, AluOp::SignedMod, AluOp::Neg];
-
-/// Every condition.
-const CONDITIONS: [JumpOp; 11] = [
-    JumpOp::Equal,
-    JumpOp::NotEqual,
-    JumpOp::Greater,
-    JumpOp::GreaterEqual,
-    JumpOp::Less,
-    JumpOp::LessEqual,
-    JumpOp::SignedGreater,
-    JumpOp::SignedGreaterEqual,
-    JumpOp::SignedLess,
-    JumpOp::SignedLessEqual,
-    JumpOp::Set,
-];
 
 /// A scalar with all its members listed.
 struct Small {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::{Scalar, Tnum, alu, branch_taken, refine_edges, refine_edges_of_one};
-use super::{COMPUTED, CONDITIONS, WIDTHS, concrete};
+use super::{COMPUTED, WIDTHS, concrete};
 use crate::isa::{AluOp, JumpOp, Size, Width};
 
 /// Numbers near powers of two, small ones, and any.
@@ -113,7 +113,7 @@ proptest! {
 
     #[test]
     fn comparisons_are_sound(
-        op in select(&CONDITIONS[..]),
+        op in select(&JumpOp::ALL[..]),
         width in width(),
         (left, left_scalar) in member(),
         (right, right_scalar) in member(),
@@ -132,7 +132,7 @@ proptest! {
 
     #[test]
     fn comparing_a_register_with_itself_is_sound(
-        op in select(&CONDITIONS[..]),
+        op in select(&JumpOp::ALL[..]),
         width in width(),
         (number, scalar) in member(),
     ) {
