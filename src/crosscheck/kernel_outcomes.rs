@@ -147,7 +147,7 @@ fn step(run: &Run, cpu: u32) -> RunStep {
     RunStep {
         program: run.program.clone(),
         trigger: Trigger::Auto,
-        data_in: digits(run.input.packet()),
+        data_in: digits(run.input.packet().unwrap_or_default()),
         ctx_in: digits(&run.input.context()),
         repeat: run.repeat,
         cpu: Some(cpu as usize),

@@ -210,7 +210,9 @@ impl Simulation {
     /// One instruction of a machine's task; what its program returned, if that was its last.
     fn execute<W: Watch>(&mut self, on: u32, branch: u16, watch: &mut W) -> Result<Option<u64>, Finding> {
         watch.before(&self.machine, on);
-        returned(self.machine.step_in_way(on, branch))
+        let ended = returned(self.machine.step_in_way(on, branch))?;
+        watch.after(&self.machine, on);
+        Ok(ended)
     }
 
     /// All that a machine's task does up to the next instruction that others can see.
@@ -223,6 +225,7 @@ impl Simulation {
             && self.machine.is_running(on)
             && !self.machine.next_is_shared(on)
             && !watch.stops()
+            && !watch.pauses(&self.machine, on)
         {
             if let ended @ Some(_) = self.execute(on, 0, watch)? {
                 return Ok(ended);

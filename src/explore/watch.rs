@@ -13,6 +13,14 @@ pub trait Watch {
     /// That task is about to execute an instruction. It may turn out that the call which it makes has to wait; then the same is told again.
     fn before(&mut self, machine: &Machine, task: u32);
 
+    /// That task has executed an instruction, or waits with it; what it touched is in the machine's report. Not told where the run ended by it.
+    fn after(&mut self, _machine: &Machine, _task: u32) {}
+
+    /// Is a task's next instruction, which only the task itself sees, to be a step of its own?
+    fn pauses(&self, _machine: &Machine, _task: u32) -> bool {
+        false
+    }
+
     /// Is what goes on to be broken off? The simulation is then in the middle of a step, and has to be reset.
     fn stops(&self) -> bool {
         false

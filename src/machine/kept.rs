@@ -11,6 +11,7 @@ use crate::btf::fields::FieldKind;
 use super::code::Code;
 use super::event::AccessKind;
 use super::fault::{FaultKind, Trap};
+use super::memory::Spot;
 use super::models::Call;
 use super::region::RegionKind;
 use super::stepper::Machine;
@@ -48,17 +49,38 @@ impl Machine {
     /// Is what the kernel wrote there for itself read, by a program or for it? Not if the program has put something else there since,
     /// not if all that is read is zeros, and not if it is the element of an iterator, which the program was given the address of.
     pub(super) fn reads_kept(&self, address: u64, size: u32, how: AccessKind) -> bool {
-        if how != AccessKind::Read || !self.tracks_kept() {
-            return false;
+        let is_own = |(kept, within): (&Kept, Range<usize>)| {
+            within
+                .into_iter()
+                .any(|byte| !kept.element.contains(&byte) && kept.bytes.get(byte).is_some_and(|&b| b != 0))
+        };
+        how == AccessKind::Read && self.kept_among(address, size).is_some_and(is_own)
+    }
+
+    /// The fault if a function writes over a dynptr or iterator that is there now: its buffer reaches into it. One of zeros is none.
+    pub(super) fn overwrites_kept(&self, spot: Spot, size: u32) -> Option<Box<Trap>> {
+        let address = self.memory.base(spot.region) + u64::from(spot.offset);
+        let there = |(kept, within): (&Kept, Range<usize>)| {
+            kept.bytes.iter().any(|&byte| byte != 0) && within.into_iter().any(|byte| !kept.element.contains(&byte))
+        };
+        // A frame that is gone has left bytes that count as never written.
+        let now = || (spot.offset..spot.offset.saturating_add(size)).any(|at| self.memory.is_written(spot.region, at));
+        let overwrites = self.kept_among(address, size).is_some_and(there) && now();
+        overwrites.then(|| Trap::about(FaultKind::KernelBytes("dynptr or iterator"), spot.region))
+    }
+
+    /// What the kernel wrote for itself among these bytes and nobody has changed since, and which of its bytes they are.
+    fn kept_among(&self, address: u64, size: u32) -> Option<(&Kept, Range<usize>)> {
+        if !self.tracks_kept() {
+            return None;
         }
         let end = address.saturating_add(size.into());
-        let Some((&start, kept)) = self.world.kept.range(..end).next_back() else { return false };
+        let (&start, kept) = self.world.kept.range(..end).next_back()?;
         let (first, last) = (address.max(start), end.min(start.saturating_add(kept.bytes.len() as u64)));
-        let Some(spot) = self.memory.at(start).filter(|_| first < last) else { return false };
+        let spot = self.memory.at(start).filter(|_| first < last)?;
         let at = spot.offset as usize;
-        let is_own = |byte: usize| !kept.element.contains(&byte) && kept.bytes.get(byte).is_some_and(|&byte| byte != 0);
-        self.memory.peek(spot.region).get(at..at + kept.bytes.len()) == Some(&*kept.bytes)
-            && ((first - start) as usize..(last - start) as usize).any(is_own)
+        let unchanged = self.memory.peek(spot.region).get(at..at + kept.bytes.len()) == Some(&*kept.bytes);
+        unchanged.then(|| (kept, (first - start) as usize..(last - start) as usize))
     }
 
     /// Does somebody follow every access?

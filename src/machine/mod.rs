@@ -12,6 +12,7 @@
 pub mod alu;
 mod arena;
 mod arena_pointers;
+mod arguments;
 mod callbacks;
 mod code;
 mod context;

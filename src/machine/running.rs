@@ -1,5 +1,6 @@
 //! A program in the middle of its run, as it can be looked at: registers, frames, stacks, packet.
 
+use super::arguments;
 use super::code::{Code, LoadedProgram};
 use super::context::Context;
 use super::memory::Memory;
@@ -10,6 +11,7 @@ use super::task::{Execution, Task};
 /// What a task runs, before its next instruction.
 #[derive(Clone, Copy, Debug)]
 pub struct Running<'m> {
+    number: u32,
     task: &'m Task,
     execution: &'m Execution,
     memory: &'m Memory,
@@ -43,9 +45,10 @@ impl Machine {
     /// What a task runs now; `None` if it is idle or there is no such task.
     #[must_use]
     pub fn running(&self, task: u32) -> Option<Running<'_>> {
+        let number = task;
         let task = self.tasks.get(task as usize)?;
         let execution = task.execution.as_ref()?;
-        Some(Running { task, execution, memory: &self.memory })
+        Some(Running { number, task, execution, memory: &self.memory })
     }
 }
 
@@ -84,6 +87,26 @@ impl<'m> Running<'m> {
     pub fn callee(&self) -> Option<&'m str> {
         let op = self.execution.program.ops.get(self.execution.pc as usize).filter(|op| op.code == Code::Call)?;
         self.execution.program.calls.get(op.imm as usize).map(|site| &*site.name)
+    }
+
+    /// Registers from `r1` on that the helper or kfunc reads which the next instruction calls, 0 to 5; 5 where it has no model.
+    #[must_use]
+    pub fn arguments(&self) -> u8 {
+        let op = self.execution.program.ops.get(self.execution.pc as usize).filter(|op| op.code == Code::Call);
+        let model = op.and_then(|op| self.execution.program.calls.get(op.imm as usize)?.model);
+        model.map_or(5, |model| model.arguments.min(5))
+    }
+
+    /// Does each pointer in its context lead to an object: is it called with what the kernel's verifier trusts?
+    #[must_use]
+    pub fn has_trusted_arguments(&self) -> bool {
+        arguments::are_trusted(&self.execution.program.source().section)
+    }
+
+    /// Is it in an RCU section, its own or one that it is called in?
+    #[must_use]
+    pub fn is_in_rcu(&self, machine: &Machine) -> bool {
+        machine.rcu().reader(self.number).in_rcu()
     }
 
     /// The innermost frame's number, from 0; frames of programs that called this one by a tail call count.

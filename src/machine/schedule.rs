@@ -21,9 +21,10 @@ use super::region::RegionKind;
 use super::spans::unit;
 use super::stepper::Machine;
 use super::story::{Moment, RegionId};
-use super::task::Execution;
+use super::task::{Execution, Task};
 use super::types;
 use crate::btf::TypeId;
+use crate::isa::{AluOp, Insn, Operand, decode};
 
 /// Where an object's memory can come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,7 +234,9 @@ impl Machine {
             let model = execution.program.calls.get(op.imm as usize).and_then(|site| site.model);
             return model.is_some_and(|model| (model.is_fixed)(self, &args));
         }
-        matches!(op.code, Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) | Code::Exit)
+        let is_own = matches!(op.code, Code::Jump64(_) | Code::Jump32(_) | Code::Alu64(_) | Code::Alu32(_));
+        is_own
+            || matches!(op.code, Code::Load(_) | Code::LoadSigned(_) | Code::Store(_) | Code::Atomic(..) | Code::Exit)
     }
 
     /// Would a task's next step wait for another task?
@@ -297,15 +300,52 @@ impl Machine {
         ripe.peek().is_some() && ripe.all(|free| !self.has_store_to(|to| self.parts(free.region).contains(&to)))
     }
 
-    /// Executes one instruction of one task in the given way.
+    /// Executes one instruction of one task in the given way. A conditional jump has a second way too, the one that its numbers do not
+    /// say, and so has a legacy packet load, which then ends its function although the bytes are there, or goes on although they are not. A mask
+    /// has as many ways as it leaves numbers: the bits of `branch` are changed in its result, from the mask's lowest on.
+    /// [`Machine::ways`] does not count these, which are no runs of the program but of what is asked whatever its input is.
     ///
     /// # Errors
     /// As [`Machine::step`].
     pub fn step_in_way(&mut self, task: u32, branch: u16) -> Result<Outcome, Box<End>> {
+        let jump = if branch == 0 { None } else { self.next_jump(task) };
+        let mask = if branch == 0 { None } else { self.next_mask(task) };
         self.branch = branch;
         let outcome = self.step(task);
         self.branch = 0;
+        if let (Some([next, target]), Some(execution)) =
+            (jump, self.tasks.get_mut(task as usize).and_then(Task::running))
+            && outcome.is_ok()
+        {
+            execution.pc = if execution.pc == target { next } else { target };
+        }
+        if let (Some((register, mask)), Some(execution)) =
+            (mask, self.tasks.get_mut(task as usize).and_then(Task::running))
+            && let Some(result) = execution.registers.get_mut(register)
+        {
+            *result ^= spread(branch, mask);
+        }
         outcome
+    }
+
+    /// Where a task's next instruction leads, if that is a conditional jump: on, and elsewhere.
+    fn next_jump(&self, task: u32) -> Option<[u32; 2]> {
+        let execution = self.execution(task)?;
+        let op = execution.program.ops.get(execution.pc as usize)?;
+        matches!(op.code, Code::Jump64(_) | Code::Jump32(_)).then(|| [execution.pc + 1, op.target])
+    }
+
+    /// The register and the mask, if a task's next instruction is one that masks a number.
+    fn next_mask(&self, task: u32) -> Option<(usize, u32)> {
+        let execution = self.execution(task)?;
+        let insns = &execution.program.source.insns;
+        let at = execution.pc as usize;
+        match decode(*insns.get(at)?, insns.get(at + 1).copied()).ok()? {
+            Insn::Alu { op: AluOp::And, dst, src: Operand::Immediate(mask), .. } => {
+                Some((dst.index(), u32::try_from(mask).ok()?))
+            }
+            _ => None,
+        }
     }
 
     /// Executes what a task does up to the next instruction that others can see, but no more than `most` instructions.
@@ -382,5 +422,25 @@ impl Machine {
             Unit::Fresh => Some(Contents::Fresh),
             Unit::None => None,
         }
+    }
+}
+
+/// The lowest bits of a number, at the places of a mask's bits.
+fn spread(bits: u16, mask: u32) -> u64 {
+    let places = (0..u32::BITS).filter(|place| mask >> place & 1 != 0);
+    places.zip(0..u16::BITS).map(|(place, bit)| u64::from(bits >> bit & 1) << place).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_number_that_a_mask_leaves_is_one_way() {
+        let left: BTreeSet<u64> = (0..8).map(|way| 0x108 ^ spread(way, 0x10c)).collect();
+        assert_eq!(left, BTreeSet::from([0, 4, 8, 0xc, 0x100, 0x104, 0x108, 0x10c]));
+        assert_eq!(spread(1, 0), 0);
     }
 }

@@ -196,7 +196,7 @@ impl Machine {
         let mut input = Cow::Borrowed(input);
         if self.options.stocked && input.context.is_none() {
             let section = loaded.source.section.clone();
-            input.to_mut().context = self.stock_arguments(&section).map_err(too_big)?;
+            input.to_mut().context = self.stock_arguments(&section, cpu).map_err(too_big)?;
         }
         let Some(state) = self.tasks.get_mut(task as usize) else {
             return Err(SetupError::NoSuchCpu { cpu: task, cpus });

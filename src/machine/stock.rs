@@ -1,4 +1,4 @@
-//! A machine that programs do not find empty: maps that others have filled, arguments that a traced function was called with.
+//! A machine that programs do not find empty: maps that others have filled, and what kernel structs hold.
 //!
 //! Some of a map's contents only programs can put there: objects in kptr fields, nodes of lists and trees. Where an object has
 //! no program that does, another object's may have. [`Machine::stock`] makes what they would have left.
@@ -6,16 +6,14 @@
 use std::sync::Arc;
 
 use crate::btf::fields::{FieldKind, SpecialField};
-use crate::btf::{Btf, Type, TypeId};
-use crate::object::{AttachKind, Section};
+use crate::btf::{Type, TypeId};
 
 use super::code::Code;
-use super::context::TRACING_CONTEXT;
 use super::event::{Access, AccessKind};
 use super::fault::Trap;
 use super::kernel_struct;
 use super::maps::MapFamily;
-use super::memory::Contents;
+use super::memory::{Contents, Spot};
 use super::ownership::{Field, Holder};
 use super::region::RegionKind;
 use super::stepper::Machine;
@@ -30,6 +28,10 @@ const NODES: u64 = 2;
 const MAX_DEPTH: u32 = 2;
 /// Bytes behind a pointer to something else than a struct.
 const UNTYPED: u32 = 64;
+
+/// Readings, modulo 3, of a pointer that leads nowhere and of one to what is gone.
+pub(super) const NULL: u64 = 1;
+pub(super) const GONE: u64 = 2;
 
 /// Who made all that is there from the start.
 const BEFORE: Moment = Moment { place: Place::BEFORE, cpu: 0, step: 0 };
@@ -169,7 +171,7 @@ impl Machine {
     }
 
     /// A struct of the kernel's: the current task and its cgroup are those that there are.
-    fn stock_kernel_object(&mut self, name: &str) -> Result<RegionId, Box<Trap>> {
+    pub(super) fn stock_kernel_object(&mut self, name: &str) -> Result<RegionId, Box<Trap>> {
         let (options, types) = (Arc::clone(&self.options), self.shared_kernel_types());
         match name {
             "task_struct" => self.world.task(&mut self.memory, types.as_deref(), &options),
@@ -196,6 +198,9 @@ impl Machine {
         let (Code::Load(size) | Code::LoadSigned(size)) = op.code else { return };
         let Some(spot) = self.memory.at(address) else { return };
         let RegionKind::KernelObject { type_id, .. } = self.memory.region(spot.region).kind else { return };
+        if self.stock_relative(task, spot) {
+            return;
+        }
         let unknown = |byte| !self.memory.is_written(spot.region, byte);
         let bytes = spot.offset..spot.offset.saturating_add(size.bytes());
         if bytes.end > self.memory.len(spot.region) || !bytes.clone().any(unknown) {
@@ -228,10 +233,29 @@ impl Machine {
         }
     }
 
+    /// A task that has ended, in the place of the one that a task's pointer to its parent led to, if the reading says so: outside of RCU
+    /// nothing keeps it there (`BTF_TYPE_SAFE_RCU(struct task_struct)`, `kernel/bpf/verifier.c`).
+    fn stock_relative(&mut self, task: u32, spot: Spot) -> bool {
+        const RELATIVES: [&str; 2] = ["parent", "real_parent"];
+        let RegionKind::KernelObject { type_id, name } = &self.memory.region(spot.region).kind else { return false };
+        if &**name != "task_struct" || self.options.readings.is_empty() || self.rcu.reader(task).in_rcu() {
+            return false;
+        }
+        let place = self.kernel_types().and_then(|btf| btf.member_at(*type_id, spot.offset));
+        if !place.is_some_and(|place| place.offset == 0 && RELATIVES.contains(&&*place.path)) {
+            return false;
+        }
+        let cpu = self.cpu_of(task);
+        if self.world.reading(cpu).unwrap_or(0) % 3 == GONE {
+            // What does not fit into memory is not there.
+            let address = self.stock_pointer(Some("task_struct"), GONE).unwrap_or(0);
+            self.memory.poke(spot.region, spot.offset, &address.to_le_bytes());
+        }
+        true
+    }
+
     /// A pointer to a struct of the kernel, or to bytes of another kind: which, says the reading modulo 3.
-    fn stock_pointer(&mut self, name: Option<&str>, reading: u64) -> Result<u64, Box<Trap>> {
-        const NULL: u64 = 1;
-        const GONE: u64 = 2;
+    pub(super) fn stock_pointer(&mut self, name: Option<&str>, reading: u64) -> Result<u64, Box<Trap>> {
         let region = match (reading % 3, name) {
             (NULL, _) => return Ok(0),
             (_, Some(name)) => self.new_kernel_object(name)?,
@@ -291,57 +315,11 @@ impl Machine {
         }
     }
 
-    /// What a traced function, tracepoint or hook was called with: an object of the kernel's for each pointer, zero for
-    /// each number. `None` if its prototype is not known.
-    pub(super) fn stock_arguments(&mut self, section: &Section) -> Result<Option<Vec<u8>>, Box<Trap>> {
-        let Some(types) = self.options.kernel_types.clone() else { return Ok(None) };
-        let Some(parameters) = parameters(&types, section) else { return Ok(None) };
-        let mut bytes = Vec::new();
-        for parameter in parameters {
-            let word = match types.ty(types.resolve(parameter)) {
-                Type::Pointer { target } => {
-                    let pointee = types.ty(types.resolve(*target));
-                    let name = if pointee.composite().is_some() { pointee.name().to_owned() } else { String::new() };
-                    let region = if name.is_empty() { self.untyped()? } else { self.stock_kernel_object(&name)? };
-                    self.memory.base(region)
-                }
-                _ => 0,
-            };
-            bytes.extend(word.to_le_bytes());
-        }
-        bytes.resize(TRACING_CONTEXT as usize, 0);
-        Ok(Some(bytes))
-    }
-
     /// Some bytes of the kernel's that are no struct: a text, for instance.
-    fn untyped(&mut self) -> Result<RegionId, Box<Trap>> {
+    pub(super) fn untyped(&mut self) -> Result<RegionId, Box<Trap>> {
         let kind = RegionKind::KernelObject { name: "bytes".into(), type_id: TypeId::VOID };
         let region = self.memory.allocate(kind, UNTYPED, Contents::Sparse, None)?;
         self.memory.poke(region, 0, &[0; UNTYPED as usize]);
         Ok(region)
     }
-}
-
-/// The types of what a program is called with, by what it is attached to.
-fn parameters(types: &Btf, section: &Section) -> Option<Vec<TypeId>> {
-    let named = |name: &str| types.find_function(name).map(|id| types.ty(id));
-    let prototype = match section.attach_kind {
-        AttachKind::Function => {
-            let prefixes = ["", "bpf_lsm_", "bpf_iter_"];
-            let function = prefixes.iter().find_map(|prefix| named(&format!("{prefix}{}", section.target)))?;
-            let Type::Function { prototype, .. } = function else { return None };
-            *prototype
-        }
-        AttachKind::RawTracepoint => {
-            let name = format!("btf_trace_{}", section.target);
-            let typedef = types.find(&name, |ty| matches!(ty, Type::Typedef { .. }))?;
-            let Type::Pointer { target } = types.ty(types.resolve(typedef)) else { return None };
-            *target
-        }
-        _ => return None,
-    };
-    let Type::FunctionPrototype { parameters, .. } = types.ty(types.resolve(prototype)) else { return None };
-    // A tracepoint's first parameter is the tracer's own.
-    let skipped = usize::from(section.attach_kind == AttachKind::RawTracepoint);
-    Some(parameters.iter().skip(skipped).map(|parameter| parameter.type_id).collect())
 }

@@ -134,6 +134,11 @@ impl Task {
         self.execution.as_ref().map(|execution| &execution.program.source.section)
     }
 
+    /// What it runs.
+    pub fn running(&mut self) -> Option<&mut Execution> {
+        self.execution.as_mut()
+    }
+
     /// An idle task on that CPU.
     pub fn new(cpu: u32) -> Task {
         Task { cpu, execution: None, stacks: Vec::new(), spare: Frames::default(), context: None }

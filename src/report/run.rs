@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::btf::{Type, TypeId};
 use crate::machine::ownership::{Holder, Reference};
-use crate::machine::{Attempt, End, Fault, Machine, Moment, RegionId, RegionKind, RegionStory, Unsupported};
+use crate::machine::{Attempt, End, Fault, Machine, Moment, Place, RegionId, RegionKind, RegionStory, Unsupported};
 
 use super::diagnostic::{Diagnostic, of_finding};
 use super::place::Words;
@@ -477,7 +477,8 @@ pub fn end_told(machine: &Machine, end: &End, title: &str) -> Told {
     let mut notes = Vec::new();
     if let End::Fault(fault) = end {
         if let Some(story) = &fault.story {
-            let was = [(story.region.allocated, "allocated here"), (story.region.freed, "freed here")];
+            let made = story.region.allocated.filter(|at| at.place != Place::BEFORE);
+            let was = [(made, "allocated here"), (story.region.freed, "freed here")];
             places.extend(was.iter().filter_map(|(at, what)| Some(words.told_moment((*at)?, what, false))));
             notes.push(format!("the memory is {}", report.memory_text(story)));
         }

@@ -59,9 +59,14 @@ impl WitnessReport<'_> {
             Answer::Harmless(tried) => {
                 let _ = writeln!(text, "  looked for   {}", self.harms());
                 let how = if tried.reached { "none of them does it" } else { "none of them comes to the instruction" };
+                let outside = if tried.both_ways {
+                    "both ways wherever a number from outside decides between two"
+                } else {
+                    "nothing from outside decides what happens"
+                };
                 let _ = writeln!(
                     text,
-                    "  no run does  every schedule alone and beside itself was tried, nothing from outside decides what happens, and {how}"
+                    "  no run does  every schedule alone and beside itself was tried, {outside}, and {how}"
                 );
                 text.push_str(&bounds(tried));
             }
@@ -148,6 +153,7 @@ fn tried_json(tried: &Tried) -> Value {
         "scenarios": tried.scenarios,
         "inputs": tried.inputs,
         "reached": tried.reached,
+        "both_ways": tried.both_ways,
         "covered": tried.covered,
         "others": tried.others,
         "unsupported": tried.unsupported,

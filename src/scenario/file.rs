@@ -37,7 +37,7 @@ use toml::Spanned;
 
 use super::error::{Position, ScenarioError};
 use super::model::{Condition, Input, MemoryModel, PlacedRun, Run, Scenario, Setting, Task};
-use super::words::{bytes_from_hex, hex};
+use super::words::{bytes_from_hex, hex, short_hex};
 
 /// Bytes of a scenario file that are read.
 const MAX_FILE: usize = 1 << 20;
@@ -246,7 +246,8 @@ impl Reader<'_> {
             (Some(numbers), None, None) => Input::Arguments(numbers.into_iter().map(i64::cast_unsigned).collect()),
             (None, context, packet) => {
                 let bytes = |digits: Option<String>| bytes_from_hex(&digits.unwrap_or_default()).map_err(refuse);
-                Input::Bytes { context: bytes(context)?, packet: bytes(packet)? }
+                let packet = packet.map(|digits| bytes(Some(digits))).transpose()?;
+                Input::Bytes { context: bytes(context)?, packet }
             }
             _ => return Err(refuse("`args` are a context; give either `args` or `ctx` and `packet`".into())),
         };
@@ -419,8 +420,8 @@ fn to_run(run: &Run, cpu: u32) -> FileRun {
         Input::Nothing => {}
         Input::Arguments(numbers) => table.args = Some(numbers.iter().map(|number| number.cast_signed()).collect()),
         Input::Bytes { context, packet } => {
-            table.ctx = (!context.is_empty() || packet.is_empty()).then(|| hex(context));
-            table.packet = (!packet.is_empty()).then(|| hex(packet));
+            table.ctx = (!context.is_empty() || packet.is_none()).then(|| short_hex(context));
+            table.packet = packet.as_deref().map(short_hex);
         }
     }
     FileRun(table)
@@ -474,7 +475,7 @@ hold = ["globals.n >= 0"]
         assert_eq!(scenario.globals["flag"], Setting::Number(1));
         assert_eq!(scenario.first[1].cpu, 1);
         assert_eq!(scenario.first[1].run.input.context()[8..], [0xff; 8]);
-        assert_eq!(scenario.on[0].run[1].input, Input::Bytes { context: vec![1], packet: vec![0, 255] });
+        assert_eq!(scenario.on[0].run[1].input, Input::Bytes { context: vec![1], packet: Some(vec![0, 255]) });
         assert_eq!((scenario.return_count(), scenario.last_count()), (5, 2));
         assert_eq!(scenario.hold[1].position.to_string(), "a.toml:21: end.hold[1]");
         assert_eq!(scenario.always[0].text, "globals.n >= 0");

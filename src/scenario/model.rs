@@ -16,8 +16,8 @@ pub const MAX_RUNS: u64 = 4096;
 /// Bytes of a context: `BPF_PROG_TEST_RUN` of a `syscall` program takes at most so many (`bpf_prog_test_run_syscall`, Linux 6.12).
 pub const MAX_CONTEXT: usize = u16::MAX as usize;
 
-/// Bytes of a packet that a scenario may give; the kernel takes at most a page.
-pub const MAX_PACKET: usize = 4096;
+/// Bytes of a packet that a scenario may give: as many as an IP packet can have. A test run of the kernel takes at most a page.
+pub const MAX_PACKET: usize = u16::MAX as usize;
 
 /// A program or several, what runs where, and what must come of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +98,12 @@ pub enum Input {
     Nothing,
     /// Arguments of eight bytes each: a tracing program's, or the context of a `syscall` or `raw_tp` program.
     Arguments(Vec<u64>),
-    /// A context, and a packet if it is not empty.
+    /// A context if it is not empty, and a packet.
     Bytes {
         /// The context.
         context: Vec<u8>,
-        /// The packet.
-        packet: Vec<u8>,
+        /// The packet; one of zeros if there is none.
+        packet: Option<Vec<u8>>,
     },
 }
 
@@ -118,12 +118,12 @@ impl Input {
         }
     }
 
-    /// The packet's bytes; empty where none was given.
+    /// The packet's bytes, if a packet was given.
     #[must_use]
-    pub fn packet(&self) -> &[u8] {
+    pub fn packet(&self) -> Option<&[u8]> {
         match self {
-            Input::Bytes { packet, .. } => packet,
-            _ => &[],
+            Input::Bytes { packet, .. } => packet.as_deref(),
+            _ => None,
         }
     }
 }
@@ -259,7 +259,7 @@ impl Scenario {
             if run.input.context().len() > MAX_CONTEXT {
                 return refuse(format!("a context of more than {MAX_CONTEXT} bytes"));
             }
-            if run.input.packet().len() > MAX_PACKET {
+            if run.input.packet().is_some_and(|packet| packet.len() > MAX_PACKET) {
                 return refuse(format!("a packet of more than {MAX_PACKET} bytes"));
             }
         }

@@ -86,17 +86,32 @@ impl Setting {
     }
 }
 
-/// Bytes from hexadecimal digits, two a byte.
-pub(super) fn bytes_from_hex(digits: &str) -> Result<Vec<u8>, String> {
-    let wrong = || format!("'{digits}' is not hexadecimal digits, two for each byte");
-    let numbers = digits.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
-    let numbers = numbers.collect::<Option<Vec<u8>>>().ok_or_else(wrong)?;
-    let pairs = numbers.chunks_exact(2);
-    if !pairs.remainder().is_empty() {
-        return Err(wrong());
+/// Bytes from hexadecimal digits: `00ff`, and with repetitions `00ff+00*64`.
+pub(super) fn bytes_from_hex(text: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("'{text}' is not hexadecimal digits, two for each byte");
+    let mut bytes = Vec::new();
+    for part in text.split('+') {
+        let (digits, times) = part.split_once('*').unwrap_or((part, "1"));
+        let times: usize = times.parse().map_err(|_| wrong())?;
+        let numbers = digits.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
+        let numbers = numbers.collect::<Option<Vec<u8>>>().ok_or_else(wrong)?;
+        let pairs = numbers.chunks_exact(2);
+        if !pairs.remainder().is_empty() {
+            return Err(wrong());
+        }
+        let some: Vec<u8> = pairs.map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+        if some.len().saturating_mul(times).saturating_add(bytes.len()) > MAX_BYTES {
+            return Err(format!("'{text}' is more than {MAX_BYTES} bytes"));
+        }
+        bytes.extend(some.repeat(times));
     }
-    Ok(pairs.map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+    Ok(bytes)
 }
+
+/// Bytes at most that digits may stand for.
+const MAX_BYTES: usize = 1 << 20;
+/// Zeros at the end from which on they are counted.
+const MANY_ZEROS: usize = 128;
 
 /// Bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
@@ -105,6 +120,17 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// The same, but many zeros at the end as a repetition.
+pub(super) fn short_hex(bytes: &[u8]) -> String {
+    let kept = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let (shown, zeros) = bytes.split_at(kept);
+    match zeros.len() {
+        ..MANY_ZEROS => hex(bytes),
+        count if shown.is_empty() => format!("00*{count}"),
+        count => format!("{}+00*{count}", hex(shown)),
+    }
 }
 
 fn parse_cpu(word: &str) -> Result<u32, String> {
@@ -141,11 +167,11 @@ fn parse_input(text: &str) -> Result<Input, String> {
             |part: &&str| part.parse::<i64>().map(|number| number as u64).map_err(|_| format!("'{part}' is no number"));
         return Ok(Input::Arguments(parts.iter().map(number).collect::<Result<_, _>>()?));
     }
-    let (mut context, mut packet) = (Vec::new(), Vec::new());
+    let (mut context, mut packet) = (Vec::new(), None);
     for part in parts {
         match part.split_once(':') {
             Some(("ctx", digits)) => context = bytes_from_hex(digits)?,
-            Some(("packet", digits)) => packet = bytes_from_hex(digits)?,
+            Some(("packet", digits)) => packet = Some(bytes_from_hex(digits)?),
             _ => return Err(format!("'{part}' is neither ctx:HEX nor packet:HEX")),
         }
     }
@@ -161,9 +187,10 @@ fn input_word(input: &Input) -> String {
             format!("({})", numbers.join(";"))
         }
         Input::Bytes { context, packet } => {
-            let parts = [("ctx", context), ("packet", packet)];
-            let parts = parts.iter().filter(|(_, bytes)| !bytes.is_empty());
-            let parts: Vec<_> = parts.map(|(name, bytes)| format!("{name}:{}", hex(bytes))).collect();
+            let given = (!context.is_empty() || packet.is_none()).then_some(context);
+            let parts = [("ctx", given), ("packet", packet.as_ref())];
+            let part = |(name, bytes): (&str, Option<&Vec<u8>>)| Some(format!("{name}:{}", short_hex(bytes?)));
+            let parts: Vec<_> = parts.into_iter().filter_map(part).collect();
             format!("({})", parts.join(";"))
         }
     }
@@ -370,6 +397,30 @@ mod tests {
         for wrong in ["a", "=1", "a=x", "a=hex:0", "a=hex:zz"] {
             assert!(setting(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn bytes_are_digits_with_repetitions() {
+        assert_eq!(bytes_from_hex("0aff+00*3+01"), Ok(vec![10, 255, 0, 0, 0, 1]));
+        assert_eq!(bytes_from_hex(""), Ok(vec![]));
+        for wrong in ["0", "zz", "00*", "00*x", "+0", "00*9999999"] {
+            assert!(bytes_from_hex(wrong).is_err(), "{wrong}");
+        }
+        let mut bytes = vec![7; 2];
+        bytes.resize(2 + MANY_ZEROS, 0);
+        assert_eq!(short_hex(&bytes), "0707+00*128");
+        for some in [&bytes[..], &bytes[2..], &bytes[..9], &[]] {
+            assert_eq!(bytes_from_hex(&short_hex(some)).as_deref(), Ok(some));
+        }
+    }
+
+    #[test]
+    fn a_packet_of_no_bytes_is_one() {
+        let input = |word: &str| word.parse::<OnWord>().map(|OnWord(task)| task.run[0].input.clone());
+        let empty = Input::Bytes { context: vec![], packet: Some(vec![]) };
+        assert_eq!(input("0:a(packet:)"), Ok(empty.clone()));
+        assert_eq!(input("0:a(ctx:07)"), Ok(Input::Bytes { context: vec![7], packet: None }));
+        assert_eq!(input_word(&empty), "(packet:)");
     }
 
     #[test]

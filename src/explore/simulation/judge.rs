@@ -81,7 +81,7 @@ impl Simulation {
             }
             watch.before(&self.machine, on);
             match self.machine.step(on) {
-                Ok(Outcome::Ran) => {}
+                Ok(Outcome::Ran) => watch.after(&self.machine, on),
                 Ok(Outcome::Returned(value)) => return Some(End::Returned(value)),
                 // Nobody else runs that could give it what it waits for.
                 Ok(Outcome::Blocked) => return Some(self.machine.run(on)),

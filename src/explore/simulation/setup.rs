@@ -203,8 +203,8 @@ fn job(machine: &mut Machine, run: &Run) -> Result<Job, SimulationError> {
     let input = match &run.input {
         Given::Nothing => Input::default(),
         given => {
-            let (context, packet) = (given.context(), given.packet().to_vec());
-            Input { context: (!context.is_empty()).then_some(context), packet: (!packet.is_empty()).then_some(packet) }
+            let context = given.context();
+            Input { context: (!context.is_empty()).then_some(context), packet: given.packet().map(<[u8]>::to_vec) }
         }
     };
     Ok(Job { program, repeat: run.repeat, input })

@@ -13,6 +13,7 @@ mod socket;
 mod tracing;
 mod xdp;
 
+pub(super) use probe::{FENTRY, FEXIT, MODIFY_RETURN};
 pub use probe::{FunctionRun, function_run};
 
 pub(super) use packet::{Extent, Packet};
@@ -164,6 +165,7 @@ impl Context {
             Some(P::RawTracepoint | P::RawTracepointWritable | P::Tracing | P::Lsm) => {
                 tracing::prepare(&mut making, input)
             }
+            Some(P::StructOps) if input.context.is_some() => tracing::prepare(&mut making, input),
             _ => making.unknown(),
         }
     }

@@ -49,9 +49,9 @@ static CHANGED: [Function; 2] = [
 ];
 
 /// `BPF_TRACE_FENTRY`, `BPF_TRACE_FEXIT`, `BPF_MODIFY_RETURN`.
-const FENTRY: u32 = 24;
-pub(super) const FEXIT: u32 = 25;
-pub(super) const MODIFY_RETURN: u32 = 26;
+pub(in crate::machine) const FENTRY: u32 = 24;
+pub(in crate::machine) const FEXIT: u32 = 25;
+pub(in crate::machine) const MODIFY_RETURN: u32 = 26;
 
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     WATCHED.iter().chain(&CHANGED).find(|function| function.name == name)

@@ -22,8 +22,10 @@ const KEYS: u32 = 56;
 /// Least lengths of network headers.
 const IPV4: usize = 20;
 const IPV6: usize = 40;
-/// Most bytes of a packet: a page, less what stands around it.
+/// Most bytes of a test run's packet: a page, less what stands around it.
 const MAX_PACKET: usize = 4096 - 64 - 320;
+/// Lengths of the packets that devices bring: one without a link layer none at all (`tun_get_user`), none more than IP can have.
+const ANY_PACKET: std::ops::RangeInclusive<usize> = 0..=u16::MAX as usize;
 
 /// Ethernet types, in host order.
 pub(in crate::machine) mod ether_type {
@@ -86,11 +88,14 @@ pub(in crate::machine) struct Skb {
 pub(super) fn prepare(making: &mut Making, kind: ProgramType, input: &Input) -> Result<Context, Refusal> {
     use ProgramType as P;
     let bytes = input.packet.clone().unwrap_or_else(|| vec![0; DEFAULT_PACKET]);
-    if bytes.len() < ETHERNET as usize || bytes.len() > MAX_PACKET {
+    let lengths = if making.options.stocked { ANY_PACKET } else { ETHERNET as usize..=MAX_PACKET };
+    if !lengths.contains(&bytes.len()) {
         return Err(Refusal::Errno(errno::EINVAL));
     }
-    let protocol = protocol_of(&bytes);
-    let network = &bytes[ETHERNET as usize..];
+    // One too short for a link-layer header has none.
+    let is_bare = bytes.len() < ETHERNET as usize;
+    let protocol = if is_bare { 0 } else { protocol_of(&bytes) };
+    let network = bytes.get(ETHERNET as usize..).unwrap_or_default();
     let (family, least) = match protocol {
         ether_type::IP => (AF_INET, IPV4),
         ether_type::IPV6 => (AF_INET6, IPV6),
@@ -109,11 +114,11 @@ pub(super) fn prepare(making: &mut Making, kind: ProgramType, input: &Input) -> 
     }
     let link_layer = matches!(kind, P::SchedCls | P::SchedAct);
     let direct = link_layer || matches!(kind, P::LwtIn | P::LwtOut | P::LwtXmit);
-    let socket = socket::of_packet(making.memory, network, family)?;
+    let socket = socket::of_packet(making.memory, network, family, !making.options.stocked)?;
     let mut context =
         making.context(View::Skb(Skb { link_layer, direct, socket, encapsulated: false, tunnel: false }), SIZE)?;
     context.made.push(socket);
-    let packet = open_packet(making.memory, &bytes, if link_layer { 0 } else { ETHERNET })?;
+    let packet = open_packet(making.memory, &bytes, if link_layer || is_bare { 0 } else { ETHERNET })?;
     let length = packet.len();
     context.packet = Some(packet);
     let Some(region) = context.region else { return Ok(context) };
@@ -167,7 +172,8 @@ fn open_packet(memory: &mut Memory, bytes: &[u8], skipped: u32) -> Result<Packet
     let data = HEADROOM + skipped;
     let mut packet = Packet::new(memory, buffer, Extent { meta: data, data, end })?;
     packet.mac = HEADROOM;
-    packet.network = HEADROOM + ETHERNET.min(end - HEADROOM);
+    let header = if bytes.len() < ETHERNET as usize { 0 } else { ETHERNET };
+    packet.network = HEADROOM + header;
     Ok(packet)
 }
 

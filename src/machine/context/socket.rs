@@ -15,13 +15,20 @@ pub(super) const AF_INET: u32 = 2;
 pub(super) const AF_INET6: u32 = 10;
 /// State of a socket that is connected to nothing.
 const TCP_CLOSE: u32 = 7;
-/// Bytes of `struct bpf_sock`.
+/// Bytes of `struct bpf_sock`, and where the number of its receive queue is among them.
 const SOCKET: u32 = 80;
+const RECEIVE_QUEUE: usize = 76;
 /// Bytes of `struct bpf_sk_lookup`.
 const LOOKUP: usize = 72;
 
-/// The socket of a packet in a test run: unconnected, of no type, with the packet's addresses.
-pub(super) fn of_packet(memory: &mut Memory, network: &[u8], family: u32) -> Result<RegionId, Box<Trap>> {
+/// The socket of a packet in a test run: unconnected, of no type, with the packet's addresses. It has no receive queue, unless it is not
+/// known which.
+pub(super) fn of_packet(
+    memory: &mut Memory,
+    network: &[u8],
+    family: u32,
+    is_test_run: bool,
+) -> Result<RegionId, Box<Trap>> {
     let kind = RegionKind::KernelObject { name: Arc::from("bpf_sock"), type_id: TypeId::VOID };
     let region = memory.allocate(kind, SOCKET, Contents::Sparse, None)?;
     let mut bytes = [0; SOCKET as usize];
@@ -39,9 +46,9 @@ pub(super) fn of_packet(memory: &mut Memory, network: &[u8], family: u32) -> Res
             }
         }
     }
-    bytes[72..76].copy_from_slice(&TCP_CLOSE.to_le_bytes());
-    bytes[76..80].copy_from_slice(&(-1i32).to_le_bytes());
-    memory.poke(region, 0, &bytes);
+    bytes[72..RECEIVE_QUEUE].copy_from_slice(&TCP_CLOSE.to_le_bytes());
+    bytes[RECEIVE_QUEUE..].copy_from_slice(&(-1i32).to_le_bytes());
+    memory.poke(region, 0, if is_test_run { &bytes } else { &bytes[..RECEIVE_QUEUE] });
     Ok(region)
 }
 

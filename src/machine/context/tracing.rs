@@ -18,10 +18,14 @@ const ARGUMENTS: usize = 12;
 pub(in crate::machine) const TRACING_CONTEXT: u32 = ARGUMENTS as u32 * 8;
 
 pub(super) fn prepare(making: &mut Making, input: &Input) -> Result<Context, Refusal> {
-    let mut context = making.context(View::Plain, TRACING_CONTEXT)?;
+    let probed = probe::find(&making.section.target);
+    // Where the prototype is known, the context ends behind the last argument, and the result where there is one.
+    let exact = input.context.as_ref().filter(|_| making.options.stocked && probed.is_none());
+    let size = exact.map_or(TRACING_CONTEXT, |given| given.len() as u32);
+    let mut context = making.context(View::Plain, size)?;
     let Some(region) = context.region else { return Ok(context) };
     let mut words = Vec::new();
-    if let Some(function) = probe::find(&making.section.target) {
+    if let Some(function) = probed {
         for argument in function.arguments {
             words.push(match *argument {
                 Argument::Number(number) => number,

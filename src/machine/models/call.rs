@@ -135,6 +135,15 @@ impl Call<'_> {
 
     /// Writes bytes to the program's memory.
     pub fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Box<Trap>> {
+        let spot = self.machine.memory.at(address).filter(|_| !bytes.is_empty());
+        match spot.and_then(|spot| self.machine.overwrites_kept(spot, bytes.len() as u32)) {
+            Some(trap) => Err(trap),
+            None => self.write_own(address, bytes),
+        }
+    }
+
+    /// Writes bytes of the kernel's own to the program's memory: a dynptr, an iterator.
+    pub fn write_own(&mut self, address: u64, bytes: &[u8]) -> Result<(), Box<Trap>> {
         if bytes.is_empty() {
             return Ok(());
         }

@@ -7,6 +7,8 @@ use crate::kernel::ProgramType;
 use crate::machine::copy::{Source, Way};
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
+use crate::machine::memory::Contents;
+use crate::machine::region::RegionKind;
 use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
@@ -22,8 +24,10 @@ pub(super) static MODELS: &[Model] = &[
         .fixed_if(|machine, args| !is_shared_packet(machine, args[0]))
         .in_ways(|machine, _, args| 1 + u16::from(is_shared_packet(machine, args[0]))),
     helper("bpf_dynptr_data", 3, data),
-    kfunc("bpf_dynptr_slice", 4, slice),
-    kfunc("bpf_dynptr_slice_rdwr", 4, slice_to_write),
+    kfunc("bpf_dynptr_slice", 4, slice)
+        .in_ways(|machine, _, args| if is_shared_packet(machine, args[0]) { 3 } else { 1 }),
+    kfunc("bpf_dynptr_slice_rdwr", 4, slice_to_write)
+        .in_ways(|machine, _, args| 1 + u16::from(is_shared_packet(machine, args[0]))),
     kfunc("bpf_dynptr_adjust", 3, adjust),
     kfunc("bpf_dynptr_is_null", 1, is_null),
     kfunc("bpf_dynptr_is_rdonly", 1, is_read_only),
@@ -94,7 +98,7 @@ impl Dynptr {
     pub fn store(dynptr: Option<Dynptr>, call: &mut Call<'_>, address: u64) -> Result<(), Box<Trap>> {
         let bytes = dynptr.map_or_else(|| vec![0; BYTES as usize], Dynptr::bytes);
         call.keep(address, &bytes, 0..0);
-        call.write(address, &bytes)
+        call.write_own(address, &bytes)
     }
 
     /// Puts it into memory of the kernel's.
@@ -160,6 +164,11 @@ fn from_mem(call: &mut Call<'_>) -> Modelled {
 fn from_packet(call: &mut Call<'_>, kind: Kind) -> Modelled {
     let [packet, flags, to, ..] = call.args;
     let program = ProgramType::from_number(call.execution()?.program.source().section.program_type);
+    if kind == Kind::Skb && call.packet_at(packet).is_err() {
+        // Another packet's: its length is read first.
+        let region = call.alive(packet)?;
+        call.is_struct(region, "sk_buff")?;
+    }
     let size = call.packet_at(packet)?.1.len();
     let mut dynptr = Dynptr::new(kind, packet, size).filter(|_| flags == 0);
     if let Some(dynptr) = dynptr.as_mut().filter(|_| !program.is_some_and(|program| WRITERS.contains(&program))) {
@@ -207,17 +216,50 @@ fn data(call: &mut Call<'_>) -> Modelled {
     Ok(Answer::Value(dynptr.within(call, offset, length)?.unwrap_or(0)))
 }
 
-/// Memory is in one piece, so that the buffer for copies is not used.
-fn slice(call: &mut Call<'_>) -> Modelled {
-    let (offset, length) = (call.arg32(1), call.arg32(3));
-    let dynptr = Dynptr::load(call, call.args[0])?;
-    let Some(dynptr) = dynptr else { return number(0) };
-    Ok(Answer::Value(dynptr.within(call, offset, length)?.unwrap_or(0)))
+/// How the bytes of a slice are there: of a packet, a stocked machine has all three.
+#[derive(Clone, Copy, Debug)]
+enum Laid {
+    /// In one piece, which is nobody else's.
+    InPlace,
+    /// In one piece that others have too: who writes to it without a copy of its own changes theirs.
+    Shared,
+    /// In pieces, so that they come as a copy in the buffer, or not at all if there is none (`skb_header_pointer`).
+    InPieces,
 }
 
+fn slice(call: &mut Call<'_>) -> Modelled {
+    let laid = [Laid::InPlace, Laid::Shared, Laid::InPieces].get(usize::from(call.machine.branch)).copied();
+    sliced(call, laid.unwrap_or(Laid::InPlace))
+}
+
+fn sliced(call: &mut Call<'_>, laid: Laid) -> Modelled {
+    let (offset, buffer, length) = (call.arg32(1), call.args[2], call.arg32(3));
+    let dynptr = Dynptr::load(call, call.args[0])?;
+    let Some(dynptr) = dynptr else { return number(0) };
+    let Some(place) = dynptr.within(call, offset, length)? else { return number(0) };
+    match laid {
+        Laid::InPlace => Ok(Answer::Value(place)),
+        Laid::InPieces if buffer == 0 => number(0),
+        Laid::InPieces => {
+            let bytes = call.read(place, length.into())?;
+            call.write(buffer, &bytes)?;
+            Ok(Answer::Value(buffer))
+        }
+        Laid::Shared => {
+            let bytes = call.read(place, length.into())?;
+            let region = call.machine.allocate(RegionKind::Packet, length, Contents::Zero, call.at)?;
+            call.machine.memory.poke(region, 0, &bytes);
+            call.machine.memory.freeze(region);
+            Ok(Answer::Value(call.machine.memory.base(region)))
+        }
+    }
+}
+
+/// Who is given a slice to write to has had a copy of the packet made, so that nobody shares it (`bpf_unclone_prologue`).
 fn slice_to_write(call: &mut Call<'_>) -> Modelled {
+    let laid = if call.machine.branch == 0 { Laid::InPlace } else { Laid::InPieces };
     match Dynptr::load(call, call.args[0])? {
-        Some(dynptr) if !dynptr.is_read_only() => slice(call),
+        Some(dynptr) if !dynptr.is_read_only() => sliced(call, laid),
         _ => Ok(Answer::Value(0)),
     }
 }

@@ -29,7 +29,7 @@ fn state(current: i32, end: i32) -> [u8; 8] {
 fn store(call: &mut Call<'_>, bytes: &[u8]) -> Result<(), Box<Trap>> {
     let address = call.args[0];
     call.keep(address, bytes, CURRENT);
-    call.write(address, bytes)
+    call.write_own(address, bytes)
 }
 
 fn num_new(call: &mut Call<'_>) -> Modelled {
@@ -62,7 +62,7 @@ fn num_next(call: &mut Call<'_>) -> Modelled {
 
 fn num_destroy(call: &mut Call<'_>) -> Modelled {
     call.kept(call.args[0], "iterator")?;
-    call.write(call.args[0], &state(0, 0))?;
+    call.write_own(call.args[0], &state(0, 0))?;
     call.forget_kept(call.args[0]);
     Ok(Answer::Nothing)
 }

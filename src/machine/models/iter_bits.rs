@@ -44,7 +44,7 @@ impl Bits {
         bytes.extend(self.count.to_le_bytes());
         bytes.extend(self.current.to_le_bytes());
         call.keep(call.args[0], &bytes, CURRENT as usize..bytes.len());
-        call.write(call.args[0], &bytes)
+        call.write_own(call.args[0], &bytes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Storage attached to cgroups, tasks, sockets and inodes.
 
 use crate::machine::event::{AccessKind, places};
+use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::{MapFamily, errno};
 use crate::machine::story::RegionId;
 
@@ -27,13 +28,30 @@ fn touch_storage(call: &mut Call<'_>, map: u32, owner: RegionId, kind: AccessKin
     call.machine.report.order(places::element(map, &owner.to_le_bytes()), kind);
 }
 
+/// The owner that an argument points to: a struct of the kernel that such storage is attached to, and that is there still.
+fn owner_at(call: &mut Call<'_>, address: u64) -> Result<RegionId, Box<Trap>> {
+    let owner = call.machine.storage_owner(call.name, address)?;
+    let of = |start: &str| call.name.starts_with(start);
+    let fits = match call.kernel_struct(owner).unwrap_or_default() {
+        name if of("bpf_sk_") => name.ends_with("sock") || name == "sock_common",
+        name if of("bpf_task_") => name == "task_struct",
+        name if of("bpf_cgrp_") => name == "cgroup",
+        name => name == "inode",
+    };
+    if !fits {
+        let what = "nothing of the kind that the storage is attached to".to_owned();
+        return Err(Trap::about(FaultKind::BadArgument { callee: call.name, what }, owner));
+    }
+    call.alive(address)
+}
+
 fn get(call: &mut Call<'_>) -> Modelled {
     let map = call.machine.map_at(call.name, call.args[0])?;
     let [_, owner, initial, flags, _] = call.args;
     if flags & !CREATE != 0 || owner == 0 {
         return Ok(Answer::Value(0));
     }
-    let owner = call.machine.storage_owner(call.name, owner)?;
+    let owner = owner_at(call, owner)?;
     let initial = if initial == 0 {
         None
     } else {
@@ -72,7 +90,7 @@ fn delete(call: &mut Call<'_>) -> Modelled {
     if call.args[1] == 0 {
         return Ok(Answer::Value(errno::EINVAL as u64));
     }
-    let owner = call.machine.storage_owner(call.name, call.args[1])?;
+    let owner = owner_at(call, call.args[1])?;
     touch_storage(call, map, owner, AccessKind::Atomic);
     let result = call.machine.storage_delete(map, owner, call.at)?;
     Ok(Answer::Value(result as u64))

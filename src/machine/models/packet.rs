@@ -215,6 +215,8 @@ impl Machine {
     /// Ends a legacy packet load.
     pub(in crate::machine) fn packet_load(&mut self, task: u32, size: Size, offset: i32) -> Result<Outcome, Box<Trap>> {
         let found = self.load_packet(task, size, offset)?;
+        // The other way than the packet says.
+        let found = if self.branch == 0 { found } else { found.is_none().then_some(0) };
         if let Some(execution) = self.tasks.get_mut(task as usize).and_then(|task| task.execution.as_mut()) {
             execution.finish_call(Some(found.unwrap_or(0)));
             if found.is_some() {

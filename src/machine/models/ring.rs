@@ -8,6 +8,7 @@ use crate::machine::fault::{FaultKind, Trap};
 use crate::machine::maps::{MapFamily, errno};
 use crate::machine::memory::Contents;
 use crate::machine::region::RegionKind;
+use crate::machine::stepper::Machine;
 use crate::machine::story::RegionId;
 
 use super::dynptr::{BYTES, Dynptr, Kind};
@@ -21,8 +22,8 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_ringbuf_output", 4, output),
     helper("bpf_ringbuf_query", 2, query),
     helper("bpf_ringbuf_reserve_dynptr", 4, reserve_dynptr).may_fail(),
-    helper("bpf_ringbuf_submit_dynptr", 2, |call| commit_dynptr(call, false)),
-    helper("bpf_ringbuf_discard_dynptr", 2, |call| commit_dynptr(call, true)),
+    helper("bpf_ringbuf_submit_dynptr", 2, |call| commit_dynptr(call, false)).fixed_if(is_own),
+    helper("bpf_ringbuf_discard_dynptr", 2, |call| commit_dynptr(call, true)).fixed_if(is_own),
     helper("bpf_user_ringbuf_drain", 4, drain),
 ];
 
@@ -116,6 +117,11 @@ fn reserve_dynptr(call: &mut Call<'_>) -> Modelled {
     };
     Dynptr::store(made, call, to)?;
     Ok(Answer::Value(result as u64))
+}
+
+/// Is that dynptr where no other task can change it? Then it alone says what committing its record touches.
+fn is_own(machine: &Machine, args: &[u64; 5]) -> bool {
+    machine.memory.at(args[0]).is_some_and(|spot| machine.memory.is_private(spot.region))
 }
 
 fn commit_dynptr(call: &mut Call<'_>, discard: bool) -> Modelled {

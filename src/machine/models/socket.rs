@@ -27,6 +27,13 @@ pub(super) static MODELS: &[Model] = &[
     helper("bpf_sk_fullsock", 1, |call| of_socket(call, true)).differs_if_stocked(),
     helper("bpf_tcp_sock", 1, |call| of_socket(call, false)).differs_if_stocked(),
     helper("bpf_get_listener_sock", 1, |call| of_socket(call, false)).differs_if_stocked(),
+    helper("bpf_skc_to_tcp_sock", 1, as_protocol).differs_if_stocked(),
+    helper("bpf_skc_to_tcp6_sock", 1, as_protocol).differs_if_stocked(),
+    helper("bpf_skc_to_tcp_timewait_sock", 1, as_protocol).differs_if_stocked(),
+    helper("bpf_skc_to_tcp_request_sock", 1, as_protocol).differs_if_stocked(),
+    helper("bpf_skc_to_udp6_sock", 1, as_protocol).differs_if_stocked(),
+    helper("bpf_skc_to_unix_sock", 1, as_protocol).differs_if_stocked(),
+    helper("bpf_skc_to_mptcp_sock", 1, as_protocol).differs_if_stocked(),
     helper("bpf_sk_assign", 3, assign),
     helper("bpf_get_socket_uid", 1, |call| call.packet().map(|_| Answer::Value(0))),
     helper("bpf_get_hash_recalc", 1, hash),
@@ -90,6 +97,25 @@ fn of_socket(call: &mut Call<'_>, found: bool) -> Modelled {
         None => found,
     };
     Ok(Answer::Value(if found { call.args[0] } else { 0 }))
+}
+
+/// The socket as one of a protocol, or NULL where it is of another: a packet's is of none.
+fn as_protocol(call: &mut Call<'_>) -> Modelled {
+    if call.args[0] == 0 {
+        return Ok(Answer::Value(0));
+    }
+    let region = call.start(call.args[0])?;
+    match call.kernel_struct(region) {
+        Some(SOCKET) => of_socket(call, false),
+        Some(name) if name.ends_with("sock") || name == "sock_common" => {
+            call.alive(call.args[0])?;
+            if !call.machine.options.stocked {
+                return Err(Trap::unsupported(format!("{} of a socket that is no packet's", call.name)));
+            }
+            Ok(Answer::Value(if call.machine.branch == 0 { 0 } else { call.args[0] }))
+        }
+        _ => call.bad("this is no socket"),
+    }
 }
 
 fn assign(call: &mut Call<'_>) -> Modelled {

@@ -89,7 +89,7 @@ impl Inputs {
         match ProgramType::from_number(program.section.program_type) {
             Some(P::Syscall) => {
                 let context = (0..SYSCALL_CONTEXT / 8).flat_map(|_| self.number().to_le_bytes()).collect();
-                Input::Bytes { context, packet: Vec::new() }
+                Input::Bytes { context, packet: None }
             }
             Some(P::RawTracepoint) => Input::Arguments((0..RAW_ARGUMENTS).map(|_| self.number()).collect()),
             Some(
@@ -103,7 +103,7 @@ impl Inputs {
                 | P::LwtSeg6local
                 | P::Xdp
                 | P::FlowDissector,
-            ) => Input::Bytes { context: Vec::new(), packet: self.packet() },
+            ) => Input::Bytes { context: Vec::new(), packet: Some(self.packet()) },
             _ => Input::Nothing,
         }
     }

@@ -6,11 +6,16 @@
 //! [`harm`] says what each rule keeps from happening, `plans` which scenarios are tried, [`judge`] whether what a run
 //! shows is that harm. Start at [`hunt`].
 
+mod calls;
 pub mod dependence;
 mod exhaust;
+#[cfg(test)]
+mod exhaust_tests;
 pub mod harm;
 mod inputs;
 pub mod judge;
+mod knobs;
+mod operands;
 mod plans;
 mod search;
 
@@ -96,7 +101,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { runs: 2000, time: None, seed: 0, max_insns: 100_000 }
+        Bounds { runs: 4000, time: None, seed: 0, max_insns: 100_000 }
     }
 }
 
@@ -134,6 +139,8 @@ pub struct Tried {
     pub others: Vec<String>,
     /// What had no model.
     pub unsupported: Vec<String>,
+    /// Were both ways taken in the small scenarios where numbers from outside decide between two?
+    pub both_ways: bool,
     /// Why the runs of the small scenarios are not all that there can be, if they were tried.
     pub missing: Option<&'static str>,
 }

@@ -7,8 +7,9 @@ use crate::scenario::{PlacedRun, Run, Scenario, Task};
 /// Programs of the object that are tried as companions.
 const MAX_SIBLINGS: usize = 12;
 
-/// Shapes that are tried before any input is.
+/// Shapes that are tried before inputs are drawn at random, and of these the ones in which nothing else runs.
 pub const FIRST: usize = 3;
+pub const ALONE: usize = 2;
 
 /// Of which scenarios all runs are tried where no run shows the harm: shapes, and whether others have filled the maps. With
 /// full maps somebody else takes what they hold, on another CPU.

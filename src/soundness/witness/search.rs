@@ -1,27 +1,29 @@
 //! The hunt itself: scenario after scenario, each under several schedules, until one shows the harm or the bounds are met.
 //!
-//! Inputs are found as a small fuzzer finds them: what reached an instruction that no run had reached before is kept and
-//! changed further. Where nothing shows the harm, all runs of a few small scenarios are tried, to say that there is none.
+//! Inputs are found as a small fuzzer finds them: what takes a step that no run had taken before is kept and changed further,
+//! at random and so that comparisons turn (`operands`). Where nothing shows the harm, all runs of a few small scenarios are tried, to say that there is none.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::exhaust::every_run;
+use super::exhaust::{EveryRun, Missing, Most, Ways, every_run};
 use super::harm::Harm;
 use super::inputs::{Maker, Start};
 use super::judge::judge;
-use super::plans::{FIRST, Shape, WHOLE, scenario, shapes};
+use super::operands::{Executed, Jumps};
+use super::plans::{ALONE, FIRST, Shape, WHOLE, scenario, shapes};
 use super::{Answer, Bounds, Subject, Tried, Witness};
 use crate::explore::finding::Finding;
 use crate::explore::random::Random;
 use crate::explore::search::{Control, SearchOptions, SearchResult, Strategy, search};
 use crate::explore::simulation::{Simulation, SimulationError};
 use crate::explore::system::{Choice, System};
-use crate::explore::watch::Watch;
-use crate::machine::{End, Machine, MachineOptions, SetupError};
+use crate::machine::{End, MachineOptions, SetupError};
 use crate::object::AttachKind;
 use crate::scenario::Scenario;
+
+mod turning;
 
 /// Schedules of a scenario: of one CPU, of two.
 const SCHEDULES: (u64, u64) = (16, 64);
@@ -44,29 +46,11 @@ const INPUTS: (u64, u64) = (64, 256);
 const UNJUDGED: [&str; 1] = ["invalid-context-access"];
 /// Readings that leave maps empty though others take from them, and pointers whole.
 const EMPTIED: [u64; 1] = [3];
-/// Runs of a scenario of which all are tried, at most.
-const EVERY: u64 = 20_000;
+/// Runs of a scenario of which all are tried, at most, and instructions that these may execute together.
+const EVERY: u64 = 200_000;
+const EVERY_INSNS: u64 = 30_000_000;
 /// Other findings and missing models that are kept to be told.
 const MAX_NOTES: usize = 8;
-
-/// Which of a program's slots a run executes.
-struct Executed {
-    program: u32,
-    slots: Vec<bool>,
-}
-
-impl Watch for Executed {
-    fn started(&mut self, _machine: &Machine, _task: u32) {}
-
-    fn before(&mut self, machine: &Machine, task: u32) {
-        let place = machine.moment(task).place;
-        if place.program == self.program
-            && let Some(slot) = self.slots.get_mut(place.insn as usize)
-        {
-            *slot = true;
-        }
-    }
-}
 
 /// What all runs of a few scenarios come to.
 enum Whole {
@@ -89,9 +73,18 @@ pub(super) struct Hunt<'a> {
     begun: Instant,
     random: Random,
     maker: Maker,
-    /// Inputs that reached something new.
+    jumps: Jumps,
+    /// Inputs that took a new step.
     corpus: Vec<Start>,
+    /// Of these, the ones that came to the rejected instruction.
+    reaching: Vec<Start>,
+    /// In how many of the corpus numbers were turned.
+    turned: usize,
+    /// Runs that this took.
+    turns: u64,
     covered: Vec<bool>,
+    /// Pairs of instructions that runs executed one after the other.
+    steps: BTreeSet<(u32, u32)>,
     others: BTreeSet<String>,
     unsupported: BTreeSet<String>,
     /// Was a run cut for its length?
@@ -119,8 +112,13 @@ impl<'a> Hunt<'a> {
             begun: Instant::now(),
             random: Random::new(bounds.seed, 0),
             maker: Maker::new(subject.object, subject.program, options.pid),
-            corpus: vec![Start::default()],
+            jumps: Jumps::of(subject.program),
+            corpus: Vec::new(),
+            reaching: Vec::new(),
+            turned: 0,
+            turns: 0,
             covered: vec![false; subject.program.insns.len()],
+            steps: BTreeSet::new(),
             others: BTreeSet::new(),
             unsupported: BTreeSet::new(),
             cut: false,
@@ -150,26 +148,71 @@ impl<'a> Hunt<'a> {
             self.tried.missing = Some("the machine does not look for such harm in every run");
             return Whole::Unknown;
         }
+        let mut changes = false;
         for (shape, stocked) in WHOLE {
+            // Two that change nothing which the other sees do what each does alone.
+            if matches!(shape, Shape::Beside(_)) && !changes {
+                continue;
+            }
             // A traced function has no arguments where nobody gives it any.
             let start = Start { stocked: stocked || traced, ..Start::default() };
-            if self.stop.load(Ordering::Relaxed) {
-                return Whole::Unknown;
+            let mut tried = self.every_of(shape, &start);
+            // What only a filled world has a model of is there, too, where others have emptied the maps.
+            if matches!(&tried, Some((.., every)) if !start.stocked && lacks_model(&every.result)) {
+                let emptied = Start { stocked: true, readings: EMPTIED.to_vec(), ..Start::default() };
+                tried = self.every_of(shape, &emptied);
             }
-            let scenario = scenario(self.subject, shape, &start);
-            let Some(mut simulation) = self.simulate(&scenario) else { return Whole::Unknown };
-            let left = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
-            let Ok(every) = every_run(&simulation, EVERY, self.max_steps, left) else { return Whole::Unknown };
-            self.tried.runs += every.result.coverage.explored;
-            if let Some(witness) = self.best(&scenario, &every.result, &mut simulation) {
+            let Some((witness, every)) = tried else { return Whole::Unknown };
+            if let Some(witness) = witness {
                 return Whole::Shown(Box::new(witness));
             }
-            if every.missing.is_some() {
-                self.tried.missing = every.missing;
+            changes |= every.changes;
+            self.tried.missing = every.missing.map(Missing::words);
+            if self.tried.missing.is_some() {
                 return Whole::Unknown;
             }
         }
         Whole::Harmless
+    }
+
+    /// Tries all runs of one scenario, both ways where numbers from outside decide between two: which shows the harm, and what came of
+    /// them; `None` if they could not be tried.
+    fn every_of(&mut self, shape: Shape<'_>, start: &Start) -> Option<(Option<Witness>, EveryRun)> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let scenario = scenario(self.subject, shape, start);
+        let mut simulation = self.simulate(&scenario)?;
+        let mut every = self.every_run(&simulation, Ways::OfOneInput)?;
+        let witness = self.best(&scenario, &every.result, &mut simulation);
+        if witness.is_none() && every.missing == Some(Missing::Ways) {
+            self.tried.both_ways = true;
+            every = self.every_run(&simulation, Ways::Both)?;
+        }
+        if every.missing.is_none() && self.may_show(&simulation, &every.result) {
+            every.missing = Some(match every.ways {
+                Ways::OfOneInput => Missing::Elsewhere,
+                Ways::Both => Missing::Input,
+            });
+        }
+        Some((witness, every))
+    }
+
+    /// All runs of a scenario, within what is left of the time.
+    fn every_run(&mut self, simulation: &Simulation, ways: Ways) -> Option<EveryRun> {
+        let time = self.bounds.time.map(|time| time.saturating_sub(self.begun.elapsed()));
+        let every =
+            every_run(simulation, ways, Most { runs: EVERY, steps: self.max_steps, insns: EVERY_INSNS, time }).ok()?;
+        self.tried.runs += every.result.coverage.explored;
+        Some(every)
+    }
+
+    /// Might any of the findings be the harm? What is known of a finding is only the first run that showed it.
+    fn may_show(&self, simulation: &Simulation, result: &SearchResult<Finding>) -> bool {
+        let Some(program) = self.number_in(simulation) else { return true };
+        let executed = vec![true; self.covered.len()];
+        let mut findings = result.findings.values();
+        findings.any(|found| judge(self.subject, self.harms, program, &found.finding, &executed).is_some())
     }
 
     fn is_over(&self) -> bool {
@@ -181,21 +224,34 @@ impl<'a> Hunt<'a> {
     fn stages(&mut self) -> Option<Witness> {
         let shapes = shapes(self.subject);
         let (first, rest) = shapes.split_at(FIRST);
+        let (alone, first) = first.split_at(ALONE);
         let stocked = Start { stocked: true, ..Start::default() };
         let emptied = Start { readings: EMPTIED.to_vec(), ..stocked.clone() };
-        for &shape in first {
-            for start in [Start::default(), stocked.clone(), emptied.clone()] {
-                if let found @ Some(_) = self.under_schedules(shape, &start) {
-                    return found;
-                }
+        let plain = [Start::default(), stocked.clone(), emptied];
+        if let found @ Some(_) = self.in_shapes(alone, &plain) {
+            return found;
+        }
+        self.corpus.extend(plain.clone());
+        for start in self.maker.frames().into_iter().chain(self.maker.sizes()) {
+            if let found @ Some(_) = self.try_input(&start) {
+                return found;
             }
         }
-        self.corpus.extend([stocked.clone(), emptied]);
+        if let found @ Some(_) = self.turn() {
+            return found;
+        }
+        if let found @ Some(_) = self.in_shapes(first, &plain) {
+            return found;
+        }
         if let found @ Some(_) = self.fuzz(INPUTS.0) {
             return found;
         }
+        if let found @ Some(_) = self.turn() {
+            return found;
+        }
         // The inputs that came furthest go with companions.
-        let mut starts: Vec<Start> = self.corpus.iter().rev().take(2).cloned().collect();
+        let furthest = if self.reaching.is_empty() { &self.corpus } else { &self.reaching };
+        let mut starts: Vec<Start> = furthest.iter().rev().take(2).cloned().collect();
         for plain in [stocked, Start::default()] {
             if !starts.contains(&plain) {
                 starts.push(plain);
@@ -215,6 +271,18 @@ impl<'a> Hunt<'a> {
             }
         }
         self.fuzz(INPUTS.1)
+    }
+
+    /// Tries each of those inputs in each of those shapes.
+    fn in_shapes(&mut self, shapes: &[Shape<'_>], starts: &[Start]) -> Option<Witness> {
+        for &shape in shapes {
+            for start in starts {
+                if let found @ Some(_) = self.under_schedules(shape, start) {
+                    return found;
+                }
+            }
+        }
+        None
     }
 
     /// One run to its very end, where runs were cut for their length and an end is not what is looked for.
@@ -244,39 +312,40 @@ impl<'a> Hunt<'a> {
             } else {
                 self.maker.like(&self.corpus[from].clone(), &mut self.random)
             };
-            self.tried.inputs += 1;
-            let Some((interesting, failed)) = self.probe(&start) else { continue };
-            if interesting {
-                self.corpus.push(start.clone());
-            }
-            if (interesting || failed)
-                && let found @ Some(_) = self.under_schedules(Shape::Alone(1), &start)
-            {
+            if let found @ Some(_) = self.try_input(&start) {
                 return found;
             }
         }
         None
     }
 
-    /// One run of the program alone: did it reach something new, and did anything go wrong?
-    fn probe(&mut self, start: &Start) -> Option<(bool, bool)> {
+    /// One run of the program alone: did it take a new step, did anything go wrong, and did it come to the rejected instruction?
+    fn probe(&mut self, start: &Start) -> Option<(bool, bool, bool)> {
         let scenario = scenario(self.subject, Shape::Alone(1), start);
         let mut simulation = self.simulate(&scenario)?;
         let mut executed = self.executed(&simulation)?;
-        let (_, failed) = walk(&mut simulation, self.max_steps, &mut executed);
+        let (_, mut failed) = walk(&mut simulation, self.max_steps, &mut executed, Way::First);
         self.tried.runs += 1;
-        Some((self.cover(&executed), failed))
+        let mut interesting = self.cover(&executed);
+        let reached = self.subject.insn.is_some_and(|insn| executed.slots.get(insn) == Some(&true));
+        // What finds nothing, is shared or fails may need just this input to show.
+        if !failed && start.stocked {
+            failed = walk(&mut simulation, self.max_steps, &mut executed, Way::Last).1;
+            self.tried.runs += 1;
+            interesting |= self.cover(&executed);
+        }
+        Some((interesting, failed, reached))
     }
 
     /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
     fn walk(&self, simulation: &mut Simulation) -> Option<(usize, bool)> {
         let mut executed = self.executed(simulation)?;
-        Some(walk(simulation, self.max_steps, &mut executed))
+        Some(walk(simulation, self.max_steps, &mut executed, Way::First))
     }
 
     /// Nothing executed yet, in a machine with the program.
     fn executed(&self, simulation: &Simulation) -> Option<Executed> {
-        Some(Executed { program: self.number_in(simulation)?, slots: vec![false; self.covered.len()] })
+        Some(Executed::of(self.number_in(simulation)?, &self.jumps))
     }
 
     /// What a run executes.
@@ -291,14 +360,14 @@ impl<'a> Hunt<'a> {
         Some(executed)
     }
 
-    /// Notes what a run executed; was any of it new?
+    /// Notes what a run executed; was any step of it new?
     fn cover(&mut self, executed: &Executed) -> bool {
-        let mut new = false;
         for (covered, _) in self.covered.iter_mut().zip(&executed.slots).filter(|(_, executed)| **executed) {
-            new |= !*covered;
             *covered = true;
         }
-        new
+        let before = self.steps.len();
+        self.steps.extend(&executed.steps);
+        self.steps.len() > before
     }
 
     /// The program's number in a machine.
@@ -414,19 +483,36 @@ impl<'a> Hunt<'a> {
     }
 }
 
+/// Which way a run takes where a step can go in several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    First,
+    Last,
+}
+
 /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
-fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed) -> (usize, bool) {
+fn walk(simulation: &mut Simulation, max_steps: usize, executed: &mut Executed, way: Way) -> (usize, bool) {
     simulation.reset();
     let mut choices = Vec::new();
     for step in 0..max_steps {
         choices.clear();
         simulation.choices(&mut choices);
-        let Some(&choice) = choices.first() else { return (step, !simulation.ending().findings.is_empty()) };
+        let Some(&first) = choices.first() else { return (step, !simulation.ending().findings.is_empty()) };
+        let own = |choice: &&Choice| choice.actor == first.actor;
+        let choice = match way {
+            Way::First => first,
+            Way::Last => choices.iter().rfind(own).copied().unwrap_or(first),
+        };
         if simulation.perform_watched(choice, executed).is_err() {
             return (step, true);
         }
     }
     (max_steps, true)
+}
+
+/// Did a run end for want of a model?
+fn lacks_model(result: &SearchResult<Finding>) -> bool {
+    result.findings.values().any(|found| matches!(found.finding, Finding::Ended(End::Unsupported(_))))
 }
 
 fn note(notes: &mut BTreeSet<String>, text: String) {
