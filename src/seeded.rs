@@ -57,6 +57,8 @@ faults! {
     SpillLosesReference "verifier/stack" Verdicts 600;
     /// Giving a lock back leaves pointers to what a list or tree owns as they are.
     KeepNodeAfterUnlock "verifier/helper" Verdicts 1500;
+    /// A lock can be given back through a pointer to another one.
+    UnlockAnother "verifier/helper" Verdicts 1500;
     /// A list or tree can be changed without its lock.
     GraphWithoutLock "verifier/graph" Verdicts 1500;
     /// A per-CPU object is accessed as if it were one object.
@@ -123,6 +125,10 @@ faults! {
     // Memory.
     /// Memory has one byte more than it has.
     RegionEndOffByOne "verifier/memory" Own 400;
+    /// An offset whose variable part has no upper bound is inside.
+    UnboundedOffset "verifier/memory" Verdicts 1500;
+    /// Memory that a helper is given with a size is checked for the smallest size only.
+    SmallestSizeOnly "verifier/arguments/memory" Verdicts 1500;
     /// An access may be misaligned.
     SkipAlignment "verifier/memory" Verdicts 1500;
     /// Fields that hold a kptr, a lock or a root are bytes like others.

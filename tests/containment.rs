@@ -38,7 +38,7 @@ fn check(object: &Arc<Object>, accepted: Accepted) -> Check {
         kernel_types: Some(Arc::clone(&PROFILE.btf)),
         ..MachineOptions::default()
     };
-    Check { object: Arc::clone(object), accepted, options, max_steps: 4_000, seed: 0 }
+    Check { object: Arc::clone(object), accepted, options, max_steps: 4_000, seed: 0, known: false }
 }
 
 fn with_log(object: &Arc<Object>, name: &str, log: &str) -> Outcome {

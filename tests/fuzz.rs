@@ -24,15 +24,24 @@ type Test = fn() -> Result<(), Failed>;
 
 fn main() -> ExitCode {
     let wanted = env::var("KPTRSIM_TEST_KERNEL").is_ok_and(|value| value == "1");
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 9] = [
         ("a_program_is_judged_as_if_it_were_alone", a_program_is_judged_as_if_it_were_alone),
         ("accepted_programs_are_contained_and_do_not_fault", accepted_programs_are_contained),
         ("a_campaign_goes_on_where_it_was", a_campaign_goes_on_where_it_was),
         ("shares_make_the_whole", shares_make_the_whole),
         ("wrong_use_has_words", wrong_use_has_words),
+        ("changed_objects_are_contained_and_do_not_panic", changed_objects_are_contained),
+        ("changed_objects_go_on_and_are_shared", changed_objects_go_on_and_are_shared),
+        ("what_disagrees_of_an_object_is_left_with_fewer_changes", what_disagrees_has_few_changes),
+        ("known_gaps_are_told_when_asked_for", known_gaps_are_told_when_asked_for),
     ];
     let mut trials: Vec<Trial> = tests.map(|(name, test)| Trial::test(name, test)).into();
-    trials.push(Trial::test("the_kernel_agrees", the_kernel_agrees).with_ignored_flag(!wanted));
+    let with_kernel: [(&str, Test); 3] = [
+        ("the_kernel_agrees", the_kernel_agrees),
+        ("the_kernel_agrees_about_changed_objects", the_kernel_agrees_about_changed_objects),
+        ("a_fault_is_seen_on_the_kernel", a_fault_is_seen_on_the_kernel),
+    ];
+    trials.extend(with_kernel.map(|(name, test)| Trial::test(name, test).with_ignored_flag(!wanted)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -80,7 +89,7 @@ fn accepted_programs_are_contained() -> Result<(), Failed> {
 /// Programs of different types stand in another order in an object than that in which they were given.
 fn a_program_is_judged_as_if_it_were_alone() -> Result<(), Failed> {
     let plan = Plan { seed: 9, runs: 2, ..Plan::default() };
-    let bench = Bench { profile: Profile::embedded(), config: None, plan };
+    let bench = Bench::new(Profile::embedded(), None, plan);
     let programs: Vec<Program> = (0..20).map(|index| bench.plan.program(index)).collect();
     let seeds: Vec<u64> = (0..20).map(|index| bench.plan.run_seed(index)).collect();
     let kinds: HashSet<_> = programs.iter().map(|program| program.kind).collect();
@@ -140,6 +149,118 @@ fn wrong_use_has_words() -> Result<(), Failed> {
     campaign(&begun)?;
     let other = words(&[&begun[..], &["--seed", "9"]].concat());
     assert!(other.contains("holds another campaign"), "{other}");
+    Ok(())
+}
+
+/// Two objects with programs that are accepted and others that are not.
+const OBJECTS: [&str; 3] = ["--object", "tests/objects/percpu_slot.bpf.o", "examples/percpu_counter.bpf.o"];
+
+fn changed_objects_are_contained() -> Result<(), Failed> {
+    for changes in ["instructions", "bytes"] {
+        let folder = tempfile::tempdir()?;
+        let common = ["--no-kernel", "--seed", "3", "--count", "600", "--changes", changes, "--runs", "2"];
+        let (_, summary) = campaign(&[&common[..], &OBJECTS, &["--dir", path(folder.path())]].concat())?;
+        assert_eq!(number(&summary, "programs"), 600);
+        for name in ["accepted", "rejected", "runs", "executed", "contained"] {
+            assert!(number(&summary, name) > 0, "{name}: {summary}");
+        }
+        assert_eq!(number(&summary, "not_loaded") > 0, changes == "bytes", "{summary:#}");
+        assert_eq!(summary["causes"], Value::Array(Vec::new()), "{summary:#}");
+    }
+    Ok(())
+}
+
+fn changed_objects_go_on_and_are_shared() -> Result<(), Failed> {
+    let (whole, parts) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let common = ["--no-kernel", "--seed", "4", "--changes", "mixed", "--samples", "0", "--runs", "2"];
+    let begun = |more: &[&str]| campaign(&[&common[..], &OBJECTS, more].concat());
+    begun(&["--count", "50", "--dir", path(whole.path())])?;
+    begun(&["--count", "17", "--dir", path(parts.path())])?;
+    let (_, summary) = campaign(&["--resume", path(parts.path()), "--count", "50", "--samples", "0"])?;
+    assert_eq!(number(&summary, "programs"), 50);
+    assert_eq!(journal(parts.path())?, journal(whole.path())?);
+    let mut shares = Vec::new();
+    for share in ["1/3", "2/3", "3/3"] {
+        let folder = tempfile::tempdir()?;
+        begun(&["--count", "50", "--shard", share, "--dir", path(folder.path())])?;
+        shares.extend(journal(folder.path())?);
+    }
+    shares.sort_by_key(|(index, _)| *index);
+    assert_eq!(shares, journal(whole.path())?);
+    Ok(())
+}
+
+/// The program of a known gap, in which most changes change nothing of that.
+const KNOWN: &str = "docs/findings/null_copy_of_cpu.s";
+
+fn what_disagrees_has_few_changes() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let arguments = ["--no-kernel", "--known", "--object", KNOWN, "--count", "12", "--dir", path(folder.path())];
+    // It takes a clang to assemble it.
+    let (code, summary) = match campaign(&arguments) {
+        Err(error) if error.message().is_some_and(|words| words.contains("clang")) => return Ok(()),
+        other => other?,
+    };
+    assert_eq!(code, 1);
+    let causes = summary["causes"].as_array().ok_or("no causes")?;
+    let fault = causes.iter().find(|one| one["cause"]["class"] == "accepted-faults").ok_or("no fault")?;
+    let recorded = &fault["recorded"][0];
+    assert_eq!(recorded["changes"], 0, "{summary:#}");
+    let file = folder.path().join("findings").join(recorded["file"].as_str().unwrap_or_default());
+    let page = fs::read_to_string(file.with_extension("md"))?;
+    assert!(page.contains("nothing: the object shows it as it is") && page.contains("`null-copy-of-cpu`"), "{page}");
+    let verdict =
+        Command::new(env!("CARGO_BIN_EXE_kptrsim")).arg("verify").arg(file.with_extension("bpf.o")).status()?;
+    assert!(verdict.success());
+    Ok(())
+}
+
+/// A generated program that reads the copy of a CPU that does not exist.
+const FAULTS: [&str; 11] =
+    ["--subjects", "ownership", "--mutated", "100", "--seed", "2", "--count", "7250", "--shard", "7250/7250", "--dir"];
+
+fn known_gaps_are_told_when_asked_for() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let (code, summary) = campaign(&[&["--no-kernel"], &FAULTS[..], &[path(folder.path())]].concat())?;
+    assert_eq!((code, number(&summary, "programs")), (0, 1), "{summary:#}");
+    let folder = tempfile::tempdir()?;
+    let (code, summary) = campaign(&[&["--no-kernel", "--known"], &FAULTS[..], &[path(folder.path())]].concat())?;
+    assert_eq!(code, 1);
+    assert_eq!(summary["classes"]["accepted-faults"], 1, "{summary:#}");
+    assert_eq!(summary["classes"]["not-contained"], 1, "{summary:#}");
+    Ok(())
+}
+
+/// The whole way of a finding about the kernel: drawn, accepted, faulting, made small, and fatal to a kernel that was booted for it.
+fn a_fault_is_seen_on_the_kernel() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let image = env::var("KPTRSIM_TEST_IMAGE").ok();
+    let image: Vec<&str> = image.iter().flat_map(|image| ["--kernel-image", image]).collect();
+    let (code, summary) =
+        campaign(&[&["--known", "--kernel-cpus", "2"], &image[..], &FAULTS, &[path(folder.path())]].concat())?;
+    assert_eq!(code, 1);
+    let causes = summary["causes"].as_array().ok_or("no causes")?;
+    let is_fault = |one: &&Value| one["cause"]["class"] == "kernel-accepts-machine-faults";
+    let recorded = &causes.iter().find(is_fault).ok_or_else(|| format!("no fault: {summary:#}"))?["recorded"][0];
+    assert!(number(recorded, "instructions") < 50, "{recorded}");
+    let file = folder.path().join("findings").join(recorded["file"].as_str().unwrap_or_default());
+    assert!(fs::read_to_string(file.with_extension("s"))?.contains("call 153"));
+    let page = fs::read_to_string(file.with_extension("md"))?;
+    for words in ["The kernel died", "BUG: kernel NULL pointer dereference", "RIP: 0010:bpf_prog_", "Kernel panic"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    Ok(())
+}
+
+fn the_kernel_agrees_about_changed_objects() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let image = env::var("KPTRSIM_TEST_IMAGE").ok();
+    let image: Vec<&str> = image.iter().flat_map(|image| ["--kernel-image", image]).collect();
+    let common = ["--seed", "5", "--count", "66", "--runs", "2", "--dir", path(folder.path())];
+    let (code, summary) = campaign(&[&common[..], &image, &OBJECTS].concat())?;
+    assert_eq!(code, 0, "{summary:#}");
+    assert_eq!(number(&summary, "kernel_verdicts"), 66, "{summary:#}");
+    assert_eq!(number(&summary, "equal_verdicts"), 66, "{summary:#}");
     Ok(())
 }
 

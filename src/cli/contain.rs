@@ -57,6 +57,9 @@ pub struct Args {
     /// Instructions that all programs of one run may execute
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     pub max_insns: u64,
+    /// Report known gaps of the kernel's verifier as findings too, and what runs come to behind them; otherwise they are only counted
+    #[arg(long)]
+    pub known: bool,
     /// Kernel to verify for.
     #[command(flatten)]
     pub kernel: KernelArgs,
@@ -162,7 +165,7 @@ fn check(args: &Args, kernel: &Kernel, object: Arc<Object>, accepted: Accepted) 
         kernel_types: Some(Arc::clone(&kernel.profile.btf)),
         ..MachineOptions::default()
     };
-    Check { object, accepted, options, max_steps: args.max_steps, seed: args.seed }
+    Check { object, accepted, options, max_steps: args.max_steps, seed: args.seed, known: args.known }
 }
 
 fn runs(args: &Args) -> std::ops::Range<u64> {

@@ -1,4 +1,4 @@
-//! `kptrsim fuzz`: a campaign of generated programs, judged by the verifier, the machine and a real kernel.
+//! `kptrsim fuzz`: a campaign of generated or changed programs, judged by the verifier, the machine and a real kernel.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -15,16 +15,19 @@ use crate::crosscheck::{BootOptions, Cache, CrosscheckError, Judge, KernelImage,
 use crate::explore::result::Shard;
 use crate::fuzz::bench::Bench;
 use crate::fuzz::campaign::{Campaign, CampaignError, Control, KernelSide, Limits, after};
+use crate::fuzz::changed::{self, Changes, OriginalError};
 use crate::fuzz::journal::{self, Header, JournalError};
 use crate::fuzz::plan::{Plan, Subjects};
 use crate::fuzz::summary::Summary;
 
-/// Generate programs, ask our verifier, our machine and a real kernel about each, and sort what disagrees.
+/// Generate programs, or change existing ones, ask our verifier, our machine and a real kernel about each, and sort what disagrees.
 ///
 /// The kernel is booted under QEMU and loads programs by the hundreds. Accepted programs run in the machine, on random inputs under
 /// random schedules, and must not fault or come to a state that the verifier had not reckoned with. Each disagreement is made small,
 /// asked of a fresh kernel again, and written down. A campaign lives in a folder and goes on where it was when the same command is
 /// given again.
+///
+/// With --object the programs are those of existing objects, in which instructions or bytes are changed, round after round.
 ///
 /// Exits with 0 when nothing was found, 1 when something was, 2 for wrong use or when something that is needed is missing, 3 when
 /// nothing was found but programs needed something that is not modelled.
@@ -34,8 +37,14 @@ pub struct Args {
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     dir: Option<PathBuf>,
     /// Go on with the campaign in this folder, whatever it is about
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "seed", "subjects", "mutated", "runs", "cpus", "shard", "no_kernel"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "seed", "subjects", "mutated", "runs", "cpus", "known", "object", "changes", "shard", "no_kernel"])]
     resume: Option<PathBuf>,
+    /// Objects whose programs are changed, in place of generated ones. A `.c` or `.s` file is compiled with the clang that is found
+    #[arg(long, value_name = "OBJ", num_args = 1.., conflicts_with_all = ["subjects", "mutated", "batch"])]
+    object: Vec<PathBuf>,
+    /// What is changed of objects
+    #[arg(long, value_enum, default_value_t = Changes::Instructions, requires = "object")]
+    changes: Changes,
     /// Programs of the campaign, all shares together. Without it and --time, 1000
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -57,6 +66,9 @@ pub struct Args {
     /// CPUs on which a program runs at once, in every other run
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     cpus: u32,
+    /// Report known gaps of the kernel's verifier as findings too, and what accepted programs come to behind them
+    #[arg(long)]
+    known: bool,
     /// Only share K of N of the programs, from 1
     #[arg(long, value_name = "K/N")]
     shard: Option<Shard>,
@@ -107,6 +119,9 @@ pub enum FuzzError {
     /// The folder.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The objects to change.
+    #[error(transparent)]
+    Object(#[from] OriginalError),
     /// The campaign.
     #[error(transparent)]
     Campaign(#[from] CampaignError),
@@ -146,8 +161,11 @@ pub fn run(args: &Args) -> Result<ExitCode, FuzzError> {
     } else {
         (args.kernel.kernel()?, None)
     };
+    let (files, left_out) = changed::read(&args.object, &kernel.profile, kernel.config.as_deref())?;
+    left_out.iter().for_each(|why| eprintln!("kptrsim: left out: {why}"));
+    let objects = files.into_iter().map(|file| file.about).collect();
     let here = Header {
-        plan: plan(args),
+        plan: Plan { objects, changes: args.changes, ..plan(args) },
         shard: args.shard.map(|shard| shard.to_string()),
         kernel: side.as_ref().map(|side| side.image.release.clone()),
         profile: kernel.profile.build.clone(),
@@ -158,7 +176,7 @@ pub fn run(args: &Args) -> Result<ExitCode, FuzzError> {
         Some(header) => return Err(FuzzError::OtherKernel { wanted: header.profile, found: here.profile }),
         None => here,
     };
-    let bench = Bench { profile: kernel.profile, config: kernel.config, plan: header.plan.clone() };
+    let bench = Bench::open(kernel.profile, kernel.config, header.plan.clone())?;
     let mut campaign = Campaign::open(&folder, &header, bench, side, limits(args, &folder))?;
     let stop = interrupt::stop_flag()?;
     let bar = progress_bar(args.count);
@@ -201,6 +219,7 @@ fn plan(args: &Args) -> Plan {
         mutated: args.mutated,
         runs: args.runs,
         cpus: args.cpus,
+        known: args.known,
         ..Plan::default()
     }
 }

@@ -1,19 +1,24 @@
 //! Judging programs: several in one object, by our verifier, by runs in the machine, and by what a kernel said.
+//!
+//! An object is one that generated programs were written into ([`Bench::write`]), or one that was there and has something changed
+//! ([`Bench::load`]). Of the second sort our loader may refuse all or some, which is no mistake as long as libbpf does too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::cause::{Cause, Class, normalised};
+use super::changed::{self, Files, Mutant, OriginalError};
 use super::plan::Plan;
-use crate::crosscheck::KernelVerdict;
-use crate::crosscheck::compare::{Agreement, OurDecision, OurVerdict, compare};
+use crate::crosscheck::compare::{Agreement, OurDecision, OurVerdict, compare, verdict_word};
 use crate::crosscheck::protocol::Verdict;
+use crate::crosscheck::{KernelVerdict, missing_kfuncs};
 use crate::kernel::Profile;
 use crate::machine::{Machine, MachineOptions};
 use crate::object::{self, LoadOptions, Object};
 use crate::report::place::Words;
 use crate::soundness::containment::within::Spot;
-use crate::soundness::containment::{Accepted, Check, Found, MAX_PROCESSED, Outcome, UNVERIFIED, Violation};
+use crate::soundness::containment::{Accepted, Check, Found, MAX_PROCESSED, Outcome, Reported, UNVERIFIED, Violation};
 use crate::soundness::emission::Batch;
 use crate::soundness::program::{Code, Program, lower};
 use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict as Own};
@@ -30,6 +35,8 @@ pub struct Bench {
     pub config: Option<String>,
     /// What is done with each program.
     pub plan: Plan,
+    /// The objects that are changed, if the campaign is about some.
+    pub files: Files,
 }
 
 /// Programs in one object.
@@ -39,15 +46,45 @@ pub struct Unit {
     pub bytes: Vec<u8>,
     /// What our loader makes of it. Its programs stand by their sections.
     pub object: Arc<Object>,
-    /// Where each program stands, in the order in which they were given.
-    order: Vec<usize>,
+    /// The programs' names, in the order in which they were given.
+    pub names: Vec<String>,
+    /// Where each stands in the object.
+    places: Vec<Option<usize>>,
+    /// Why our loader does not take it.
+    refused: Option<Refused>,
+    /// Is it an object of somebody else's, in which something is changed?
+    is_changed: bool,
+}
+
+/// What became of an object in our loader.
+#[derive(Clone, Debug)]
+enum Refused {
+    Said(String),
+    Panicked(String),
 }
 
 impl Unit {
-    /// The programs in the order in which they were given.
-    pub fn programs(&self) -> impl Iterator<Item = &object::Program> {
-        self.order.iter().filter_map(|&place| self.object.programs.get(place))
+    /// The program given in that place; `None` if our loader does not take it.
+    #[must_use]
+    pub fn program(&self, place: usize) -> Option<&object::Program> {
+        let place = self.places.get(place).copied().flatten()?;
+        self.object.programs.get(place)
     }
+
+    /// Was it there before, and has something changed?
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+}
+
+/// What a campaign judges under one number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A generated program.
+    Generated(Program),
+    /// A program of an object in which something is changed.
+    Changed(Mutant),
 }
 
 /// What our two halves say about a program.
@@ -71,9 +108,51 @@ pub struct Ours {
     pub faults: Vec<String>,
     /// What our own code panicked with.
     pub panics: Vec<String>,
+    /// Why our loader does not take the program.
+    pub refused: Option<String>,
+    /// Need no loader take it, since it is somebody's object with something changed?
+    pub is_changed: bool,
 }
 
 impl Bench {
+    /// Judges generated programs.
+    #[must_use]
+    pub fn new(profile: Profile, config: Option<String>, plan: Plan) -> Bench {
+        Bench { profile, config, plan, files: Files::default() }
+    }
+
+    /// Judges what the plan is about; its objects are read again.
+    ///
+    /// # Errors
+    /// [`OriginalError`].
+    pub fn open(profile: Profile, config: Option<String>, plan: Plan) -> Result<Bench, OriginalError> {
+        let files = changed::read_again(&plan.objects, &profile, config.as_deref())?;
+        let files = Files::new(files, plan.seed, plan.changes);
+        Ok(Bench { profile, config, plan, files })
+    }
+
+    fn load_options(&self) -> LoadOptions<'_> {
+        LoadOptions { kernel_config: self.config.as_deref(), ..self.profile.load_options() }
+    }
+
+    /// Loads an object with something changed, of whose programs those are judged that have these names.
+    #[must_use]
+    pub fn load(&self, mutant: &Mutant, names: Vec<String>) -> Unit {
+        let bytes = self.files.bytes(mutant);
+        let path = self.files.get(mutant.file).map(|file| file.about.path.as_path()).unwrap_or(Path::new(""));
+        let loaded = catch_unwind(AssertUnwindSafe(|| changed::load(path, &bytes, &self.load_options())));
+        let (object, refused) = match loaded {
+            Ok(Ok(object)) => (object, None),
+            Ok(Err(why)) => (nothing(), Some(Refused::Said(why))),
+            Err(panic) => (nothing(), Some(Refused::Panicked(panic_text(&*panic)))),
+        };
+        let place = |name: &String| object.programs.iter().position(|program| program.name == *name);
+        let places = names.iter().map(place).collect();
+        // A kfunc that is missing keeps libbpf from the other programs.
+        let bytes = missing_kfuncs::weaken(&bytes, &self.profile.btf).unwrap_or(bytes);
+        Unit { bytes, object: Arc::new(object), names, places, refused, is_changed: true }
+    }
+
     /// Writes programs into one object, `p0000` and so on, and reads it back.
     ///
     /// # Errors
@@ -83,8 +162,7 @@ impl Bench {
         let bytes = Batch::numbered(&codes, self.profile.tables())
             .and_then(|batch| batch.object())
             .map_err(|error| error.to_string())?;
-        let options = LoadOptions { kernel_config: self.config.as_deref(), ..self.profile.load_options() };
-        let object = Object::parse("generated", &bytes, &options).map_err(|error| error.to_string())?;
+        let object = Object::parse("generated", &bytes, &self.load_options()).map_err(|error| error.to_string())?;
         if let Some(refused) = object.programs.iter().find_map(|program| program.refused.as_ref()) {
             return Err(refused.to_string());
         }
@@ -97,7 +175,9 @@ impl Bench {
         }
         let mut order: Vec<usize> = (0..object.programs.len()).collect();
         order.sort_by_key(|&place| number(&object.programs[place].name));
-        Ok(Unit { bytes, object: Arc::new(object), order })
+        let names = order.iter().map(|&place| object.programs[place].name.clone()).collect();
+        let places = order.into_iter().map(Some).collect();
+        Ok(Unit { bytes, object: Arc::new(object), names, places, refused: None, is_changed: false })
     }
 
     /// The text that assembles to a program.
@@ -109,16 +189,51 @@ impl Bench {
         Batch::numbered(&codes, self.profile.tables()).map(|batch| batch.assembly()).map_err(|error| error.to_string())
     }
 
+    /// What the plan has under that number.
+    #[must_use]
+    pub fn subject(&self, index: u64) -> Subject {
+        match self.files.mutant(index) {
+            Some(mutant) => Subject::Changed(mutant),
+            None => Subject::Generated(self.plan.program(index)),
+        }
+    }
+
+    /// It alone in an object.
+    ///
+    /// # Errors
+    /// As [`Bench::write`].
+    pub fn unit_of(&self, subject: &Subject) -> Result<Unit, String> {
+        match subject {
+            Subject::Generated(program) => self.write(std::slice::from_ref(program)),
+            Subject::Changed(mutant) => Ok(self.load(mutant, vec![mutant.program.clone()])),
+        }
+    }
+
     /// Judges all programs of a unit. Each one's runs have the seed beside it; without seeds nothing is run.
     #[must_use]
     pub fn judge(&self, unit: &Unit, seeds: Option<&[u64]>) -> Vec<Ours> {
-        let verifiers = self.verifiers(&unit.object);
-        let judged = unit.programs().enumerate().map(|(place, program)| {
+        let is_changed = unit.is_changed;
+        let silent = |panics| Ours { panics, is_changed, ..Ours::default() };
+        let verifiers = match catch_unwind(AssertUnwindSafe(|| self.verifiers(&unit.object))) {
+            Ok(verifiers) => verifiers,
+            Err(panic) => return unit.names.iter().map(|_| silent(vec![panic_text(&*panic)])).collect(),
+        };
+        let refused = |why: &str| Ours { refused: Some(normalised(why)), is_changed, ..Ours::default() };
+        let judge = |place: usize| {
+            let program = match (&unit.refused, unit.program(place)) {
+                (Some(Refused::Panicked(what)), _) => return silent(vec![what.clone()]),
+                (Some(Refused::Said(why)), _) => return refused(why),
+                (None, None) => return refused("it has no such program"),
+                (None, Some(program)) => program,
+            };
+            if let Some(why) = &program.refused {
+                return refused(&why.to_string());
+            }
             let seed = seeds.and_then(|seeds| seeds.get(place)).copied();
-            catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, &verifiers, program, seed)))
-                .unwrap_or_else(|panic| Ours { panics: vec![panic_text(&*panic)], ..Ours::default() })
-        });
-        judged.collect()
+            let judged = catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, &verifiers, program, seed)));
+            judged.unwrap_or_else(|panic| silent(vec![panic_text(&*panic)]))
+        };
+        (0..unit.names.len()).map(judge).collect()
     }
 
     fn judge_one(&self, unit: &Unit, verifiers: &Verifiers<'_>, program: &object::Program, seed: Option<u64>) -> Ours {
@@ -131,7 +246,7 @@ impl Bench {
         };
         let accepted = verification.verdict == Own::Accept;
         let processed = verdict.insns_processed.unwrap_or(0);
-        let mut ours = Ours { verdict: Some(verdict), rule, ..Ours::default() };
+        let mut ours = Ours { verdict: Some(verdict), rule, is_changed: unit.is_changed, ..Ours::default() };
         if let Some(seed) = seed.filter(|_| accepted && self.plan.runs > 0) {
             let mut traces = Accepted::default();
             if processed <= MAX_PROCESSED
@@ -156,7 +271,7 @@ impl Bench {
 
     /// Runs a program that we do not accept, and does not hold it against anything.
     pub fn run_anyway(&self, unit: &Unit, place: usize, seed: u64, ours: &mut Ours) {
-        let Some(program) = unit.programs().nth(place) else { return };
+        let Some(program) = unit.program(place) else { return };
         let done = catch_unwind(AssertUnwindSafe(|| self.run(unit, program, Accepted::default(), seed, ours)));
         if let Err(panic) = done {
             ours.panics.push(panic_text(&*panic));
@@ -178,7 +293,8 @@ impl Bench {
             kernel_types: Some(Arc::clone(&self.profile.btf)),
             ..MachineOptions::default()
         };
-        Check { object: Arc::clone(&unit.object), accepted, options, max_steps: self.plan.max_steps, seed }
+        let (object, max_steps) = (Arc::clone(&unit.object), self.plan.max_steps);
+        Check { object, accepted, options, max_steps, seed, known: self.plan.known }
     }
 }
 
@@ -214,10 +330,8 @@ impl Ours {
             }
         }
         for reported in outcome.findings.values() {
-            match &reported.found {
-                Found::Outside(violation) => self.outside.push(outside(&reported.machine, violation)),
-                Found::Run(finding) => self.faults.push(fault(&reported.machine, finding)),
-            }
+            let list = if matches!(reported.found, Found::Outside(_)) { &mut self.outside } else { &mut self.faults };
+            list.push(name(reported));
         }
         for list in [&mut self.outside, &mut self.faults] {
             list.sort_unstable();
@@ -232,6 +346,15 @@ impl Ours {
         let mut causes: Vec<Cause> = self.outside.iter().map(own(Class::NotContained)).collect();
         causes.extend(self.panics.iter().map(own(Class::Panic)));
         let accepts = self.verdict.as_ref().is_some_and(|verdict| verdict.verdict == OurDecision::Accept);
+        if let Some(why) = &self.refused {
+            let kernel = kernel.filter(|kernel| kernel.program.verdict != Verdict::NotReached);
+            causes.extend(kernel.map(|kernel| Cause {
+                class: Class::NotLoaded,
+                ours: why.clone(),
+                kernel: verdict_word(kernel.program.verdict).to_owned(),
+            }));
+            return causes;
+        }
         match kernel.map(|kernel| kernel.program.verdict) {
             Some(Verdict::Accept) => causes.extend(self.faults.iter().map(own(Class::KernelAcceptsMachineFaults))),
             None | Some(Verdict::NotReached) if accepts => {
@@ -254,6 +377,8 @@ impl Ours {
             Agreement::WrongAccept => Class::WrongAccept,
             Agreement::WrongReject => return Some(Cause { class: Class::WrongReject, ours, kernel: "accept".into() }),
             Agreement::ReasonDiffers => Class::ReasonDiffers,
+            // What is changed in an object may well be what libbpf goes by; then we should not take it either.
+            Agreement::NoVerdict if self.is_changed && self.rule != "accept" => return None,
             Agreement::NoVerdict => {
                 return Some(Cause { class: Class::NoVerdict, ours: "any".into(), kernel: reason() });
             }
@@ -276,16 +401,34 @@ impl Ours {
                 self.rule == cause.ours
             }
             Class::KernelAcceptsMachineFaults => self.faults.contains(&cause.ours) || self.rule != "accept",
+            Class::NotLoaded => self.refused.as_ref() == Some(&cause.ours),
             Class::KernelDied | Class::NoVerdict => true,
             _ => self.causes(None).contains(cause),
         }
     }
 }
 
+/// An object that our loader made nothing of.
+fn nothing() -> Object {
+    let (name, license) = (String::new(), String::new());
+    Object { name, license, btf: None, maps: Vec::new(), externs: Vec::new(), programs: Vec::new() }
+}
+
 /// The number in a program's name, by which it was given.
 #[must_use]
 pub fn number(name: &str) -> Option<usize> {
     name.strip_prefix('p')?.parse().ok()
+}
+
+/// By what two findings of runs are the same. What comes of a known gap is one with all else that comes of it in that way.
+#[must_use]
+pub fn name(reported: &Reported) -> String {
+    match (&reported.found, reported.gap) {
+        (Found::Outside(_), Some(gap)) => format!("known gap {}", gap.kind),
+        (Found::Run(finding), Some(gap)) => format!("{}, behind the known gap {}", finding.kind(), gap.kind),
+        (Found::Outside(violation), None) => outside(&reported.machine, violation),
+        (Found::Run(finding), None) => fault(&reported.machine, finding),
+    }
 }
 
 /// By what two violations are the same: what speaks against the first state, and the instruction.

@@ -2,7 +2,7 @@
 //!
 //! Programs are judged by the unit: some hundreds go into one object. Threads of ours write and judge units; one thread keeps the
 //! kernel busy with them; the thread that began it all puts both answers together and into the journal. Then each cause of a
-//! disagreement gets its small program ([`reduce`]).
+//! disagreement gets its small program ([`reduce`]). Where a campaign is about existing objects a unit is one of them, with something changed.
 
 pub mod reduce;
 
@@ -24,6 +24,7 @@ use crate::crosscheck::compare::OurDecision;
 use crate::crosscheck::protocol::Verdict;
 use crate::crosscheck::{
     BootOptions, CrosscheckError, Judge, KernelImage, KernelVerdict, LoadJob, LoadOptions, ObjectOutcome,
+    missing_kfuncs,
 };
 use crate::explore::result::Shard;
 use crate::soundness::program::Program;
@@ -186,10 +187,10 @@ impl Campaign {
         let Some(kernel) = &mut self.kernel else { return Ok(()) };
         for done in units {
             let Some(unit) = &done.unit else { continue };
-            let jobs = unit.programs().map(|program| LoadJob {
-                name: program.name.clone(),
+            let jobs = unit.names.iter().map(|name| LoadJob {
+                name: name.clone(),
                 bytes: unit.bytes.clone(),
-                programs: vec![program.name.clone()],
+                programs: vec![name.clone()],
             });
             let mut verdicts = BTreeMap::new();
             let mut failures = BTreeMap::new();
@@ -198,11 +199,10 @@ impl Campaign {
                 verdicts.extend(outcome.verdicts.into_iter().map(|verdict| (outcome.name.clone(), verdict)));
             })?;
             let mut entries = entries(&self.bench, &done, |name| verdicts.remove(name));
-            for (entry, program) in entries.iter_mut().skip(done.unwritten.len()).zip(unit.programs()) {
-                if let (Entry::Program(judged), Some(failure)) =
-                    (entry, failures.get(&program.name).and_then(|all| all.first()))
+            for (entry, name) in entries.iter_mut().skip(done.unwritten.len()).zip(&unit.names) {
+                if let (Entry::Program(judged), Some(failure)) = (entry, failures.get(name).and_then(|all| all.first()))
                 {
-                    let class = if failure.starts_with("the guest") { Class::KernelDied } else { Class::NoVerdict };
+                    let class = if failure.starts_with(GUEST) { Class::KernelDied } else { Class::NoVerdict };
                     let kernel = normalised(failure.lines().next().unwrap_or(""));
                     judged.causes.push(Cause { class, ours: "any".into(), kernel });
                 }
@@ -238,7 +238,7 @@ impl Work<'_> {
             let job = done.unit.as_ref().map(|unit| LoadJob {
                 name: number.to_string(),
                 bytes: unit.bytes.clone(),
-                programs: Vec::new(),
+                programs: if unit.is_changed() { unit.names.clone() } else { Vec::new() },
             });
             // Who does not listen any more has failed, and said so.
             if messages.send(Message::Ours(Box::new(done))).is_err() {
@@ -255,6 +255,14 @@ impl Work<'_> {
     /// Numbers of the programs of a unit that are not judged yet; `None` past the last unit.
     fn indices(&self, unit: u64) -> Option<Vec<u64>> {
         let (first, step) = self.shard.map_or((0, 1), |shard| (u64::from(shard.number) - 1, u64::from(shard.count)));
+        if !self.bench.files.is_empty() {
+            let all = self.bench.files.indices(unit)?;
+            if self.limits.count.is_some_and(|count| all.start >= count) {
+                return None;
+            }
+            let all = all.take_while(|index| self.limits.count.is_none_or(|count| *index < count));
+            return Some(all.filter(|index| index % step == first && !self.done.contains(index)).collect());
+        }
         let size = self.limits.unit as u64;
         let all = (unit.checked_mul(size)?..)
             .take(self.limits.unit)
@@ -267,6 +275,13 @@ impl Work<'_> {
     }
 
     fn judge(&self, number: u64, indices: Vec<u64>) -> Done {
+        let seeds: Vec<u64> = indices.iter().map(|&index| self.bench.plan.run_seed(index)).collect();
+        if let Some(mutant) = indices.first().and_then(|&index| self.bench.files.mutant(index)) {
+            let names = indices.iter().filter_map(|&index| self.bench.files.name(index)).map(str::to_owned);
+            let unit = self.bench.load(&mutant, names.collect());
+            let ours = self.bench.judge(&unit, Some(&seeds));
+            return Done { number, unit: Some(unit), indices, ours, unwritten: Vec::new() };
+        }
         let programs: Vec<Program> = indices.iter().map(|&index| self.bench.plan.program(index)).collect();
         let (unit, indices, unwritten) = match self.bench.write(&programs) {
             Ok(unit) => (Some(unit), indices, Vec::new()),
@@ -309,6 +324,28 @@ fn ask(judge: &mut Judge, jobs: Receiver<LoadJob>, messages: &Sender<Message>, s
     }
 }
 
+/// How the reason begins where a guest died or gave no answer, and did not say why it cannot.
+const GUEST: &str = "the guest";
+
+/// libbpf does not load an object that we load, or one of its programs is not there.
+fn note_failures(entries: &mut [Entry], failures: &[String]) {
+    let Some(failure) = failures.first() else { return };
+    for entry in entries {
+        if let Entry::Program(judged) = entry
+            && judged.kernel.is_none()
+            && judged.ours == Some(OurDecision::Accept)
+        {
+            judged.causes.push(not_loaded_there(failure));
+        }
+    }
+}
+
+/// The cause where libbpf refuses an object in which we accept a program.
+fn not_loaded_there(failure: &str) -> Cause {
+    let kernel = normalised(failure.lines().next().unwrap_or(""));
+    Cause { class: Class::NoVerdict, ours: "any".into(), kernel }
+}
+
 /// Puts answers together and into the journal.
 fn collect(
     inbox: &Receiver<Message>,
@@ -331,16 +368,22 @@ fn collect(
                 let Some(done) = outcome.name.parse().ok().and_then(|number: u64| waiting.remove(&number)) else {
                     continue;
                 };
-                if !outcome.failures.is_empty() || outcome.verdicts.len() < done.indices.len() {
+                let is_changed = done.unit.as_ref().is_some_and(Unit::is_changed);
+                let died = outcome.failures.iter().any(|failure| failure.starts_with(GUEST));
+                // What libbpf says of a changed object is its answer.
+                if died || !is_changed && (!outcome.failures.is_empty() || outcome.verdicts.len() < done.indices.len())
+                {
                     unanswered.push(done);
                     continue;
                 }
-                (done, Some(outcome.verdicts))
+                (done, Some(outcome))
             }
         };
+        let (verdicts, failures) = verdicts.map(|outcome| (outcome.verdicts, outcome.failures)).unwrap_or_default();
         let mut verdicts: BTreeMap<String, KernelVerdict> =
-            verdicts.into_iter().flatten().map(|verdict| (verdict.program.program.clone(), verdict)).collect();
-        let entries = entries(work.bench, &done, |name| verdicts.remove(name));
+            verdicts.into_iter().map(|verdict| (verdict.program.program.clone(), verdict)).collect();
+        let mut entries = entries(work.bench, &done, |name| verdicts.remove(name));
+        note_failures(&mut entries, &failures);
         journal.append(&entries)?;
         entries.iter().for_each(|entry| summary.add(entry));
         (control.progress)(summary, "");
@@ -356,9 +399,12 @@ fn entries(bench: &Bench, done: &Done, mut kernel: impl FnMut(&str) -> Option<Ke
     });
     let mut entries: Vec<Entry> = unwritten.collect();
     let Some(unit) = &done.unit else { return entries };
-    for (place, (program, &index)) in unit.programs().zip(&done.indices).enumerate() {
+    for (place, (name, &index)) in unit.names.iter().zip(&done.indices).enumerate() {
         let Some(mut ours) = done.ours.get(place).cloned() else { continue };
-        let verdict = kernel(&program.name);
+        let mut verdict = kernel(name);
+        if let Some(verdict) = verdict.as_mut().filter(|_| unit.is_changed()) {
+            missing_kfuncs::take_back(&mut verdict.program);
+        }
         let accepted = verdict.as_ref().is_some_and(|verdict| verdict.program.verdict == Verdict::Accept);
         if accepted && ours.rule != "accept" {
             bench.run_anyway(unit, place, bench.plan.run_seed(index), &mut ours);
@@ -373,7 +419,10 @@ fn judged(index: u64, ours: &Ours, kernel: Option<&KernelVerdict>) -> Judged {
     Judged {
         index,
         ours: decision,
-        why: (decision != Some(OurDecision::Accept) && !ours.rule.is_empty()).then(|| ours.rule.clone()),
+        why: ours
+            .refused
+            .clone()
+            .or_else(|| (decision != Some(OurDecision::Accept) && !ours.rule.is_empty()).then(|| ours.rule.clone())),
         processed: ours.verdict.as_ref().and_then(|verdict| verdict.insns_processed),
         kernel: kernel.map(|kernel| kernel.program.verdict),
         kernel_processed: kernel.and_then(|kernel| kernel.program.stats.as_ref()).map(|stats| stats.insns_processed),

@@ -28,13 +28,15 @@ pub enum Class {
     CountDiffers,
     /// The kernel gave no verdict: libbpf or the kernel failed before or after verification.
     NoVerdict,
+    /// Our loader refuses a program of an object that libbpf loads.
+    NotLoaded,
     /// The program could not be written as an object, or not be read back.
     NotWritten,
 }
 
 impl Class {
     /// All of them, the worst first.
-    pub const ALL: [Class; 11] = [
+    pub const ALL: [Class; 12] = [
         Class::KernelDied,
         Class::KernelAcceptsMachineFaults,
         Class::WrongAccept,
@@ -45,6 +47,7 @@ impl Class {
         Class::ReasonDiffers,
         Class::CountDiffers,
         Class::NoVerdict,
+        Class::NotLoaded,
         Class::NotWritten,
     ];
 
@@ -62,6 +65,7 @@ impl Class {
             Class::ReasonDiffers => "reason-differs",
             Class::CountDiffers => "count-differs",
             Class::NoVerdict => "no-verdict",
+            Class::NotLoaded => "not-loaded",
             Class::NotWritten => "not-written",
         }
     }

@@ -87,8 +87,12 @@ pub struct Recorded {
     pub cause: Cause,
     /// The program in which it was found.
     pub index: u64,
-    /// Instructions of the small program.
-    pub instructions: usize,
+    /// Instructions of the small program, if it was generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<usize>,
+    /// What is left of the changes to an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<usize>,
     /// Its file without the ending, in the findings' folder.
     pub file: String,
 }
@@ -177,7 +181,7 @@ impl Journal {
         match header(folder)? {
             Some(found) if found == *wanted => {}
             Some(_) => return Err(JournalError::Other(folder.to_owned())),
-            None => write_whole(&folder.join(HEADER), &serde_json::to_string(wanted).unwrap_or_default())?,
+            None => write_whole(&folder.join(HEADER), &serde_json::to_vec(wanted).unwrap_or_default())?,
         }
         let mut journal = Journal { path, file };
         journal.read(each)?;
@@ -224,10 +228,10 @@ impl Journal {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_whole(path: &Path, text: &str) -> Result<(), JournalError> {
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), JournalError> {
     let failed = |source| JournalError::Io { path: path.to_owned(), source };
     let beside = path.with_extension("new");
-    fs::write(&beside, text).map_err(failed)?;
+    fs::write(&beside, content).map_err(failed)?;
     fs::rename(&beside, path).map_err(failed)
 }
 

@@ -5,6 +5,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::changed::{Changes, Original};
 use crate::explore::random::Random;
 use crate::soundness::program::Program;
 use crate::strategies::{Config, Families, generate};
@@ -41,17 +42,37 @@ pub struct Plan {
     pub max_steps: usize,
     /// Instructions that all programs of one run may execute.
     pub max_insns: u64,
+    /// Are the kernel's known gaps findings too, and what they lead to?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub known: bool,
+    /// The objects that are changed; programs are generated if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<Original>,
+    /// What is changed of them.
+    #[serde(default)]
+    pub changes: Changes,
 }
 
 impl Default for Plan {
     /// Half of the programs well formed; four runs of each on up to two CPUs.
     fn default() -> Plan {
-        Plan { seed: 0, subjects: Subjects::Mixed, mutated: 50, runs: 4, cpus: 2, max_steps: 10_000, max_insns: 20_000 }
+        Plan {
+            seed: 0,
+            subjects: Subjects::Mixed,
+            mutated: 50,
+            runs: 4,
+            cpus: 2,
+            max_steps: 10_000,
+            max_insns: 20_000,
+            known: false,
+            objects: Vec::new(),
+            changes: Changes::Instructions,
+        }
     }
 }
 
 impl Plan {
-    /// Program number `index`.
+    /// Program number `index`, where programs are generated.
     #[must_use]
     pub fn program(&self, index: u64) -> Program {
         let mut random = Random::new(self.seed, index);

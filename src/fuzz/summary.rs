@@ -35,6 +35,8 @@ pub struct Summary {
     pub rejected: u64,
     /// Those of which we say that we cannot tell.
     pub unsupported: u64,
+    /// Those of changed objects that our loader does not take, and others without a verdict of ours.
+    pub not_loaded: u64,
     /// Those on which a kernel gave a verdict.
     pub kernel_verdicts: u64,
     /// Those that it accepted.
@@ -85,7 +87,7 @@ impl Summary {
                 self.unsupported += 1;
                 *self.not_supported.entry(why()).or_default() += 1;
             }
-            None => {}
+            None => self.not_loaded += 1,
         }
         self.add_kernel(judged);
         self.runs += judged.runs;
@@ -138,13 +140,17 @@ impl Summary {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{} programs: {} accepted, {} rejected by {} rules, {} unsupported\n",
+            "{} programs: {} accepted, {} rejected by {} rules, {} unsupported",
             self.programs,
             self.accepted,
             self.rejected,
             self.rules.len(),
             self.unsupported,
         );
+        if self.not_loaded > 0 {
+            let _ = write!(text, ", {} not loaded", self.not_loaded);
+        }
+        text.push('\n');
         if self.kernel_verdicts > 0 {
             let _ = writeln!(
                 text,
@@ -174,11 +180,14 @@ impl Summary {
             let first = seen.examples.first().map_or(String::new(), |first| format!(", first number {first}"));
             let _ = writeln!(text, "  {} programs{first}", seen.programs);
             for recorded in &seen.recorded {
-                let _ = writeln!(
-                    text,
-                    "  {}.s: {} instructions, from program {}",
-                    recorded.file, recorded.instructions, recorded.index
-                );
+                let what = match (recorded.instructions, recorded.changes) {
+                    (Some(instructions), _) => format!(".s: {instructions} instructions"),
+                    (None, Some(0)) => ".bpf.o: nothing is changed".to_owned(),
+                    (None, Some(1)) => ".bpf.o: one change".to_owned(),
+                    (None, Some(changes)) => format!(".bpf.o: {changes} changes"),
+                    (None, None) => String::new(),
+                };
+                let _ = writeln!(text, "  {}{what}, from program {}", recorded.file, recorded.index);
             }
         }
         if !self.found() {

@@ -57,11 +57,15 @@ impl Machine {
         how == AccessKind::Read && self.kept_among(address, size).is_some_and(is_own)
     }
 
-    /// The fault if a function writes over a dynptr or iterator that is there now: its buffer reaches into it. One of zeros is none.
+    /// The fault if what a function writes to a buffer goes on into a dynptr or iterator that is there now: the buffer is too small. One
+    /// of zeros is none.
     pub(super) fn overwrites_kept(&self, spot: Spot, size: u32) -> Option<Box<Trap>> {
         let address = self.memory.base(spot.region) + u64::from(spot.offset);
         let there = |(kept, within): (&Kept, Range<usize>)| {
-            kept.bytes.iter().any(|&byte| byte != 0) && within.into_iter().any(|byte| !kept.element.contains(&byte))
+            kept.bytes.iter().any(|&byte| byte != 0)
+                && within.clone().any(|byte| !kept.element.contains(&byte))
+                && within.start == 0
+                && within.len() < size as usize
         };
         // A frame that is gone has left bytes that count as never written.
         let now = || (spot.offset..spot.offset.saturating_add(size)).any(|at| self.memory.is_written(spot.region, at));

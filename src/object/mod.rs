@@ -15,6 +15,7 @@ mod error;
 mod ext;
 mod externs;
 mod kconfig;
+mod layout;
 mod load;
 mod map_definition;
 mod maps;
@@ -24,6 +25,7 @@ mod sections;
 
 pub use co_re::types_are_compatible;
 pub use error::{NoProgram, ObjectError};
+pub use layout::{FunctionLayout, function_layouts};
 pub use load::LoadOptions;
 pub use model::{
     AttachKind, Extern, ExternKind, Function, GlobalSection, LineInfo, Map, MapDefinition, Object, Program, Section,

@@ -102,16 +102,19 @@ impl Checked {
             Found::Run(finding) => describe(&reported.machine, finding).told,
         };
         let runs = if reported.times == 1 { "1 run".to_owned() } else { format!("{} runs", reported.times) };
-        told.text(look, &[format!("in {runs}; again: `{}`", self.again(reported, path))])
+        let mut notes = vec![format!("in {runs}; again: `{}`", self.again(reported, path))];
+        notes.extend(reported.gap.map(|gap| format!("known gap of the kernel: {}: {}", gap.kind, gap.reason)));
+        told.text(look, &notes)
     }
 
     fn again(&self, reported: &Reported, path: &Path) -> String {
         let program = if self.is_program { format!(" --prog {}", self.name) } else { String::new() };
         format!(
-            "kptrsim contain {}{program} --seed {} --only {}",
+            "kptrsim contain {}{program} --seed {} --only {}{}",
             path.display(),
             reported.run.seed,
-            reported.run.number
+            reported.run.number,
+            reported.gap.map_or("", |_| " --known"),
         )
     }
 
@@ -150,6 +153,9 @@ impl Checked {
             Found::Run(finding) => describe(&reported.machine, finding).json,
         };
         value["runs"] = json!(reported.times);
+        if let Some(gap) = reported.gap {
+            value["known_gap"] = json!(gap.kind);
+        }
         value["again"] = json!(self.again(reported, path));
         value
     }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use follow::{Counts, Violation};
 pub use tolerated::{GapAfter, KERNEL_GAPS, KernelGap, TOLERATED, Tolerated, kernel_gap, reason, tolerated};
 pub use trace::{Trace, TraceError};
-pub use watched::Found;
+pub use watched::{Found, Passed};
 
 use crate::explore::drive::{DriveError, Driver};
 use crate::explore::finding::Finding;
@@ -38,7 +38,7 @@ use crate::object::{Object, Program};
 use crate::scenario::Scenario;
 use crate::verifier::{LogLevel, ObjectVerifier, Options, Verdict};
 use follow::Follower;
-use inputs::Inputs;
+use inputs::{Inputs, cpus_of};
 use watched::Watched;
 
 /// Instructions that a verification may process so that its log is held in memory.
@@ -135,6 +135,8 @@ pub struct Reported {
     pub found: Found,
     /// In which run.
     pub run: RunId,
+    /// The kernel's known gap that it is, or that the run went through before.
+    pub gap: Option<&'static KernelGap>,
     /// In how many runs.
     pub times: u64,
     /// The machine as the run left it.
@@ -201,6 +203,8 @@ pub struct Check {
     pub max_steps: usize,
     /// What is random comes from this.
     pub seed: u64,
+    /// Are the kernel's known gaps findings too, and what runs come to behind them? Otherwise a run ends at one, and it is tolerated.
+    pub known: bool,
 }
 
 impl Check {
@@ -223,8 +227,7 @@ impl Check {
         let mut outcome = Outcome::default();
         for number in runs {
             let mut inputs = Inputs::new(self.seed, number);
-            let on = if number % 2 == 0 { 1 } else { cpus };
-            let mut scenario = inputs.scenario(program, on);
+            let mut scenario = inputs.scenario(program, cpus_of(number, cpus));
             // What maps hold, and what a scenario asks of outcomes, is not looked at.
             scenario.observe = Some(Vec::new());
             let options = self.options.clone();
@@ -245,7 +248,7 @@ impl Check {
         let machine = simulation.machine();
         let traces = Arc::new(self.accepted.traces.clone());
         let follower = Follower::new(traces, Arc::new(within::MapName::all(machine.object())));
-        let mut driver = Driver::new(Watched::new(simulation, follower), self.max_steps, true);
+        let mut driver = Driver::new(Watched::new(simulation, follower, self.known), self.max_steps, true);
         for number in runs {
             let mut policy = Mix::new(self.seed, number..number + 1, Vec::new());
             self.one(&mut driver, &mut policy, number, outcome)?;
@@ -265,10 +268,12 @@ impl Check {
         outcome.runs += 1;
         outcome.cut += u64::from(run.end == crate::explore::policy::RunEnd::Cut);
         let mut all: BTreeMap<String, Found> = BTreeMap::new();
-        for found in run.findings {
+        let system = driver.system();
+        let passed = system.passed().cloned();
+        let gap = passed.as_ref().map(|passed| passed.gap);
+        for found in run.findings.into_iter().chain(passed.map(|passed| Found::Outside(passed.violation))) {
             all.entry(found.key()).or_insert(found);
         }
-        let system = driver.system();
         let mut tolerated = BTreeSet::new();
         let mut undecided = BTreeSet::new();
         for (key, found) in all {
@@ -286,6 +291,7 @@ impl Check {
             let reported = outcome.findings.entry(key).or_insert_with(|| Reported {
                 found,
                 run: RunId { seed: self.seed, number, choices: driver.schedule().to_vec() },
+                gap,
                 times: 0,
                 machine: Box::new(system.simulation.machine().clone()),
             });
@@ -302,7 +308,7 @@ impl Check {
         match found {
             Found::Outside(violation) => {
                 let gap = program(violation.at.place).and_then(|program| kernel_gap(violation, program));
-                gap.map_or(Weight::Counts, |gap| Weight::Tolerated(gap.kind))
+                gap.filter(|_| !self.known).map_or(Weight::Counts, |gap| Weight::Tolerated(gap.kind))
             }
             Found::Run(Finding::Ended(End::Unsupported(what))) => Weight::Undecided(what.what.clone()),
             Found::Run(Finding::Ended(End::Limit(limit, _))) => Weight::Undecided(limit.to_string()),

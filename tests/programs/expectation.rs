@@ -114,6 +114,8 @@ pub enum Outcome {
     ReturnsAnything,
     /// It breaks a rule; this is the machine's name for it. A kernel is not asked to run it.
     Faults(String),
+    /// It needs something that the machine does not model, which it says in these words. A kernel is not asked to run it.
+    Unsupported(String),
 }
 
 /// A scalar in a map element: `slots[0].total.hits`, `elements[0]@1.total.hits`.
@@ -296,6 +298,8 @@ fn parse_step(value: &str) -> Result<Step, String> {
         (target, Outcome::Returns(Amount::parse(amount)?))
     } else if let Some((target, fault)) = value.split_once(" faults ") {
         (target, Outcome::Faults(fault.to_owned()))
+    } else if let Some((target, what)) = value.split_once(" unsupported ") {
+        (target, Outcome::Unsupported(what.to_owned()))
     } else {
         (value, Outcome::ReturnsAnything)
     };
@@ -379,8 +383,9 @@ impl Expectations {
                     step.program, step.cpu
                 ));
             }
-            if matches!(step.outcome, Outcome::Faults(_)) && index + 1 != story.steps.len() {
-                return Err(format!("{} faults, and more steps follow", step.program));
+            let ends = matches!(step.outcome, Outcome::Faults(_) | Outcome::Unsupported(_));
+            if ends && index + 1 != story.steps.len() {
+                return Err(format!("{} does not return, and more steps follow", step.program));
             }
         }
         Ok(())

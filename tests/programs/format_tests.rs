@@ -31,7 +31,7 @@ const GOOD: &str = "\
 ";
 
 /// Lines that spoil the good file when they are put in its line 4, and a part of what is said about them.
-const BAD: [(&str, &str); 13] = [
+const BAD: [(&str, &str); 14] = [
     ("// verdict: accept", "before any `program`"),
     ("// run: good", "before any `cpus`"),
     ("// program: good", "no verdict"),
@@ -45,6 +45,7 @@ const BAD: [(&str, &str); 13] = [
     ("// cpus: 4", "without a `run`"),
     ("// cpus: 4\n// run: good@4 = 0", "smallest machine has 4"),
     ("// cpus: 4\n// run: other", "no program of this file"),
+    ("// cpus: 4\n// run: good unsupported x on y\n// run: good", "does not return"),
 ];
 
 /// The trials of this module.

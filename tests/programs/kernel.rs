@@ -98,7 +98,7 @@ pub fn runs_any(expectations: &Expectations) -> bool {
 fn can_run(expectations: &Expectations, story: &Story) -> bool {
     let accepted =
         |step: &Step| expectations.of(&step.program).is_some_and(|program| program.verdict == Verdict::Accept);
-    let harmless = |step: &Step| !matches!(step.outcome, Outcome::Faults(_));
+    let harmless = |step: &Step| !matches!(step.outcome, Outcome::Faults(_) | Outcome::Unsupported(_));
     story.cpus.contains(&CPUS) && story.steps.iter().all(|step| accepted(step) && harmless(step))
 }
 

@@ -37,7 +37,10 @@ fn compare(story: &Story, cpus: u32, run: &MachineRun, object: &Object) -> Resul
                 let got = fault.kind.name();
                 check(kind == got, || format!("{name}: expected {kind}, it is {got}: {}", fault.kind))?;
             }
-            (Outcome::Faults(kind), End::Returned(value)) => {
+            (Outcome::Unsupported(what), End::Unsupported(got)) => {
+                check(*what == got.what, || format!("{name}: expected {what}, it is {}", got.what))?;
+            }
+            (Outcome::Faults(kind) | Outcome::Unsupported(kind), End::Returned(value)) => {
                 return Err(format!("{name}: expected {kind}, it returned {value}").into());
             }
             _ => return Err(run.result.error.clone().unwrap_or_default().into()),

@@ -10,7 +10,7 @@ use crate::Cases;
 use crate::programs::{Objects, Set};
 
 /// Programs.
-const COUNT: usize = 600;
+const COUNT: usize = 1_200;
 /// Runs of each: by itself and on two CPUs by turns.
 const RUNS: u64 = 6;
 /// Where seeds start; others than those of the recorded verdicts.
@@ -25,8 +25,9 @@ pub struct Containment {
 impl Containment {
     /// Draws them.
     pub fn prepare() -> Containment {
-        let sets = [Set::Ownership, Set::Numbers, Set::Formed];
-        let codes: Vec<_> = (0..COUNT).map(|number| sets[number % 3].code(FIRST_SEED + number as u64)).collect();
+        let sets = [Set::Ownership, Set::Numbers, Set::Formed, Set::Percpu];
+        let codes: Vec<_> =
+            (0..COUNT).map(|number| sets[number % sets.len()].code(FIRST_SEED + number as u64)).collect();
         Containment { profile: Profile::embedded(), objects: Objects::of(&codes) }
     }
 }
@@ -48,7 +49,8 @@ impl Cases for Containment {
             kernel_types: Some(Arc::clone(&self.profile.btf)),
             ..MachineOptions::default()
         };
-        let check = Check { object: Arc::clone(object), accepted, options, max_steps: 4_000, seed: case as u64 };
+        let check =
+            Check { object: Arc::clone(object), accepted, options, max_steps: 4_000, seed: case as u64, known: false };
         let outcome = check.program(program, 2, 0..RUNS).map_err(|error| error.to_string())?;
         outcome
             .findings

@@ -21,6 +21,8 @@ pub enum Set {
     Numbers,
     /// Well formed, about ownership.
     Ownership,
+    /// Well formed, about per-CPU objects and little else.
+    Percpu,
     /// One or two steps off, of all families.
     Off,
     /// The same about numbers.
@@ -35,6 +37,7 @@ impl Set {
             Set::Formed | Set::Off => Families::default(),
             Set::Numbers | Set::NumbersOff => Families::NUMBERS,
             Set::Ownership | Set::OwnershipOff => Families::OWNERSHIP,
+            Set::Percpu => Families { percpu: 40, arithmetic: 4, branches: 4, ..Families::NONE },
         };
         let config = Config { families, ..Config::default() };
         if matches!(self, Set::Off | Set::NumbersOff | Set::OwnershipOff) { config.mutated() } else { config }

@@ -1,22 +1,24 @@
 //! A small program for each cause, seen again by a kernel that was booted for nothing else, and written down.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
 use super::{Campaign, CampaignError, Control};
 use crate::crosscheck::compare::OurVerdict;
-use crate::crosscheck::protocol::{RunStep, TestRunRequest, Trigger};
-use crate::crosscheck::{Judge, KernelVerdict, LoadJob, LoadOptions};
-use crate::fuzz::bench::{Bench, Ours, number};
+use crate::crosscheck::{Judge, KernelVerdict, LoadJob, LoadOptions, missing_kfuncs};
+use crate::fuzz::bench::{self, Bench, Ours, Subject, Unit, number};
 use crate::fuzz::cause::{Cause, Class};
-use crate::fuzz::finding::Finding;
+use crate::fuzz::changed;
+use crate::fuzz::finding::{Finding, Written};
 use crate::fuzz::journal::{Entry, Recorded};
+use crate::fuzz::replay::Kernel;
 use crate::fuzz::shrink::shrink;
 use crate::report::contain::Checked;
 use crate::report::told::Look;
 use crate::soundness::containment::Accepted;
-use crate::soundness::program::{Program, lower};
+use crate::soundness::program::lower;
 
 /// Why a program was not made small.
 enum Interrupted {
@@ -61,31 +63,36 @@ impl Campaign {
     }
 
     fn record(&mut self, cause: &Cause, index: u64, control: Control<'_>) -> Result<Recorded, Interrupted> {
-        let program = self.bench.plan.program(index);
+        let subject = self.bench.subject(index);
         let seed = self.bench.plan.run_seed(index);
         // A kernel that dies of each question is asked no more than once.
         let (small, alone) = if cause.class == Class::KernelDied {
-            (program, true)
+            (subject, true)
         } else {
             let bench = &self.bench;
             let mut judge = self.kernel.as_mut().map(|kernel| &mut kernel.judge);
-            let mut holds = |programs: &[Program]| {
+            let mut holds = |subjects: &[Subject]| {
                 if control.stop.load(Ordering::Relaxed) {
                     return Err(Interrupted::Stopped);
                 }
-                Ok(holding(bench, judge.as_deref_mut(), programs, seed, cause)?)
+                Ok(holding(bench, judge.as_deref_mut(), subjects, seed, cause)?)
             };
-            let alone = holds(std::slice::from_ref(&program))?.contains(&true);
-            (if alone { shrink(program, holds)? } else { program }, alone)
+            let alone = holds(std::slice::from_ref(&subject))?.contains(&true);
+            (if alone { smaller(subject, holds)? } else { subject }, alone)
         };
-        let finding = Finding { alone, ..self.evidence(cause, index, &small)? };
         let mut file = cause.file_name();
         if index != self.first(cause) {
             file = format!("{file}-{index}");
         }
+        let finding = Finding { alone, ..self.evidence(cause, index, &small, &file)? };
         finding.write(&self.limits.findings, &file).map_err(CampaignError::from)?;
-        let instructions = lower(&small).functions.iter().map(|function| function.slots().count()).sum();
-        Ok(Recorded { cause: cause.clone(), index, instructions, file })
+        let (instructions, changes) = match &small {
+            Subject::Generated(program) => {
+                (Some(lower(program).functions.iter().map(|function| function.slots().count()).sum()), None)
+            }
+            Subject::Changed(mutant) => (None, Some(mutant.changes.len())),
+        };
+        Ok(Recorded { cause: cause.clone(), index, instructions, changes, file })
     }
 
     /// The first program that showed it.
@@ -94,32 +101,46 @@ impl Campaign {
         first.and_then(|(_, seen)| seen.examples.first().copied()).unwrap_or(0)
     }
 
-    fn evidence(&mut self, cause: &Cause, index: u64, small: &Program) -> Result<Finding, CampaignError> {
+    fn evidence(&mut self, cause: &Cause, index: u64, small: &Subject, name: &str) -> Result<Finding, CampaignError> {
         let seed = self.bench.plan.run_seed(index);
-        let assembly = self.bench.assembly(small).unwrap_or_default();
+        let written = self.bench.unit_of(small);
+        let subject = match small {
+            Subject::Generated(program) => Written::Assembly(self.bench.assembly(program).unwrap_or_default()),
+            Subject::Changed(mutant) => Written::Object {
+                bytes: self.bench.files.bytes(mutant),
+                original: self.bench.files.get(mutant.file).map(|file| file.about.path.clone()).unwrap_or_default(),
+                program: mutant.program.clone(),
+                changes: self.bench.files.describe(mutant),
+            },
+        };
         let mut finding = Finding {
             cause: cause.clone(),
-            seed: self.bench.plan.seed,
             index,
             alone: true,
             run_seed: seed,
-            runs: self.bench.plan.runs,
-            max_insns: self.bench.plan.max_insns,
-            assembly,
+            plan: self.bench.plan.clone(),
+            subject,
             ours: None,
+            refused: None,
             our_log: String::new(),
             kernel: None,
+            kernel_failure: None,
             machine: String::new(),
-            kernel_run: None,
+            gap: None,
+            replays: Vec::new(),
         };
-        let Ok(unit) = self.bench.write(std::slice::from_ref(small)) else { return Ok(finding) };
-        let Some(program) = unit.object.programs.first() else { return Ok(finding) };
+        let Ok(unit) = written else { return Ok(finding) };
+        let program = unit.program(0);
         if cause.class != Class::Panic {
             let judged = self.bench.judge(&unit, None).pop().unwrap_or_default();
             finding.ours = judged.verdict;
-            finding.our_log = self.bench.verifiers(&unit.object).log(program);
+            finding.refused = judged.refused;
+            if let Some(program) = program.filter(|_| finding.ours.is_some()) {
+                finding.our_log = self.bench.verifiers(&unit.object).log(program);
+            }
         }
-        if runs_in_machine(cause.class) {
+        let mut shown_by = None;
+        if let Some(program) = program.filter(|_| runs_in_machine(cause.class)) {
             let mut traces = Accepted::default();
             if finding.ours.as_ref().is_some_and(accepts) {
                 // What cannot be followed was said by the cause.
@@ -127,15 +148,22 @@ impl Campaign {
             }
             let check = self.bench.check(&unit, traces, seed);
             if let Ok(outcome) = check.program(program, self.bench.plan.cpus, 0..self.bench.plan.runs) {
+                let shows = outcome.findings.values().find(|reported| bench::name(reported) == cause.ours);
+                finding.gap = shows.and_then(|reported| reported.gap);
+                shown_by = shows.map(|reported| reported.run.number);
                 let checked = Checked { name: program.name.clone(), is_program: true, outcome: Ok(outcome) };
-                finding.machine = checked.text(std::path::Path::new("program.s"), &Look::plain());
+                finding.machine = checked.text(Path::new(&finding.file(name)), &Look::plain());
             }
         }
         if let Some(kernel) = self.kernel.as_ref().filter(|_| cause.class.needs_kernel()) {
             let mut fresh = Judge::new(kernel.image.clone(), kernel.boot.clone());
-            finding.kernel = ask_with_log(&mut fresh, &unit.bytes)?;
-            if cause.class == Class::KernelAcceptsMachineFaults {
-                finding.kernel_run = Some(run_on_kernel(&mut fresh, &unit.bytes, &program.name));
+            (finding.kernel, finding.kernel_failure) = ask_with_log(&mut fresh, &unit)?;
+            if let Some(program) = program.filter(|_| cause.class == Class::KernelAcceptsMachineFaults) {
+                // Of a program that we do not accept it is not known which run it was: one by itself, and one on all CPUs.
+                let numbers = shown_by.map_or(0..self.bench.plan.runs.min(2), |number| number..number + 1);
+                let booted = Kernel { image: &kernel.image, boot: &kernel.boot };
+                let again = |number| booted.replay(&unit, program, seed, number, self.bench.plan.cpus);
+                finding.replays = numbers.map(again).collect();
             }
         }
         Ok(finding)
@@ -150,74 +178,95 @@ fn runs_in_machine(class: Class) -> bool {
     matches!(class, Class::KernelAcceptsMachineFaults | Class::AcceptedFaults | Class::NotContained | Class::Panic)
 }
 
-/// Which programs show the same cause.
+/// A smaller one that shows the same.
+fn smaller<E>(subject: Subject, mut holds: impl FnMut(&[Subject]) -> Result<Vec<bool>, E>) -> Result<Subject, E> {
+    match subject {
+        Subject::Generated(program) => {
+            shrink(program, |programs| holds(&programs.iter().cloned().map(Subject::Generated).collect::<Vec<_>>()))
+                .map(Subject::Generated)
+        }
+        Subject::Changed(mutant) => {
+            changed::shrink(mutant, |mutants| holds(&mutants.iter().cloned().map(Subject::Changed).collect::<Vec<_>>()))
+                .map(Subject::Changed)
+        }
+    }
+}
+
+/// Which of them show the same cause.
 fn holding(
     bench: &Bench,
     judge: Option<&mut Judge>,
-    programs: &[Program],
+    subjects: &[Subject],
     seed: u64,
     cause: &Cause,
 ) -> Result<Vec<bool>, CampaignError> {
     if cause.class == Class::NotWritten {
-        let shows = |program: &Program| {
-            let written = bench.write(std::slice::from_ref(program));
-            written.is_err_and(|why| super::normalised(&why) == cause.ours)
-        };
-        return Ok(programs.par_iter().map(shows).collect());
+        let shows = |subject: &Subject| bench.unit_of(subject).is_err_and(|why| super::normalised(&why) == cause.ours);
+        return Ok(subjects.par_iter().map(shows).collect());
     }
-    let judge_one = |program: &Program| {
-        let unit = bench.write(std::slice::from_ref(program)).ok()?;
+    let judge_one = |subject: &Subject| {
+        let unit = bench.unit_of(subject).ok()?;
         let seeds = runs_in_machine(cause.class).then_some([seed]);
         let mut ours = bench.judge(&unit, seeds.as_ref().map(<[u64; 1]>::as_slice)).pop()?;
         if cause.class == Class::KernelAcceptsMachineFaults && ours.rule != "accept" {
             bench.run_anyway(&unit, 0, seed, &mut ours);
         }
-        ours.may_have(cause).then_some(ours)
+        ours.may_have(cause).then_some((unit, ours))
     };
-    let ours: Vec<Option<Ours>> = programs.par_iter().map(judge_one).collect();
+    let judged: Vec<Option<(Unit, Ours)>> = subjects.par_iter().map(judge_one).collect();
     let Some(judge) = judge.filter(|_| cause.class.needs_kernel()) else {
-        return Ok(ours.iter().map(Option::is_some).collect());
+        return Ok(judged.iter().map(Option::is_some).collect());
     };
-    let candidates: Vec<usize> = (0..programs.len()).filter(|&place| ours[place].is_some()).collect();
-    let mut holds = vec![false; programs.len()];
-    let asked: Vec<Program> = candidates.iter().map(|&place| programs[place].clone()).collect();
-    let Ok(unit) = bench.write(&asked) else { return Ok(holds) };
-    if asked.is_empty() {
-        return Ok(holds);
-    }
-    let job = LoadJob { name: "small".to_owned(), bytes: unit.bytes, programs: Vec::new() };
-    judge.load([job], &LoadOptions::default(), |outcome| {
-        for verdict in outcome.verdicts {
-            let place = number(&verdict.program.program).and_then(|number| candidates.get(number));
-            let Some(&place) = place else { continue };
-            holds[place] = ours[place].as_ref().is_some_and(|ours| ours.causes(Some(&verdict)).contains(cause));
+    let candidates: Vec<usize> = (0..subjects.len()).filter(|&place| judged[place].is_some()).collect();
+    let mut holds = vec![false; subjects.len()];
+    judge.load(jobs(bench, subjects, &judged, &candidates), &LoadOptions::default(), |outcome| {
+        // Of an object of its own the name says which it is, of many programs in one object theirs.
+        let only = outcome.name.parse().ok();
+        for mut verdict in outcome.verdicts {
+            let of_many = || number(&verdict.program.program).and_then(|number| candidates.get(number)).copied();
+            let Some(place) = only.or_else(of_many) else { continue };
+            let Some((unit, ours)) = judged.get(place).and_then(Option::as_ref) else { continue };
+            if unit.is_changed() {
+                missing_kfuncs::take_back(&mut verdict.program);
+            }
+            holds[place] = ours.causes(Some(&verdict)).contains(cause);
+        }
+        if let (Some(place), Some(failure)) = (only, outcome.failures.first())
+            && let Some((_, ours)) = judged.get(place).and_then(Option::as_ref)
+        {
+            holds[place] |= ours.rule == "accept" && super::not_loaded_there(failure) == *cause;
         }
     })?;
     Ok(holds)
 }
 
-fn ask_with_log(judge: &mut Judge, bytes: &[u8]) -> Result<Option<KernelVerdict>, CampaignError> {
-    let job = LoadJob { name: "small".to_owned(), bytes: bytes.to_vec(), programs: Vec::new() };
-    let options = LoadOptions { log_level: 2, want_log: true, ..LoadOptions::default() };
-    let mut verdict = None;
-    judge.load([job], &options, |outcome| verdict = outcome.verdicts.into_iter().next())?;
-    Ok(verdict)
+/// What the kernel is asked: all generated programs in one object, each changed object by itself, by its place.
+fn jobs(bench: &Bench, subjects: &[Subject], judged: &[Option<(Unit, Ours)>], candidates: &[usize]) -> Vec<LoadJob> {
+    let (mut programs, mut jobs) = (Vec::new(), Vec::new());
+    for &place in candidates {
+        match (&subjects[place], &judged[place]) {
+            (Subject::Generated(program), _) => programs.push(program.clone()),
+            (Subject::Changed(mutant), Some((unit, _))) => jobs.push(LoadJob {
+                name: place.to_string(),
+                bytes: unit.bytes.clone(),
+                programs: vec![mutant.program.clone()],
+            }),
+            (Subject::Changed(_), None) => {}
+        }
+    }
+    if let Some(unit) = (!programs.is_empty()).then(|| bench.write(&programs).ok()).flatten() {
+        jobs.push(LoadJob { name: "small".to_owned(), bytes: unit.bytes, programs: Vec::new() });
+    }
+    jobs
 }
 
-/// A run on the kernel, in words: what came back, or the console's last words.
-fn run_on_kernel(judge: &mut Judge, bytes: &[u8], program: &str) -> String {
-    let step = RunStep {
-        program: program.to_owned(),
-        trigger: Trigger::Auto,
-        data_in: Some("00".repeat(64)),
-        ctx_in: None,
-        repeat: 1,
-        cpu: None,
-    };
-    let request =
-        TestRunRequest { globals: Vec::new(), steps: vec![step], companions: Vec::new(), timeout_seconds: 60 };
-    match judge.test_run(bytes, request) {
-        Ok(result) => serde_json::to_string(&(result.error, result.steps)).unwrap_or_default(),
-        Err(error) => error.to_string(),
-    }
+/// The kernel's verdict with its log, and why there is none.
+fn ask_with_log(judge: &mut Judge, unit: &Unit) -> Result<(Option<KernelVerdict>, Option<String>), CampaignError> {
+    let job = LoadJob { name: "small".to_owned(), bytes: unit.bytes.clone(), programs: unit.names.clone() };
+    let options = LoadOptions { log_level: 2, want_log: true, ..LoadOptions::default() };
+    let mut answer = (None, None);
+    judge.load([job], &options, |outcome| {
+        answer = (outcome.verdicts.into_iter().next(), outcome.failures.into_iter().next());
+    })?;
+    Ok(answer)
 }

@@ -13,29 +13,40 @@ use crate::scenario::{Input, Position, Run, Scenario, Task};
 const FILLED_ELEMENTS: u32 = 64;
 /// Bytes of a `syscall` program's context.
 const SYSCALL_CONTEXT: usize = 1024;
+/// How often a program runs in a row, where it does: what it has left in maps it finds there.
+const TIMES: u32 = 3;
 /// Arguments of a raw tracepoint.
 const RAW_ARGUMENTS: usize = 12;
+
+/// CPUs of the run of that number, of runs on up to so many: runs of even number are by themselves.
+#[must_use]
+pub fn cpus_of(number: u64, cpus: u32) -> u32 {
+    if number.is_multiple_of(2) { 1 } else { cpus }
+}
 
 /// An input.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     random: Random,
     fills: bool,
+    times: u32,
 }
 
 impl Inputs {
-    /// Input `number` of a seed. Number 0 leaves arrays and globals as they are.
+    /// Input `number` of a seed. Number 0 leaves arrays and globals as they are; with 2 and 3 of each four, programs run several times in
+    /// a row.
     #[must_use]
     pub fn new(seed: u64, number: u64) -> Inputs {
-        Inputs { random: Random::new(seed, number), fills: number > 0 }
+        let times = if number % 4 < 2 { 1 } else { TIMES };
+        Inputs { random: Random::new(seed, number), fills: number > 0, times }
     }
 
-    /// A program by itself on CPU 0, or one copy of it on each of so many CPUs.
+    /// A program by itself on CPU 0, or one copy of it on each of so many CPUs, with the same input each time.
     #[must_use]
     pub fn scenario(&mut self, program: &Program, cpus: u32) -> Scenario {
         let on = (0..cpus).map(|cpu| {
             let input = self.input(program);
-            let run = Run { program: program.name.clone(), input, repeat: 1, position: Position::default() };
+            let run = Run { program: program.name.clone(), input, repeat: self.times, position: Position::default() };
             Task { cpu, run: vec![run] }
         });
         Scenario { on: on.collect(), cpus, ..Scenario::about("") }

@@ -239,6 +239,15 @@ pub enum Statement {
         /// What is done.
         access: Access,
     },
+    /// `bpf_probe_read_kernel`: so many bytes of the stack into an array in memory, or into the stack.
+    Fetch {
+        /// Which pointer to memory with an array; the stack's buffer if `None`, or if none is at hand.
+        pointer: Option<Pick>,
+        /// How many bytes. What a register holds is brought into bounds before.
+        size: Source,
+        /// By a mask (else by a branch).
+        mask: bool,
+    },
     /// A packet's data, if it has so many bytes.
     Packet {
         /// How many.
@@ -497,12 +506,18 @@ pub enum MutationKind {
     UseAfterScope,
     /// A bound that lets one too many in: a packet's length, an index.
     LooseBound,
+    /// No bound at all: an index, an offset or a size is what it happens to be.
+    NoBound,
+    /// The copy of a CPU by number is taken to be there. The kernel does not ask for more, though there may be no such CPU.
+    TrustCpuNumber,
     /// An RCU section is not left.
     SkipRcuUnlock,
     /// An RCU section is not entered.
     SkipRcuLock,
     /// A lock is not given back.
     SkipUnlock,
+    /// A lock is given back through another pointer than that by which it was taken.
+    UnlockOther,
     /// A lock is not taken.
     SkipLock,
     /// An iterator is not destroyed.
@@ -529,15 +544,18 @@ pub enum MutationKind {
 
 impl MutationKind {
     /// All of them.
-    pub const ALL: [MutationKind; 19] = [
+    pub const ALL: [MutationKind; 22] = [
         MutationKind::DropNullCheck,
         MutationKind::SkipRelease,
         MutationKind::DoubleRelease,
         MutationKind::UseAfterScope,
         MutationKind::LooseBound,
+        MutationKind::NoBound,
+        MutationKind::TrustCpuNumber,
         MutationKind::SkipRcuUnlock,
         MutationKind::SkipRcuLock,
         MutationKind::SkipUnlock,
+        MutationKind::UnlockOther,
         MutationKind::SkipLock,
         MutationKind::SkipDestroy,
         MutationKind::ShiftAccess,

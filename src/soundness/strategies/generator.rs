@@ -239,6 +239,10 @@ impl<'a> Generator<'a> {
         if self.at_hand.memory > 0 && self.draw.chance(25) {
             return self.access_memory();
         }
+        // So is a per-CPU object, of which only copies are.
+        if ownership && self.at_hand.borrowed_percpu > 0 && self.draw.chance(35) {
+            return self.copy(depth);
+        }
         match family {
             Family::Arithmetic => self.arithmetic(),
             Family::Branches => self.branch(depth),
@@ -355,9 +359,10 @@ impl<'a> Generator<'a> {
 
     fn stack(&mut self) -> Statement {
         let (at, size) = (self.draw.pick(), self.draw.one(&[Size::B8, Size::B8, Size::B4, Size::B2, Size::B1]));
-        match self.draw.below(5) {
+        match self.draw.below(6) {
             0 | 1 => Statement::Spill { at, size, src: self.source() },
             2 | 3 => Statement::Fill { at, size, signed: self.draw.chance(25), dst: self.draw.pick() },
+            4 => self.fetch(false),
             _ => Statement::StackIndex { index: self.draw.pick(), access: self.access() },
         }
     }
@@ -371,11 +376,20 @@ impl<'a> Generator<'a> {
     }
 
     fn access_memory(&mut self) -> Statement {
+        if self.at_hand.values > 0 && self.draw.chance(12) {
+            return self.fetch(true);
+        }
         let (pointer, access) = (self.draw.pick(), self.access());
         if self.at_hand.values > 0 && self.draw.chance(30) {
             return Statement::Index { pointer, index: self.draw.pick(), mask: self.draw.chance(50), access };
         }
         Statement::Memory { pointer, field: self.draw.pick(), access }
+    }
+
+    fn fetch(&mut self, memory: bool) -> Statement {
+        let pointer = memory.then(|| self.draw.pick());
+        let size = if self.draw.chance(70) { Source::Register(self.draw.pick()) } else { self.source() };
+        Statement::Fetch { pointer, size, mask: self.draw.chance(50) }
     }
 
     fn key(&mut self) -> Source {
@@ -438,12 +452,6 @@ impl<'a> Generator<'a> {
     }
 
     fn percpu(&mut self, depth: u32) -> Statement {
-        if self.at_hand.borrowed_percpu > 0 && self.draw.chance(60) {
-            let cpu = if self.draw.chance(50) { Cpu::This } else { Cpu::Number(self.key()) };
-            let (object, home) = (self.draw.pick(), self.draw.pick());
-            let body = self.body(depth, |at_hand| at_hand.memory += 1);
-            return Statement::Copy { object, cpu, home, body };
-        }
         let choice = self.draw.below(8);
         if choice > 0
             && let Some(lookup) = self.slot(depth)
@@ -466,6 +474,14 @@ impl<'a> Generator<'a> {
                 Statement::BorrowPercpu { slot, home, body }
             }
         }
+    }
+
+    /// One CPU's copy of a per-CPU object at hand, of which there may be none.
+    fn copy(&mut self, depth: u32) -> Statement {
+        let cpu = if self.draw.chance(50) { Cpu::This } else { Cpu::Number(self.key()) };
+        let (object, home) = (self.draw.pick(), self.draw.pick());
+        let body = self.body(depth, |at_hand| at_hand.memory += 1);
+        Statement::Copy { object, cpu, home, body }
     }
 
     fn object(&mut self, depth: u32) -> Statement {
@@ -507,7 +523,8 @@ impl<'a> Generator<'a> {
     }
 
     fn graph(&mut self, depth: u32) -> Statement {
-        if self.at_hand.graphs == 0 {
+        // A second pointer to one, so that they can be taken for each other.
+        if self.at_hand.graphs == 0 || (self.at_hand.graphs == 1 && self.draw.chance(15)) {
             return self.lookup(MapName::Graphs, Source::Constant(0), depth);
         }
         let (graph, home) = (self.draw.pick(), self.draw.pick());

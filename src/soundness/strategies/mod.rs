@@ -3,9 +3,10 @@
 //! [`objects`] is where to start: what a [`Config`] asks for, well formed or so many steps off, as objects for any loader.
 //! [`programs`] draws the trees of statements behind them. What fails shrinks by taking statements out, putting bodies in the
 //! place of what is around them, and making numbers small; every step of that is a program again. [`changed_bytes`] changes an
-//! existing object's bytes instead. [`generate`] is the same without `proptest`'s runner, by seed.
+//! existing object's bytes instead, [`instruction_changes`] its instructions. [`generate`] is the same without `proptest`'s runner, by seed.
 
 mod bytes;
+mod changes;
 mod draw;
 mod drawn;
 mod generator;
@@ -19,6 +20,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use crate::kernel::Tables;
 use crate::soundness::program::{MutationKind, Program, ProgramKind, UserKfunc};
 pub use bytes::{change_bytes, changed_bytes};
+pub use changes::{Change, byte_changes, changed, instruction_changes};
 use draw::Draw;
 pub use drawn::{Drawn, objects};
 pub use generator::Families;

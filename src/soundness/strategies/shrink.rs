@@ -224,6 +224,10 @@ fn picks_mut(statement: &mut Statement) -> Vec<&mut Pick> {
             picks.extend([pointer, index]);
             access_mut(access, &mut picks);
         }
+        Statement::Fetch { pointer, size, .. } => {
+            picks.extend(pointer);
+            source_mut(size, &mut picks);
+        }
         Statement::Packet { home, .. } => picks.push(home),
         Statement::PacketAt { offset, home, .. } => picks.extend([offset, home]),
         Statement::PercpuNew { home, end, .. } => {
@@ -290,6 +294,7 @@ fn numbers_mut(statement: &mut Statement, change: impl Fn(i64) -> i64) {
         | Statement::Index { access: Access::Store(source), .. }
         | Statement::StackIndex { access: Access::Store(source), .. }
         | Statement::Return { value: source }
+        | Statement::Fetch { size: source, .. }
         | Statement::Copy { cpu: Cpu::Number(source), .. } => source,
         _ => return,
     };
@@ -316,6 +321,7 @@ fn plainer(statement: &mut Statement) {
             *access = Access::Load { dst: Pick(0), signed: false };
         }
         Statement::Copy { cpu, .. } => *cpu = Cpu::This,
+        Statement::Fetch { pointer, .. } => *pointer = None,
         Statement::Kfunc { numbers, .. } => *numbers = [Source::Constant(0); 5],
         Statement::Random { dst } => *statement = Statement::Constant { dst: *dst, value: 0 },
         _ => {}

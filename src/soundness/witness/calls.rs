@@ -54,8 +54,23 @@ const GIVE_VALUES: [&str; 2] = ["bpf_map_pop_elem", "bpf_map_peek_elem"];
 /// Those whose bytes from outside decide what they return and write, and nothing else.
 const DECIDE_RESULT: [&str; 5] =
     ["bpf_cpumask_", "bpf_dynptr_size", "bpf_dynptr_adjust", "bpf_dynptr_slice", "bpf_dynptr_data"];
-/// Those on which bytes from outside have no bearing, though they may be copied.
-const DECIDE_NOTHING: [&str; 4] = ["bpf_dynptr_is_null", "bpf_dynptr_is_rdonly", "bpf_dynptr_clone", "bpf_sk_lookup_"];
+/// Those on which bytes from outside have no bearing, though they may be copied; and those that read nothing but what the kernel keeps
+/// for itself in values and objects.
+const DECIDE_NOTHING: [&str; 13] = [
+    "bpf_dynptr_is_null",
+    "bpf_dynptr_is_rdonly",
+    "bpf_dynptr_clone",
+    "bpf_sk_lookup_",
+    "bpf_obj_",
+    "bpf_percpu_obj_",
+    "bpf_refcount_",
+    "bpf_kptr_xchg",
+    "bpf_list_",
+    "bpf_rbtree_",
+    "bpf_spin_",
+    "bpf_timer_",
+    "bpf_wq_",
+];
 /// Those that only move bytes, and the registers that point to others, which decide what they do.
 const MOVE: [(&str, &[usize]); 5] = [
     ("bpf_map_update_elem", &[2]),

@@ -426,9 +426,9 @@ fn is_part_of_address(machine: &Machine, region: RegionId, offset: u32, size: u3
     let memory = machine.memory();
     let word = |at: u32| memory.peek(region).get(at as usize..).and_then(|rest| rest.first_chunk());
     let address = |at: u32| word(at).is_some_and(|word| memory.at(u64::from_le_bytes(*word)).is_some());
-    let last = offset.saturating_add(size).saturating_sub(1);
-    let mut words = [offset & !7, last & !7].into_iter();
-    !(size == 8 && offset.is_multiple_of(8)) && words.any(address)
+    let end = offset.saturating_add(size);
+    let mut cut = [offset & !7, end.saturating_sub(1) & !7].into_iter().filter(|&at| at < offset || at + 8 > end);
+    cut.any(address)
 }
 
 /// Is it a pointer that the kernel's verifier trusts to lead to an object: an argument of a tracepoint or hook, or in an RCU

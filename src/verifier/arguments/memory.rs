@@ -3,6 +3,7 @@
 use crate::isa::Register;
 use crate::kernel::ProgramType;
 use crate::kernel::limits::VARIABLE_SIZE;
+use crate::seeded::{self, Fault};
 use crate::verifier::arguments::Call;
 use crate::verifier::domain::Scalar;
 use crate::verifier::env::{Check, Verifier, reject, unsupported};
@@ -38,7 +39,8 @@ impl Verifier<'_> {
         let Some(memory) = Register::new(register.index() as u8 - 1) else {
             return unsupported("a size in r0");
         };
-        self.check_helper_memory(memory, bounds.umax as u32, mode, zero_allowed, fill, call)?;
+        let most = if seeded::active(Fault::SmallestSizeOnly) { bounds.umin } else { bounds.umax };
+        self.check_helper_memory(memory, most as u32, mode, zero_allowed, fill, call)?;
         self.mark_precise(register)
     }
 

@@ -3,7 +3,7 @@
 use super::env::{BUFFER, DATA, Home, KEY, Pointer, VALUE, What};
 use super::{Lowering, r};
 use crate::isa::{AluOp, AtomicOp, ImmediateSource, Insn, JumpOp, Operand, Register, Size, Width};
-use crate::soundness::program::assembler::Reference;
+use crate::soundness::program::assembler::{Label, Reference};
 use crate::soundness::program::model::{Access, MutationKind, Pick, Source, Statement};
 use crate::soundness::program::universe::{MapName, MemberKind, Structure};
 
@@ -11,6 +11,7 @@ use crate::soundness::program::universe::{MapName, MemberKind, Structure};
 const MAP_LOOKUP_ELEM: i32 = 1;
 const MAP_UPDATE_ELEM: i32 = 2;
 const MAP_DELETE_ELEM: i32 = 3;
+const PROBE_READ_KERNEL: i32 = 113;
 
 /// A place that can be accessed: offset, bytes, and what to call it.
 type Field = (i16, Size, &'static str);
@@ -51,7 +52,9 @@ impl Lowering {
         self.mov(spare, index);
         let loose = self.spoils(MutationKind::LooseBound);
         let mask = if loose { 2 * length - 1 } else { length - 1 };
-        self.alu(AluOp::And, Width::W64, spare, Operand::Immediate(i32::from(mask)));
+        if !self.spoils(MutationKind::NoBound) {
+            self.alu(AluOp::And, Width::W64, spare, Operand::Immediate(i32::from(mask)));
+        }
         self.alu(AluOp::Add, Width::W64, spare, Operand::Register(Register::R10));
         self.plain_access(spare, (lowest, Size::B1, ""), access, stored);
     }
@@ -73,6 +76,7 @@ impl Lowering {
             Statement::Delete { key } => self.delete(*key),
             Statement::Memory { pointer, field, access } => self.field(*pointer, *field, *access),
             Statement::Index { pointer, index, mask, access } => self.index(*pointer, *index, *mask, *access),
+            Statement::Fetch { pointer, size, mask } => self.fetch(*pointer, *size, *mask),
             Statement::Packet { bytes, home, body } => self.packet(None, *bytes, *home, body),
             Statement::PacketAt { offset, bytes, home, body } => self.packet(Some(*offset), *bytes, *home, body),
             _ => {}
@@ -180,17 +184,8 @@ impl Lowering {
     }
 
     fn index(&mut self, pointer: Pick, index: Pick, mask: bool, access: Access) {
-        let numbers = |what: What| match what.structure() {
-            Some(structure) if matches!(what, What::Value(_)) => {
-                structure.members().iter().find_map(|member| match member.kind {
-                    MemberKind::Numbers(count) => Some((member.offset, count)),
-                    _ => None,
-                })
-            }
-            _ => None,
-        };
-        let Some(pointer) = self.find(pointer, |what| numbers(what).is_some()) else { return };
-        let Some((offset, count)) = numbers(pointer.what) else { return };
+        let Some(pointer) = self.find(pointer, |what| array_of(what).is_some()) else { return };
+        let Some((offset, count)) = array_of(pointer.what) else { return };
         let index = self.number(index);
         self.current.statement(format!("{}.array[r{index}]", describe(pointer)));
         let stored = self.stored(access);
@@ -202,11 +197,7 @@ impl Lowering {
         let last = if self.spoils(MutationKind::LooseBound) { 2 * count - 1 } else { count - 1 } as i32;
         self.mov(scaled, index);
         let skip = self.current.label();
-        if mask {
-            self.alu(AluOp::And, Width::W64, scaled, Operand::Immediate(last));
-        } else {
-            self.jump_if(JumpOp::Greater, scaled, Operand::Immediate(last), skip);
-        }
+        self.bound(scaled, last, mask, skip);
         let skipped = self.env.clone();
         self.alu(AluOp::LeftShift, Width::W64, scaled, Operand::Immediate(3));
         let base = self.pointer_in(pointer, address);
@@ -217,6 +208,56 @@ impl Lowering {
             Access::Atomic(op, _) => self.atomic(address, place, op, stored),
             _ => self.plain_access(address, place, access, stored),
         }
+        self.current.place(skip);
+        self.env.join(&skipped);
+    }
+
+    /// Brings a number to that one at most: by a mask, or by going away if it is more.
+    fn bound(&mut self, register: u8, last: i32, mask: bool, skip: Label) {
+        if self.spoils(MutationKind::NoBound) {
+            return;
+        }
+        if mask {
+            self.alu(AluOp::And, Width::W64, register, Operand::Immediate(last));
+        } else {
+            self.jump_if(JumpOp::Greater, register, Operand::Immediate(last), skip);
+        }
+    }
+
+    fn fetch(&mut self, pointer: Option<Pick>, size: Source, mask: bool) {
+        if self.locked {
+            return;
+        }
+        let pointer = pointer.and_then(|pick| self.find(pick, |what| array_of(what).is_some()));
+        let (offset, room) = match pointer.and_then(|pointer| array_of(pointer.what)) {
+            Some((offset, count)) => (offset, 8 * count as i32),
+            None => (0, i32::from(BUFFER.1)),
+        };
+        let size = match size {
+            Source::Constant(value) => Operand::Immediate(value.rem_euclid(room + 1)),
+            Source::Register(pick) => Operand::Register(r(self.number(pick))),
+        };
+        let to = pointer.map_or("stack buffer".to_owned(), |pointer| format!("{}.array", describe(pointer)));
+        self.current.statement(format!("fetch {size} bytes into {to}"));
+        self.clear_buffer();
+        self.alu(AluOp::Mov, Width::W64, 2, size);
+        self.env.clear_number(2);
+        let skip = self.current.label();
+        let loose = self.spoils(MutationKind::LooseBound);
+        match size {
+            Operand::Register(_) if mask => self.bound(2, if loose { 2 * room - 1 } else { room - 1 }, true, skip),
+            Operand::Register(_) => self.bound(2, if loose { 2 * room } else { room }, false, skip),
+            Operand::Immediate(_) if loose => self.constant(2, room + 1),
+            Operand::Immediate(_) => {}
+        }
+        let skipped = self.env.clone();
+        match pointer {
+            Some(pointer) => self.argument(1, pointer, offset),
+            None => self.stack_address(1, BUFFER.0),
+        }
+        self.stack_address(3, BUFFER.0);
+        self.helper(PROBE_READ_KERNEL);
+        self.env.set_number(0);
         self.current.place(skip);
         self.env.join(&skipped);
     }
@@ -232,7 +273,9 @@ impl Lowering {
         });
         if let Some(register) = offset {
             self.mov(5, register);
-            self.alu(AluOp::And, Width::W64, 5, Operand::Immediate(0x3f));
+            if !self.spoils(MutationKind::NoBound) {
+                self.alu(AluOp::And, Width::W64, 5, Operand::Immediate(0x3f));
+            }
         }
         self.fill(1, context);
         for (register, from) in [(2, data), (3, end)] {
@@ -250,6 +293,15 @@ impl Lowering {
         self.keep(place, 2);
         self.within(Pointer { what: What::Packet(bytes), home: place }, skip, body, |_, _| {});
     }
+}
+
+/// The array of numbers in a map's value: its offset, and how many.
+fn array_of(what: What) -> Option<(i16, u32)> {
+    let structure = what.structure().filter(|_| matches!(what, What::Value(_)))?;
+    structure.members().iter().find_map(|member| match member.kind {
+        MemberKind::Numbers(count) => Some((member.offset, count)),
+        _ => None,
+    })
 }
 
 fn register_of(operand: Option<Operand>) -> Vec<u8> {

@@ -163,6 +163,7 @@ impl Lowering {
             | Statement::Delete { .. }
             | Statement::Memory { .. }
             | Statement::Index { .. }
+            | Statement::Fetch { .. }
             | Statement::Packet { .. }
             | Statement::PacketAt { .. } => self.memory_statement(statement),
             Statement::Kfunc { kfunc, numbers, objects, home, body } => {
@@ -291,7 +292,8 @@ impl Lowering {
         if !check_first {
             self.keep(place, 0);
         }
-        if !self.spoils(MutationKind::DropNullCheck) {
+        let trusts = what == What::Copy && self.spoils(MutationKind::TrustCpuNumber);
+        if !self.spoils(MutationKind::DropNullCheck) && !trusts {
             self.jump_if(JumpOp::Equal, 0, Operand::Immediate(0), skip);
         }
         if check_first {

@@ -244,8 +244,11 @@ impl Lowering {
     }
 
     fn unlock(&mut self, graph: Pointer) {
+        let others: Vec<Pointer> =
+            self.env.pointers.iter().copied().filter(|one| one.what == graph.what && one.home != graph.home).collect();
+        let by_other = others.first().copied().filter(|_| self.spoils(MutationKind::UnlockOther));
         if !self.spoils(MutationKind::SkipUnlock) {
-            self.argument(1, graph, Structure::Graph.offset_of("lock"));
+            self.argument(1, by_other.unwrap_or(graph), Structure::Graph.offset_of("lock"));
             self.helper(SPIN_UNLOCK);
         }
         self.env.clobber();
