@@ -55,6 +55,9 @@ const NEVER_NULL: [(&str, &[&str]); 3] = [
     ("css_set", &["dfl_cgrp"]),
 ];
 
+/// Structs of the kernel's that programs make, whose bytes are then zero and change only by what programs do.
+const MADE: [&str; 1] = ["bpf_cpumask"];
+
 /// Registers by number.
 type Marks = [Mark; REGISTER_COUNT];
 
@@ -198,6 +201,13 @@ impl Dependence {
         for access in of_kind(AccessKind::Write).filter(|access| !machine.is_kptr(access.region, access.offset)) {
             self.write(address(access), access.size, calling.writes());
         }
+        // What changes only a part leaves the rest what it was.
+        for access in of_kind(AccessKind::Atomic) {
+            let mark = calling.writes().max(self.mark_at(machine, None, address(access), access.size));
+            if mark.is_number() && !machine.is_kptr(access.region, access.offset) {
+                self.write(address(access), access.size, mark);
+            }
+        }
         calling.depends()
     }
 
@@ -286,6 +296,10 @@ impl Dependence {
                 machine.is_kptr(spot.region, spot.offset) || (!before && known())
             }
             RegionKind::MapValue { .. } => machine.is_kptr(spot.region, spot.offset) || memory.is_private(spot.region),
+            RegionKind::KernelObject { name, .. } => {
+                let own = region.allocated.is_some_and(|at| at.place != Place::BEFORE);
+                own && MADE.contains(&&**name) && known()
+            }
             _ => false,
         };
         if inside { noted } else { noted.max(Mark::Number) }
