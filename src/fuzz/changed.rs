@@ -236,7 +236,10 @@ impl Files {
                     let first = (change.at - function.start) / RawInsn::SIZE;
                     for (slot, (old, new)) in (first..).zip(old_slots.iter().zip(&new_slots)) {
                         if old != new {
-                            let (old, new) = (words(*old), words(*new));
+                            let told = (words(*old), words(*new));
+                            // What nobody should use is not in an instruction's words.
+                            let same = told.0 == told.1;
+                            let (old, new) = if same { (bytes(*old), bytes(*new)) } else { told };
                             let _ = writeln!(text, "{} {slot}: {old}    becomes    {new}", function.name);
                         }
                     }
@@ -254,6 +257,11 @@ impl Files {
 /// An instruction out of an object, whose helpers have names and whose functions do not.
 fn words(raw: RawInsn) -> String {
     disassemble(raw, None, &Helpers)
+}
+
+fn bytes(raw: RawInsn) -> String {
+    let digits: Vec<String> = raw.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}   {}", words(raw), digits.join(" "))
 }
 
 struct Helpers;

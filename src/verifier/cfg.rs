@@ -75,7 +75,7 @@ impl Verifier<'_> {
     }
 
     /// Where control goes from a slot, whatever else is wrong with it.
-    fn flow_of(&self, insn: usize) -> Result<Insn, DecodeError> {
+    pub fn flow_of(&self, insn: usize) -> Result<Insn, DecodeError> {
         self.insns[insn].or_else(|_| decode_flow(self.raw(insn), self.program.insns.get(insn + 1).copied()))
     }
 

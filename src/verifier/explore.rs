@@ -6,8 +6,9 @@
 use super::env::{Check, Pending, Verifier, reject};
 use super::prune::widen;
 use super::rule::Rule;
+use super::state::Live;
 use super::state::{Frame, State};
-use crate::isa::{CallTarget, Insn};
+use crate::isa::{CallTarget, Insn, Register};
 use crate::kernel::limits::{PENDING_BRANCHES, PROCESSED_INSNS};
 
 /// What the path does after an instruction.
@@ -85,7 +86,15 @@ impl Verifier<'_> {
         self.facts[insn].seen |= !self.state.speculative;
         let decoded = match &self.insns[insn] {
             Ok(decoded) => *decoded,
-            Err(error) => return reject(Rule::Undecodable { error: *error }),
+            Err(error) => {
+                let error = *error;
+                // Of a comparison the first operand is looked at before the fields that it does not use (`check_cond_jmp_op`).
+                let compared = Register::new(self.raw(insn).dst);
+                if let (Ok(Insn::JumpIf { .. }), Some(compared)) = (self.flow_of(insn), compared) {
+                    self.check_read(compared, Live::READ64)?;
+                }
+                return reject(Rule::Undecodable { error });
+            }
         };
         let next = self.execute(decoded)?;
         // What is pushed or noted during the instruction still refers to the one before it.
