@@ -138,7 +138,9 @@ fn parse_cpu(word: &str) -> Result<u32, String> {
 }
 
 fn parse_run(word: &str, option: &str) -> Result<Run, String> {
-    let (program, repeat) = match word.split_once('*') {
+    // An input may have one of its own.
+    let input_end = word.rfind(')').unwrap_or(0);
+    let (program, repeat) = match word.rsplit_once('*').filter(|(program, _)| program.len() > input_end) {
         Some((program, count)) => {
             let count = count.parse().map_err(|_| format!("'{count}' is no number of times"))?;
             (program, count)
