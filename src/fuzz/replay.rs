@@ -110,8 +110,8 @@ fn ended(error: &OutcomesError) -> Ended {
 pub fn last_words(console: &str) -> Option<String> {
     const COMPLAINTS: [&str; 5] = ["BUG:", "Oops:", "Kernel panic", "general protection fault", "watchdog:"];
     let lines: Vec<&str> = console.lines().collect();
-    let complains = |line: &&str| COMPLAINTS.iter().any(|complaint| line.contains(complaint));
-    let lines = &lines[lines.iter().position(|line| complains(&line))?..];
+    let complains = |line: &str| COMPLAINTS.iter().any(|complaint| line.contains(complaint));
+    let lines = &lines[lines.iter().position(|line| complains(line))?..];
     let traced = lines.iter().position(|line| line.contains("---[ end trace")).unwrap_or(lines.len());
     let (story, rest) = lines.split_at(traced);
     let rest = rest.iter().skip_while(|line| !line.contains("Kernel panic"));
