@@ -168,7 +168,7 @@ faults! {
     /// A reader keeps nothing alive.
     ReadersProtectNothing "machine/rcu" Scenarios 40;
     /// Leaving an inner RCU section leaves all.
-    InnerUnlockLeavesAll "machine/rcu" Containment 1200;
+    InnerUnlockLeavesAll "machine/rcu" Own 400;
     /// An exchange leaves what was in the field to the field.
     ExchangeKeepsOld "machine/models/obj" Containment 600;
     /// `bpf_kptr_xchg` is told to the explorer as a plain read.

@@ -6,8 +6,7 @@
 use super::env::{Check, Pending, Verifier, reject};
 use super::prune::widen;
 use super::rule::Rule;
-use super::state::Live;
-use super::state::{Frame, State};
+use super::state::{Frame, Live, State};
 use crate::isa::{CallTarget, Insn, Register};
 use crate::kernel::limits::{PENDING_BRANCHES, PROCESSED_INSNS};
 

@@ -10,7 +10,7 @@ use crate::Cases;
 use crate::programs::{Objects, Set};
 
 /// Programs.
-const COUNT: usize = 1_200;
+const COUNT: usize = 600;
 /// Runs of each: by itself and on two CPUs by turns.
 const RUNS: u64 = 6;
 /// Where seeds start; others than those of the recorded verdicts.
