@@ -87,6 +87,11 @@ impl Machine {
         unchanged.then(|| (kept, (first - start) as usize..(last - start) as usize))
     }
 
+    /// Are there bytes that the kernel wrote for itself, and does somebody ask who touches them?
+    pub(super) fn keeps_bytes(&self) -> bool {
+        self.tracks_kept() && !self.world.kept.is_empty()
+    }
+
     /// Does somebody follow every access?
     fn tracks_kept(&self) -> bool {
         self.by_pieces
