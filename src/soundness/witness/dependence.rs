@@ -11,7 +11,7 @@
 //!   a result of a function of which only this much is known that it gives one, the run depends on it.
 //! - All but a few of its bits are masked: with [`Dependence::both_ways`] each number that may be left is a way of the schedule,
 //!   and what is left is a number like any of the program's own.
-//! - It is used as an address, handed to a function on which it may have a bearing ([`super::calls`]), or returned by a
+//! - It is used as an address, handed to a function on which it may have a bearing (`calls`), or returned by a
 //!   callback to a helper: the run depends on it.
 //!
 //! Addresses are numbers from outside only where more is asked of them than what they point to: which of two is lower, a
