@@ -5,7 +5,7 @@
 // verdict: reject
 // errno: EACCES
 // reason: invalid read from stack off -16+0 size 4
-// insn: 7
+// insn: 10
 #include "../record.h"
 
 SEC("tc")
