@@ -89,13 +89,16 @@ pub struct Cause {
     pub kernel: String,
 }
 
+/// A number that tells bytes from others (64-bit FNV-1a), the same in every build.
+pub(super) fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 impl Cause {
     /// A short name for files: the class and a digest of the rest.
     #[must_use]
     pub fn file_name(&self) -> String {
-        let digest = format!("{}\0{}", self.ours, self.kernel)
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        let digest = digest(format!("{}\0{}", self.ours, self.kernel).as_bytes());
         format!("{}-{:08x}", self.class.name(), (digest >> 32) as u32 ^ digest as u32)
     }
 }

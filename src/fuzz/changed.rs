@@ -12,6 +12,7 @@ use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::cause::digest;
 use crate::explore::random::Random;
 use crate::isa::{CallName, RawInsn, disassemble};
 use crate::kernel::files::{self, FileError};
@@ -98,10 +99,7 @@ fn file(path: &Path, bytes: Vec<u8>, options: &LoadOptions<'_>) -> Result<File, 
     let failed = |source| FileError::Object { path: path.to_owned(), source };
     let functions = function_layouts(&bytes).map_err(failed)?;
     let programs = object.programs.iter().map(|program| program.name.clone()).collect();
-    let digest = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
-    let about = Original { path: path.to_owned(), digest: format!("{digest:016x}"), programs };
+    let about = Original { path: path.to_owned(), digest: format!("{:016x}", digest(&bytes)), programs };
     Ok(File { about, bytes, functions })
 }
 

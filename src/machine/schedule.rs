@@ -24,7 +24,7 @@ use super::story::{Moment, RegionId};
 use super::task::{Execution, Task};
 use super::types;
 use crate::btf::TypeId;
-use crate::isa::{AluOp, Insn, Operand, decode};
+use crate::isa::{AluOp, Insn, Operand};
 
 /// Where an object's memory can come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,9 +338,7 @@ impl Machine {
     /// The register and the mask, if a task's next instruction is one that masks a number.
     fn next_mask(&self, task: u32) -> Option<(usize, u32)> {
         let execution = self.execution(task)?;
-        let insns = &execution.program.source.insns;
-        let at = execution.pc as usize;
-        match decode(*insns.get(at)?, insns.get(at + 1).copied()).ok()? {
+        match execution.program.source.instruction_at(execution.pc as usize)? {
             Insn::Alu { op: AluOp::And, dst, src: Operand::Immediate(mask), .. } => {
                 Some((dst.index(), u32::try_from(mask).ok()?))
             }

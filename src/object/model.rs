@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::btf::{Btf, TypeId};
-use crate::isa::RawInsn;
+use crate::isa::{Insn, RawInsn, decode};
 
 use super::error::{NoProgram, ObjectError};
 
@@ -230,6 +230,12 @@ pub struct LineInfo {
 }
 
 impl Program {
+    /// The instruction that begins at a slot; `None` behind the last, and for what is none.
+    #[must_use]
+    pub fn instruction_at(&self, slot: usize) -> Option<Insn> {
+        decode(*self.insns.get(slot)?, self.insns.get(slot + 1).copied()).ok()
+    }
+
     /// The source line of a slot, if known.
     #[must_use]
     pub fn line_at(&self, insn: usize) -> Option<&LineInfo> {

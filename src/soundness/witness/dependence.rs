@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 
 use super::calls::Calling;
 use crate::explore::watch::Watch;
-use crate::isa::{AluOp, Insn, JumpOp, Operand, REGISTER_COUNT, Register, Width, decode};
+use crate::isa::{AluOp, Insn, JumpOp, Operand, REGISTER_COUNT, Register, Width};
 use crate::machine::types;
 use crate::machine::{Access, AccessKind, Machine, Place, RegionId, RegionKind, Running, Step};
 
@@ -354,9 +354,7 @@ fn follow(shadow: &mut Shadow, depth: usize) {
 }
 
 fn next_insn(running: &Running<'_>) -> Option<Insn> {
-    let insns = &running.program().source().insns;
-    let at = running.insn() as usize;
-    insns.get(at).and_then(|raw| decode(*raw, insns.get(at + 1).copied()).ok())
+    running.program().source().instruction_at(running.insn() as usize)
 }
 
 fn marked(operand: Operand, marks: &Marks) -> Mark {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::explore::random::Random;
-use crate::isa::{ImmediateSource, Insn, decode};
+use crate::isa::{ImmediateSource, Insn};
 use crate::kernel::ProgramType;
 use crate::object::{AttachKind, Object, Program};
 use crate::scenario::layout::Layout;
@@ -308,11 +308,11 @@ fn taken(program: &Program) -> Taken {
 fn constants(program: &Program) -> Vec<u64> {
     let mut all = BTreeSet::new();
     for (slot, raw) in program.insns.iter().enumerate() {
-        match decode(*raw, program.insns.get(slot + 1).copied()) {
-            Ok(Insn::Alu { .. } | Insn::JumpIf { .. }) => {
+        match program.instruction_at(slot) {
+            Some(Insn::Alu { .. } | Insn::JumpIf { .. }) => {
                 all.insert(i64::from(raw.imm) as u64);
             }
-            Ok(Insn::LoadImmediate { source: ImmediateSource::Value(number), .. }) => {
+            Some(Insn::LoadImmediate { source: ImmediateSource::Value(number), .. }) => {
                 all.insert(number);
             }
             _ => {}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::explore::watch::Watch;
-use crate::isa::{Insn, Operand, Register, Width, decode};
+use crate::isa::{Insn, Operand, Register, Width};
 use crate::machine::{Machine, Running};
 use crate::object::Program;
 
@@ -33,12 +33,11 @@ pub(super) struct Jumps(Arc<[Option<Compares>]>);
 impl Jumps {
     /// Those of a program.
     pub fn of(program: &Program) -> Jumps {
-        let insns = &program.insns;
-        let jump = |slot: usize| match decode(*insns.get(slot)?, insns.get(slot + 1).copied()).ok()? {
+        let jump = |slot| match program.instruction_at(slot)? {
             Insn::JumpIf { width, dst, src, .. } => Some(Compares { width, left: dst, right: src }),
             _ => None,
         };
-        Jumps((0..insns.len()).map(jump).collect())
+        Jumps((0..program.insns.len()).map(jump).collect())
     }
 }
 
