@@ -2,14 +2,16 @@
 //!
 //! A block fenced as `console` holds commands, each after `$ `, and what they print. In it, a line `...` stands for any lines, and
 //! `[..]` for any text within one. The blocks of a page are run one after another in one folder, which holds the repository's
-//! `examples`, `tests` and `kfuncs`. A block `console,kernel` asks a real kernel and is run with `KPTRSIM_TEST_KERNEL=1`; what compiles needs
-//! clang. `KPTRSIM_BLESS=1` writes what was printed into the pages where it differs.
+//! `examples`, `tests` and `kfuncs`. A block `console,kernel` asks a real kernel and is run with `KPTRSIM_TEST_KERNEL=1`, once
+//! the guest program is built; what compiles needs clang. `KPTRSIM_BLESS=1` writes what was printed into the pages where it differs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 
+use kptrsim::crosscheck::{Cache, guest};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
@@ -135,6 +137,9 @@ fn run_page(page: &Path, means: Means) -> Outcome {
         if step.kernel && !means.kernel || compiles && !means.clang {
             continue;
         }
+        if step.kernel {
+            guest_is_built()?;
+        }
         let (code, printed) = run(&place, &step.command)?;
         let printed = printed.replace(&place.display().to_string(), HOME);
         let said = lines[step.output.clone()].join("\n");
@@ -148,6 +153,16 @@ fn run_page(page: &Path, means: Means) -> Outcome {
         fs::write(page, replaced(&lines, &mended))?;
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+/// Builds the guest program where it is missing, as the first command to need it would say that it builds it.
+fn guest_is_built() -> Outcome {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    let build = || {
+        let built = Cache::of_user().and_then(|cache| guest::locate(&cache, None, &mut |_| {}));
+        built.map(drop).map_err(|error| error.to_string())
+    };
+    BUILT.get_or_init(build).clone().map_err(Failed::from)
 }
 
 /// A folder like the repository's, for one page.
