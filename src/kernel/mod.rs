@@ -14,6 +14,7 @@ mod enums;
 mod error;
 pub mod files;
 mod helper;
+pub mod image;
 mod kfunc;
 mod lexer;
 pub mod limits;

@@ -15,6 +15,10 @@ mod life;
 mod recent;
 mod written;
 
+use std::collections::BTreeMap;
+
+use crate::kernel::image;
+
 use super::arena::Arena;
 use super::fault::{Attempt, FaultKind, Limit, Trap};
 use super::rcu::ReadSide;
@@ -134,6 +138,8 @@ pub struct Memory {
     slot_count: u64,
     spans: Tracked<FreeSpans>,
     changes: Changes,
+    /// Symbols of the kernel's image that have a region, by their number.
+    image: BTreeMap<u32, RegionId>,
     /// Pages that are reached by their low 32 bits.
     pub(super) arena: Tracked<Arena>,
     limit: u64,
@@ -157,6 +163,7 @@ impl Memory {
             slot_count: 1,
             spans: Tracked::default(),
             changes: Changes::default(),
+            image: BTreeMap::new(),
             arena: Tracked::default(),
             allocator: Allocator::default(),
             limit: limit.min(u64::from(u32::MAX) - 63),
@@ -220,6 +227,20 @@ impl Memory {
             self.forget_written(id);
         }
         Ok(id)
+    }
+
+    /// Makes a region of which nothing is known but its address: that of a symbol of the kernel's image.
+    ///
+    /// # Errors
+    /// As [`Memory::allocate`].
+    pub fn symbol(&mut self, number: u32, kind: RegionKind) -> Result<RegionId, Box<Trap>> {
+        if let Some(&region) = self.image.get(&number) {
+            return Ok(region);
+        }
+        let region = self.allocate(kind, image::STRIDE as u32, Contents::Opaque, None)?;
+        self.hot[region.index()].base = image::address(number);
+        self.image.insert(number, region);
+        Ok(region)
     }
 
     /// Bytes that are zero.
@@ -293,9 +314,17 @@ impl Memory {
     /// The region into whose slots an address falls, and the (possibly negative or too large) offset from its start.
     #[must_use]
     pub fn near(&self, address: u64) -> Option<(RegionId, i64)> {
-        let Some(id) = self.slot(address) else { return self.arena.near(address) };
+        let Some(id) = self.slot(address) else { return self.far(address) };
         let hot = self.hot.get(id as usize)?;
         Some((RegionId(id), address.wrapping_sub(hot.base) as i64))
+    }
+
+    /// As [`Memory::near`], for addresses that are in no window.
+    #[cold]
+    fn far(&self, address: u64) -> Option<(RegionId, i64)> {
+        let in_image = image::symbol(address)
+            .and_then(|(number, offset)| Some((*self.image.get(&number)?, i64::try_from(offset).ok()?)));
+        in_image.or_else(|| self.arena.near(address))
     }
 
     #[inline]
@@ -377,9 +406,7 @@ impl Memory {
         if has(flag::OPAQUE) {
             return Err(match &self.regions[spot.region.index()].kind {
                 RegionKind::PerCpuObject { .. } => fault(FaultKind::PerCpuPointer),
-                RegionKind::KernelVariable { name } => {
-                    Trap::unsupported(format!("contents of the kernel variable {name}"))
-                }
+                RegionKind::KernelVariable { name } => unknown_contents(name),
                 _ => fault(FaultKind::NotMemory),
             });
         }
@@ -433,6 +460,11 @@ impl Memory {
                     && let Some(offset) = u32::try_from(address.wrapping_sub(hot.base)).ok()
                 {
                     return Box::new(Trap::Unmodelled { region, offset });
+                }
+                if let RegionKind::KernelVariable { name } = described
+                    && self.at(address).is_some()
+                {
+                    return unknown_contents(name);
                 }
                 let kind = match hot.flags {
                     flags if flags & flag::FREED != 0 => FaultKind::UseAfterFree,
@@ -508,4 +540,9 @@ impl Memory {
             self.set_written(hot.start + offset, count as u32);
         }
     }
+}
+
+/// What a variable of the kernel holds, only a running one knows.
+fn unknown_contents(variable: &str) -> Box<Trap> {
+    Trap::unsupported(format!("contents of the kernel variable {variable}"))
 }

@@ -8,6 +8,7 @@ use crate::object::ExternKind;
 
 use super::code::{CallSite, Resolve};
 use super::models;
+use super::region::RegionKind;
 use super::stepper::Machine;
 use super::types;
 
@@ -36,6 +37,11 @@ impl Resolve for Machine {
                 }
                 if let Some(place) = self.per_cpu_place(bare_name(&variable.name)) {
                     return Ok(place.into());
+                }
+                if variable.kind == ExternKind::Address {
+                    let kind = RegionKind::KernelVariable { name: variable.name.as_str().into() };
+                    let region = self.memory.symbol(index, kind).map_err(|_| "too much memory".to_owned())?;
+                    return Ok(self.memory.base(region));
                 }
                 self.world.variable(&mut self.memory, &variable.name).map_err(|_| "too much memory".to_owned())
             }

@@ -8,12 +8,13 @@ use super::env::Verifier;
 use super::verdict::{Verdict, Verification};
 use crate::btf::Type;
 use crate::isa::{ImmediateSource, Insn};
+use crate::kernel::image;
 use crate::object::ExternKind;
 
 /// Where symbols are taken to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assumption {
-    /// In the kernel's image, one after the other.
+    /// In the kernel's image, one after the other: where a run has them.
     Image,
     /// In the kernel's image, the other way round.
     ImageReversed,
@@ -31,14 +32,12 @@ impl Assumption {
     /// ordinary variable is in the kernel's image.
     #[must_use]
     pub fn address(self, symbol: u32, in_image: bool) -> u64 {
-        const IMAGE: u64 = 0xffff_ffff_8100_0000;
-        const SYMBOLS: u64 = 0x100_0000;
-        let symbol = u64::from(symbol) % SYMBOLS;
+        let number = u64::from(symbol) % image::SYMBOLS;
         match self {
-            Assumption::ImageReversed => IMAGE + SYMBOLS * 0x48 - symbol * 0x48 + 5,
-            Assumption::PerCpu if !in_image => 0x1000 + symbol * 0x10,
+            Assumption::ImageReversed => image::START + (image::SYMBOLS - number) * 0x48 + 5,
+            Assumption::PerCpu if !in_image => 0x1000 + number * 0x10,
             Assumption::Null if !in_image => 0,
-            Assumption::Image | Assumption::PerCpu | Assumption::Null => IMAGE + symbol * 0x40,
+            Assumption::Image | Assumption::PerCpu | Assumption::Null => image::address(symbol),
         }
     }
 }

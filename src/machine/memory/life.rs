@@ -79,6 +79,9 @@ impl Memory {
             window.regions = regions;
         }
         self.slot_count = base.slot_count;
+        if self.image.len() != base.image.len() {
+            self.image.clone_from(&base.image);
+        }
         self.spans.restore(&base.spans);
         self.arena.restore(&base.arena);
         self.unwritten_read = None;
