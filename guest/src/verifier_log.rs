@@ -44,14 +44,16 @@ pub fn classify(errno: i32, log: &str) -> Finding {
 fn last_reason(log: &str) -> Option<&str> {
     log.lines()
         .rev()
-        .map(str::trim_end)
-        .find(|line| !line.is_empty() && !is_stats(line) && !is_state_dump(line) && !is_trace(line))
+        .map(|line| split_stats(line).0.trim_end())
+        .find(|line| !line.is_empty() && !is_state_dump(line) && !is_trace(line))
 }
 
-fn is_stats(line: &str) -> bool {
-    line.starts_with("verification time ")
-        || line.starts_with("stack depth ")
-        || (line.starts_with("processed ") && line.contains(" insns (limit "))
+/// A line's reason and what it has of the statistics, which follow in the same line where the kernel's message does not end it.
+fn split_stats(line: &str) -> (&str, &str) {
+    let time = line.find("verification time ").filter(|_| line.ends_with(" usec"));
+    let depth = line.starts_with("stack depth ").then_some(0);
+    let processed = line.find("processed ").filter(|&at| line[at..].contains(" insns (limit "));
+    line.split_at(time.or(depth).or(processed).unwrap_or(line.len()))
 }
 
 /// `infinite loop detected` is followed by the two states that were found equal.
@@ -84,7 +86,7 @@ fn last_insn(log: &str) -> Option<u32> {
 fn parse_stats(log: &str) -> Option<VerifierStats> {
     let mut stats = VerifierStats::default();
     let mut complete = false;
-    for line in log.lines().rev().take(4) {
+    for line in log.lines().rev().take(4).map(|line| split_stats(line).1) {
         if let Some(rest) = line.strip_prefix("processed ") {
             let number_after = |name: &str| {
                 let mut words = rest.split_whitespace();
@@ -151,6 +153,19 @@ mod tests {
         let log =
             format!("infinite loop detected at insn 3\ncur state: R0=0 R10=fp0\nold state: R0=0 R10=fp0\n{STATS}");
         assert_eq!(classify(22, &log).reason, "infinite loop detected at insn 3");
+    }
+
+    #[test]
+    fn statistics_may_follow_a_message_in_its_line() {
+        const MESSAGE: &str = "invalid type id 1 in func info";
+        let processed =
+            "processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n";
+        let with_time = classify(22, &format!("{MESSAGE}verification time 7 usec\nstack depth \n{processed}"));
+        assert_eq!((with_time.verdict, &*with_time.reason), (Verdict::Reject, MESSAGE));
+        assert_eq!(with_time.stats.map(|stats| stats.verification_usec), Some(7));
+        let without = classify(22, &format!("{MESSAGE}{processed}"));
+        assert_eq!((without.verdict, &*without.reason), (Verdict::Reject, MESSAGE));
+        assert_eq!(without.stats.map(|stats| stats.insns_processed), Some(0));
     }
 
     #[test]

@@ -186,7 +186,10 @@ impl<S: Strings> Reader<'_, S> {
     fn name(&mut self) -> Result<Name, BtfError> {
         let at = self.at;
         let offset = self.word()?;
-        self.names.get(offset).map_err(|fault: StringFault| malformed(self.base + at, fault.describe()))
+        self.names.get(offset).map_err(|fault: StringFault| match fault {
+            StringFault::NotText => BtfError::NotText { offset: self.base + at },
+            _ => malformed(self.base + at, fault.describe()),
+        })
     }
 
     fn read_type(&mut self) -> Result<Type, BtfError> {

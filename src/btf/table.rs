@@ -21,6 +21,12 @@ pub enum BtfError {
         /// What is wrong there.
         what: String,
     },
+    /// A name in another encoding; the kernel takes letters of Latin-1 in names.
+    #[error("unsupported: the name at byte {offset} of the types is not UTF-8")]
+    NotText {
+        /// Byte offset into the BTF of what refers to it.
+        offset: usize,
+    },
     /// A type refers to one that does not exist.
     #[error("BTF type {from} refers to type {to}, which does not exist")]
     DanglingType {

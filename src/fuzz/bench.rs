@@ -15,7 +15,8 @@ use crate::crosscheck::protocol::Verdict;
 use crate::crosscheck::{KernelVerdict, missing_kfuncs};
 use crate::kernel::Profile;
 use crate::machine::{Machine, MachineOptions};
-use crate::object::{self, LoadOptions, Object};
+use crate::object::compile::object_name;
+use crate::object::{self, LoadOptions, Object, ObjectError};
 use crate::report::place::Words;
 use crate::soundness::containment::within::Spot;
 use crate::soundness::containment::{Accepted, Check, Found, MAX_PROCESSED, Outcome, Reported, UNVERIFIED, Violation};
@@ -59,7 +60,7 @@ pub struct Unit {
 /// What became of an object in our loader.
 #[derive(Clone, Debug)]
 enum Refused {
-    Said(String),
+    Said(ObjectError),
     Panicked(String),
 }
 
@@ -140,7 +141,7 @@ impl Bench {
     pub fn load(&self, mutant: &Mutant, names: Vec<String>) -> Unit {
         let bytes = self.files.bytes(mutant);
         let path = self.files.get(mutant.file).map(|file| file.about.path.as_path()).unwrap_or(Path::new(""));
-        let loaded = catch_unwind(AssertUnwindSafe(|| changed::load(path, &bytes, &self.load_options())));
+        let loaded = catch_unwind(AssertUnwindSafe(|| Object::parse(&object_name(path), &bytes, &self.load_options())));
         let (object, refused) = match loaded {
             Ok(Ok(object)) => (object, None),
             Ok(Err(why)) => (nothing(), Some(Refused::Said(why))),
@@ -218,16 +219,17 @@ impl Bench {
             Ok(verifiers) => verifiers,
             Err(panic) => return unit.names.iter().map(|_| silent(vec![panic_text(&*panic)])).collect(),
         };
-        let refused = |why: &str| Ours { refused: Some(normalised(why)), is_changed, ..Ours::default() };
+        let refused = |why: String| Ours { refused: Some(normalised(&why)), is_changed, ..Ours::default() };
         let judge = |place: usize| {
             let program = match (&unit.refused, unit.program(place)) {
                 (Some(Refused::Panicked(what)), _) => return silent(vec![what.clone()]),
-                (Some(Refused::Said(why)), _) => return refused(why),
-                (None, None) => return refused("it has no such program"),
+                (Some(Refused::Said(why)), _) if why.is_unsupported() => return unsupported(&unit.names[place], why),
+                (Some(Refused::Said(why)), _) => return refused(why.to_string()),
+                (None, None) => return refused("it has no such program".to_owned()),
                 (None, Some(program)) => program,
             };
-            if let Some(why) = &program.refused {
-                return refused(&why.to_string());
+            if let Some(why) = program.refused.as_ref().filter(|why| !why.is_unsupported()) {
+                return refused(why.to_string());
             }
             let seed = seeds.and_then(|seeds| seeds.get(place)).copied();
             let judged = catch_unwind(AssertUnwindSafe(|| self.judge_one(unit, &verifiers, program, seed)));
@@ -408,6 +410,18 @@ impl Ours {
             _ => self.causes(None).contains(cause),
         }
     }
+}
+
+/// What is to be said of a program of a changed object that only our loader does not take.
+fn unsupported(program: &str, why: &ObjectError) -> Ours {
+    let verdict = OurVerdict {
+        program: program.to_owned(),
+        verdict: OurDecision::Unsupported,
+        reason: why.to_string(),
+        errno: 0,
+        insns_processed: None,
+    };
+    Ours { verdict: Some(verdict), rule: normalised(&why.to_string()), is_changed: true, ..Ours::default() }
 }
 
 /// An object that our loader made nothing of.

@@ -17,8 +17,7 @@ use crate::explore::random::Random;
 use crate::isa::{CallName, RawInsn, disassemble};
 use crate::kernel::files::{self, FileError};
 use crate::kernel::{Profile, Tables};
-use crate::object::compile::object_name;
-use crate::object::{FunctionLayout, LoadOptions, Object, function_layouts};
+use crate::object::{FunctionLayout, LoadOptions, function_layouts};
 use crate::strategies::{Change, byte_changes, changed, instruction_changes};
 
 /// What is changed.
@@ -276,14 +275,6 @@ impl CallName for Helpers {
     fn immediate(&self, _: RawInsn, _: RawInsn) -> Option<String> {
         None
     }
-}
-
-/// What our loader makes of a changed object: its words where it refuses.
-///
-/// # Errors
-/// Those words.
-pub fn load(path: &Path, bytes: &[u8], options: &LoadOptions<'_>) -> Result<Object, String> {
-    Object::parse(&object_name(path), bytes, options).map_err(|error| error.to_string())
 }
 
 /// A mutant that shows the same with no change left that can be taken back.

@@ -11,11 +11,11 @@ use rustc_hash::FxHashMap;
 use crate::btf::{Btf, Linkage, Type, TypeId};
 use crate::isa::{RawInsn, opcode};
 
-use super::code::Code;
+use super::code::{Code, CodeFunction};
 use super::elf::Elf;
 use super::error::ObjectError;
-use super::ext::{Ext, SectionRecords};
-use super::model::{Function, LineInfo, Program, Section, Unresolved};
+use super::ext::{Ext, Placed, SectionRecords};
+use super::model::{Function, LinePlace, Program, Section, Unresolved};
 use super::relocate::{CALL, FunctionRef, FunctionRefs};
 
 /// Most slots of one program: the kernel takes no more (`BPF_COMPLEXITY_LIMIT_INSNS`).
@@ -53,7 +53,7 @@ impl Assembler<'_> {
         let mut total = 0usize;
         for entry in self.code.entries() {
             let program = self.program(entry);
-            total += program.insns.len().max(1);
+            total += program.insns.len().max(program.line_info.len()).max(1);
             if total > MAX_TOTAL_SLOTS {
                 return Err(ObjectError::unsupported(format!(
                     "its programs have more than {MAX_TOTAL_SLOTS} instructions together"
@@ -77,6 +77,8 @@ impl Assembler<'_> {
                 insns: Vec::new(),
                 functions: Vec::new(),
                 lines: Vec::new(),
+                func_info: Vec::new(),
+                line_info: Vec::new(),
                 unresolved: Vec::new(),
                 refused: None,
             },
@@ -127,7 +129,7 @@ impl Assembler<'_> {
                 growing.program.unresolved.push(Unresolved { insn, what: Arc::clone(what) });
             }
         }
-        let type_id = self.function_type(growing, index)?;
+        let type_id = self.append_functions(growing, index, start)?;
         let declared_global =
             self.btf.is_some_and(|btf| matches!(btf.ty(type_id), Type::Function { linkage: Linkage::Global, .. }));
         growing.program.functions.push(Function {
@@ -139,46 +141,69 @@ impl Assembler<'_> {
         self.append_lines(growing, index, start)
     }
 
-    /// The type of the function; as libbpf, records are dropped for the whole program where the entry has none.
-    fn function_type(&self, growing: &mut Growing, index: usize) -> Result<TypeId, ObjectError> {
+    /// Appends the records of a function and returns its type; as libbpf, none are kept of a whole program where the entry
+    /// has none.
+    fn append_functions(&self, growing: &mut Growing, index: usize, start: usize) -> Result<TypeId, ObjectError> {
         let Some(function) = self.code.functions.get(index).filter(|_| growing.keep_functions) else {
             return Ok(TypeId::VOID);
         };
-        let record = self
-            .records_of(&self.ext.functions, function.section)
-            .and_then(|records| records.records.iter().find(|record| function.contains(record.slot)));
-        match record {
-            Some(record) => Ok(record.type_id),
-            None if growing.program.functions.is_empty() => {
-                growing.keep_functions = false;
-                Ok(TypeId::VOID)
+        let records = self.moved(&self.ext.functions, function, start);
+        if records.is_empty() {
+            if !growing.program.functions.is_empty() {
+                return Err(self.missing(index, "function"));
             }
-            None => Err(self.missing(index, "function")),
+            growing.keep_functions = false;
         }
+        let is_function = |id: &TypeId| self.btf.is_some_and(|btf| matches!(btf.ty(*id), Type::Function { .. }));
+        let own = records.iter().find(|record| record.insn as usize == start);
+        let type_id = own.map(|record| record.type_id).filter(is_function);
+        growing.program.func_info.extend(records);
+        self.check_count(growing, growing.program.func_info.len(), "functions")?;
+        Ok(type_id.unwrap_or(TypeId::VOID))
     }
 
     fn append_lines(&self, growing: &mut Growing, index: usize, start: usize) -> Result<(), ObjectError> {
         let Some(function) = self.code.functions.get(index).filter(|_| growing.keep_lines) else { return Ok(()) };
-        let inside: Vec<LineInfo> = self
-            .records_of(&self.ext.lines, function.section)
-            .map_or(&[][..], |records| &records.records)
-            .iter()
-            .skip_while(|line| line.insn < function.start)
-            .take_while(|line| function.contains(line.insn))
-            .map(|line| LineInfo { insn: line.insn - function.start + start, ..line.clone() })
-            .collect();
-        if inside.is_empty() {
-            if !growing.program.lines.is_empty() {
+        let records = self.moved(&self.ext.lines, function, start);
+        if records.is_empty() {
+            if !growing.program.line_info.is_empty() {
                 return Err(self.missing(index, "line"));
             }
             growing.keep_lines = false;
         }
-        // The kernel refuses lines that do not ascend.
-        if !inside.is_sorted_by(|line, next| line.insn < next.insn) {
-            return Err(ObjectError::section(".BTF.ext", format!("the lines of {} are out of order", function.name)));
+        let program = &mut growing.program;
+        for record in records {
+            program.line_info.push(LinePlace { insn: record.slot(), has_texts: record.has_texts() });
+            // What is out of order the kernel refuses; until it is asked, the others are shown.
+            let ascends = program.lines.last().is_none_or(|last| last.insn < record.slot() as usize);
+            program.lines.extend(record.shown().filter(|line| ascends && line.insn < start + function.count));
         }
-        growing.program.lines.extend(inside);
-        Ok(())
+        self.check_count(growing, growing.program.line_info.len(), "lines")
+    }
+
+    /// The records that a loader takes for a function, for the places to which it moves: from the first that is inside to the
+    /// last before one that is behind its end, and all between them (`adjust_prog_btf_ext_info`).
+    fn moved<T: Placed>(&self, parts: &[SectionRecords<T>], function: &CodeFunction<'_>, start: usize) -> Vec<T> {
+        let records = self.records_of(parts, function.section).map_or(&[][..], |part| &part.records);
+        let end = function.start + function.count;
+        let before_end = records.iter().position(|record| record.slot() as usize >= end).unwrap_or(records.len());
+        let is_inside = |record: &T| record.slot() as usize >= function.start;
+        let records = &records[..before_end];
+        let (first, last) = (records.iter().position(is_inside), records.iter().rposition(is_inside));
+        let (Some(first), Some(last)) = (first, last) else { return Vec::new() };
+        let by = (start as u32).wrapping_sub(function.start as u32);
+        records[first..=last].iter().map(|record| record.clone().moved_to(record.slot().wrapping_add(by))).collect()
+    }
+
+    /// No more records than slots can be right, and a broken object must not fill the memory with them.
+    fn check_count(&self, growing: &Growing, count: usize, what: &str) -> Result<(), ObjectError> {
+        if count <= MAX_SLOTS {
+            return Ok(());
+        }
+        Err(ObjectError::unsupported(format!(
+            "program {} with more than {MAX_SLOTS} records of {what}",
+            growing.program.name
+        )))
     }
 
     fn missing(&self, index: usize, what: &str) -> ObjectError {

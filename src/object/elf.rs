@@ -30,6 +30,8 @@ pub(super) struct ElfSection<'data> {
     /// Contents; empty for [`ElfSectionKind::Zero`].
     pub(super) data: &'data [u8],
     pub(super) size: u64,
+    /// Is it flagged as code?
+    executable: bool,
     /// Relocation entries that change this section.
     pub(super) relocations: Vec<ElfRelocation>,
 }
@@ -84,9 +86,9 @@ impl<'data> Elf<'data> {
         let mut zero_bytes = 0u64;
         for (index, section) in table.enumerate() {
             let name = table.section_name(LittleEndian, section).map_err(broken).and_then(|name| {
-                std::str::from_utf8(name).map_err(|_| ObjectError::elf(format!("name of section {index} is not UTF-8")))
+                std::str::from_utf8(name).map_err(|_| not_text(&format!("the name of section {index}")))
             })?;
-            let kind = section_kind(section);
+            let kind = section_kind(section, name);
             let size = section.sh_size(LittleEndian);
             if kind == ElfSectionKind::Zero {
                 zero_bytes = zero_bytes.saturating_add(size);
@@ -102,7 +104,8 @@ impl<'data> Elf<'data> {
                     .map_err(|_| ObjectError::section(name, "its contents reach past the end of the file"))?,
                 ElfSectionKind::Zero | ElfSectionKind::Other => &[],
             };
-            sections.push(ElfSection { name, kind, data: contents, size, relocations: Vec::new() });
+            let executable = is_executable(section);
+            sections.push(ElfSection { name, kind, data: contents, size, executable, relocations: Vec::new() });
         }
         let symbols = read_symbols(data, &table)?;
         let mut elf = Elf { sections, symbols };
@@ -116,12 +119,16 @@ impl<'data> Elf<'data> {
         table: &object::read::elf::SectionTable<'data, FileHeader64<LittleEndian>>,
     ) -> Result<(), ObjectError> {
         for section in table.iter() {
+            let target = section.sh_info(LittleEndian) as usize;
+            let name = table.section_name(LittleEndian, section).unwrap_or_default();
+            if is_ignored(section, name) || !self.is_relocated_by(target, name) {
+                continue;
+            }
             let Some((entries, _)) =
                 section.rel(LittleEndian, data).map_err(|error| ObjectError::elf(error.to_string()))?
             else {
                 continue;
             };
-            let target = section.sh_info(LittleEndian) as usize;
             let Some(target) = self.sections.get_mut(target) else {
                 return Err(ObjectError::elf(format!(
                     "a relocation section is for section {target}, which does not exist"
@@ -141,6 +148,13 @@ impl<'data> Elf<'data> {
             }
         }
         Ok(())
+    }
+
+    /// Does the loader apply what a section of that name has for another one: for code, and for what describes maps?
+    fn is_relocated_by(&self, target: usize, name: &[u8]) -> bool {
+        const OF_MAPS: [&[u8]; 5] =
+            [b".rel.maps", b".rel.struct_ops", b".rel.struct_ops.link", b".rel?.struct_ops", b".rel?.struct_ops.link"];
+        OF_MAPS.contains(&name) || self.sections.get(target).is_none_or(|target| target.executable)
     }
 
     /// The first section of that name, with its index.
@@ -178,10 +192,30 @@ fn check_header(data: &[u8]) -> Result<&FileHeader64<LittleEndian>, ObjectError>
     Ok(header)
 }
 
-fn section_kind(section: &elf::SectionHeader64<LittleEndian>) -> ElfSectionKind {
-    let executable = section.sh_flags(LittleEndian).0 & elf::SHF_EXECINSTR.0 != 0;
+fn not_text(what: &str) -> ObjectError {
+    ObjectError::unsupported(format!("{what} is not UTF-8"))
+}
+
+/// Sections that the loader does not look at (`ignore_elf_section`).
+fn is_ignored(section: &elf::SectionHeader64<LittleEndian>, name: &[u8]) -> bool {
+    let described = name.strip_prefix(b".rel").unwrap_or(name);
+    let of_types = described.len() < name.len() && [&b".BTF"[..], b".BTF.ext"].contains(&described);
+    section.sh_type(LittleEndian) == elf::SHT_STRTAB
+        || name.starts_with(b".debug_")
+        || described.starts_with(b".debug_")
+        || of_types
+}
+
+fn is_executable(section: &elf::SectionHeader64<LittleEndian>) -> bool {
+    section.sh_flags(LittleEndian).0 & elf::SHF_EXECINSTR.0 != 0
+}
+
+fn section_kind(section: &elf::SectionHeader64<LittleEndian>, name: &str) -> ElfSectionKind {
+    // Those that have a meaning by their name are no code, whatever they say.
+    const NAMED: [&str; 5] = ["license", "version", ".maps", ".BTF", ".BTF.ext"];
     match section.sh_type(LittleEndian) {
-        elf::SHT_PROGBITS if executable => ElfSectionKind::Code,
+        _ if is_ignored(section, name.as_bytes()) => ElfSectionKind::Other,
+        elf::SHT_PROGBITS if is_executable(section) && !NAMED.contains(&name) => ElfSectionKind::Code,
         elf::SHT_PROGBITS => ElfSectionKind::Data,
         elf::SHT_NOBITS => ElfSectionKind::Zero,
         _ => ElfSectionKind::Other,
@@ -209,7 +243,7 @@ fn read_symbols<'data>(
         .enumerate()
         .map(|(index, symbol)| {
             let name = symbol.name(LittleEndian, strings).map_err(broken).and_then(|name| {
-                std::str::from_utf8(name).map_err(|_| ObjectError::elf(format!("name of symbol {index} is not UTF-8")))
+                std::str::from_utf8(name).map_err(|_| not_text(&format!("the name of symbol {index}")))
             })?;
             budget = budget
                 .checked_sub(name.len())

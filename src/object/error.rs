@@ -78,6 +78,12 @@ pub enum ObjectError {
 }
 
 impl ObjectError {
+    /// Is it only this loader that does not take the object?
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, ObjectError::Unsupported { .. } | ObjectError::Btf(BtfError::NotText { .. }))
+    }
+
     pub(super) fn elf(what: impl Into<String>) -> Self {
         ObjectError::Elf { what: what.into() }
     }

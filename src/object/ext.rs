@@ -1,15 +1,16 @@
 //! `.BTF.ext`: which function and which source line each instruction belongs to, and the CO-RE relocations.
 //!
-//! Format: `Documentation/bpf/btf.rst`, Linux 6.12. Offsets of instructions are turned into slots of their section.
+//! Format: `Documentation/bpf/btf.rst`, Linux 6.12. Offsets of instructions are turned into slots of their section. What a record says
+//! is not looked at here: a loader hands records on, and the kernel refuses a program whose records it cannot take.
 
 use std::sync::Arc;
 
-use crate::btf::strings::Interner;
+use crate::btf::strings::{Interner, StringFault};
 use crate::btf::{Btf, TypeId};
 use crate::isa::RawInsn;
 
 use super::error::ObjectError;
-use super::model::LineInfo;
+use super::model::{FuncInfo, LineInfo};
 
 const SECTION: &str = ".BTF.ext";
 
@@ -20,11 +21,56 @@ pub(super) struct SectionRecords<T> {
     pub(super) records: Vec<T>,
 }
 
-/// Where a function starts, and its type.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FunctionRecord {
-    pub(super) slot: usize,
-    pub(super) type_id: TypeId,
+/// A record that stands for a place of its section.
+pub(super) trait Placed: Clone {
+    /// The slot, of the section or of a program.
+    fn slot(&self) -> u32;
+
+    /// The same record for another slot.
+    fn moved_to(self, slot: u32) -> Self;
+}
+
+impl Placed for FuncInfo {
+    fn slot(&self) -> u32 {
+        self.insn
+    }
+
+    fn moved_to(self, insn: u32) -> FuncInfo {
+        FuncInfo { insn, ..self }
+    }
+}
+
+/// A line, without its texts if one of them lies outside of the string section.
+#[derive(Clone, Debug)]
+pub(super) struct LineRecord {
+    slot: u32,
+    /// File and line.
+    texts: Option<(Arc<str>, Arc<str>)>,
+    line: u32,
+    column: u32,
+}
+
+impl LineRecord {
+    /// Has it both texts?
+    pub(super) fn has_texts(&self) -> bool {
+        self.texts.is_some()
+    }
+
+    /// What to show for it.
+    pub(super) fn shown(&self) -> Option<LineInfo> {
+        let (file, text) = self.texts.clone()?;
+        Some(LineInfo { insn: self.slot as usize, file, text, line: self.line, column: self.column })
+    }
+}
+
+impl Placed for LineRecord {
+    fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    fn moved_to(self, slot: u32) -> LineRecord {
+        LineRecord { slot, ..self }
+    }
 }
 
 /// A CO-RE relocation (`struct bpf_core_relo`).
@@ -33,8 +79,8 @@ pub(super) struct CoreRecord {
     /// Byte offset in the section.
     pub(super) offset: u32,
     pub(super) type_id: TypeId,
-    /// Access string such as `0:1:2`.
-    pub(super) access: Arc<str>,
+    /// Access string such as `0:1:2`; `None` if it lies outside of the string section.
+    pub(super) access: Option<Arc<str>>,
     /// `enum bpf_core_relo_kind` number.
     pub(super) kind: u32,
 }
@@ -42,8 +88,8 @@ pub(super) struct CoreRecord {
 /// Everything in the section.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ext {
-    pub(super) functions: Vec<SectionRecords<FunctionRecord>>,
-    pub(super) lines: Vec<SectionRecords<LineInfo>>,
+    pub(super) functions: Vec<SectionRecords<FuncInfo>>,
+    pub(super) lines: Vec<SectionRecords<LineRecord>>,
     pub(super) core: Vec<SectionRecords<CoreRecord>>,
 }
 
@@ -52,14 +98,15 @@ fn broken(what: impl Into<String>) -> ObjectError {
 }
 
 impl Ext {
-    /// Reads the section; strings are those of `btf`.
+    /// Reads the section; strings are those of `btf`. Faults are those for which libbpf takes none of it (`btf_ext__new`), but for
+    /// what is unsupported.
     pub(super) fn parse(bytes: &[u8], btf: &Btf) -> Result<Self, ObjectError> {
         let word = |at: usize| read_word(bytes, at).ok_or_else(|| broken("the header is cut off"));
         if word(0)? != 0x0001_eb9f {
             return Err(broken("the magic number, version or flags are not those of .BTF.ext version 1"));
         }
         let header = word(4)? as usize;
-        if header < 24 || header > bytes.len() {
+        if header < 24 || header >= bytes.len() {
             return Err(broken(format!("header length {header} is impossible")));
         }
         let mut strings = Interner::new(btf.string_section());
@@ -68,6 +115,9 @@ impl Ext {
                 return Ok(&[]);
             }
             let start = header.saturating_add(word(at)? as usize);
+            if word(at + 4)? != 0 && word(at)? % 4 != 0 {
+                return Err(broken(format!("the part that byte {at} names is not aligned to four bytes")));
+            }
             bytes
                 .get(start..start.saturating_add(word(at + 4)? as usize))
                 .ok_or_else(|| broken(format!("the part that byte {at} names reaches past the end")))
@@ -75,27 +125,14 @@ impl Ext {
         let (functions, lines, core) = (part(8)?, part(16)?, part(24)?);
         Ok(Ext {
             functions: read_part(functions, 2, &mut strings, |[offset, id, _, _], _| {
-                let type_id = TypeId(id);
-                if !matches!(btf.ty(type_id), crate::btf::Type::Function { .. }) {
-                    return Err(broken(format!("type {type_id} of a function record is not a function")));
-                }
-                Ok(FunctionRecord { slot: offset as usize / RawInsn::SIZE, type_id })
+                Ok(FuncInfo { insn: slot(offset), type_id: TypeId(id) })
             })?,
             lines: read_part(lines, 4, &mut strings, |[offset, file, text, place], strings| {
-                Ok(LineInfo {
-                    insn: offset as usize / RawInsn::SIZE,
-                    file: string(strings, file)?,
-                    text: string(strings, text)?,
-                    line: place >> 10,
-                    column: place & 0x3ff,
-                })
+                let texts = string(strings, file)?.zip(string(strings, text)?);
+                Ok(LineRecord { slot: slot(offset), texts, line: place >> 10, column: place & 0x3ff })
             })?,
             core: read_part(core, 4, &mut strings, |[offset, id, access, kind], strings| {
-                let type_id = TypeId(id);
-                if btf.get(type_id).is_none() {
-                    return Err(broken(format!("type {type_id} of a CO-RE relocation does not exist")));
-                }
-                Ok(CoreRecord { offset, type_id, access: string(strings, access)?, kind })
+                Ok(CoreRecord { offset, type_id: TypeId(id), access: string(strings, access)?, kind })
             })?,
         })
     }
@@ -105,8 +142,19 @@ fn read_word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
 }
 
-fn string(strings: &mut Interner<'_>, offset: u32) -> Result<Arc<str>, ObjectError> {
-    strings.get_lossy(offset).map_err(|fault| broken(fault.describe()))
+fn slot(offset: u32) -> u32 {
+    offset / RawInsn::SIZE as u32
+}
+
+/// The string at that offset; `None` if there is none.
+fn string(strings: &mut Interner<'_>, offset: u32) -> Result<Option<Arc<str>>, ObjectError> {
+    match strings.get_lossy(offset) {
+        Ok(text) => Ok(Some(text)),
+        Err(fault @ StringFault::TooMuch) => {
+            Err(ObjectError::unsupported(format!("section {SECTION}: {}", fault.describe())))
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// Reads one part: the size of a record, then for each section its name, a count, and the records, of which the first
@@ -126,10 +174,21 @@ fn read_part<T>(
     if size < words * 4 || !size.is_multiple_of(4) {
         return Err(broken(format!("record size {size} is impossible")));
     }
+    if part.len() == 4 {
+        return Err(broken("a part has no records"));
+    }
+    // The kernel wants zeros behind what it knows, and limits the size.
+    if size > words * 4 {
+        return Err(ObjectError::unsupported(format!("section {SECTION}: records of {size} bytes, not {}", words * 4)));
+    }
     let mut at = 4;
     while at < part.len() {
-        let name = string(strings, read_word(part, at).ok_or_else(cut)?)?;
+        // What has no name, or that of no section, belongs to none.
+        let name = string(strings, read_word(part, at).ok_or_else(cut)?)?.unwrap_or_default();
         let count = read_word(part, at + 4).ok_or_else(cut)? as usize;
+        if count == 0 {
+            return Err(broken("a section has no records"));
+        }
         at += 8;
         let bytes = count.checked_mul(size).and_then(|length| part.get(at..at.checked_add(length)?)).ok_or_else(cut)?;
         let mut records = Vec::with_capacity(count);

@@ -62,7 +62,11 @@ impl Object {
             hide_functions(btf, &code);
         }
         let ext = match (&btf, elf.section_named(".BTF.ext")) {
-            (Some(btf), Some((_, section))) => Ext::parse(section.data, btf)?,
+            (Some(btf), Some((_, section))) => match Ext::parse(section.data, btf) {
+                // As libbpf, which goes on without it where nothing needs it (`bpf_object__init_btf`).
+                Err(error) if !error.is_unsupported() && !needs_types(&elf) => Ext::default(),
+                read => read?,
+            },
             _ => Ext::default(),
         };
         let config = kconfig::fill(&externs.config, options)?;
@@ -133,6 +137,13 @@ impl Object {
             }
         }
     }
+}
+
+/// Has the object maps or implementations of the kernel's structures (`libbpf_needs_btf`)?
+fn needs_types(elf: &Elf<'_>) -> bool {
+    const STRUCT_OPS: [&str; 4] = [".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"];
+    let implements = |name| elf.section_named(name).is_some_and(|(_, section)| section.size > 0);
+    elf.section_named(".maps").is_some() || STRUCT_OPS.into_iter().any(implements)
 }
 
 fn license(elf: &Elf<'_>) -> String {

@@ -28,8 +28,8 @@ pub use error::{NoProgram, ObjectError};
 pub use layout::{FunctionLayout, function_layouts};
 pub use load::LoadOptions;
 pub use model::{
-    AttachKind, Extern, ExternKind, Function, GlobalSection, LineInfo, Map, MapDefinition, Object, Program, Section,
-    Unresolved,
+    AttachKind, Extern, ExternKind, FuncInfo, Function, GlobalSection, LineInfo, LinePlace, Map, MapDefinition, Object,
+    Program, Section, Unresolved,
 };
 pub use relocate::RAW_REFERENCE;
 pub use sections::{SLEEPABLE, XDP_HAS_FRAGS};

@@ -186,6 +186,10 @@ pub struct Program {
     pub functions: Vec<Function>,
     /// Source lines by ascending slot.
     pub lines: Vec<LineInfo>,
+    /// The records of functions that the kernel is given, in order, whatever they say (`func_info` of `union bpf_attr`).
+    pub func_info: Vec<FuncInfo>,
+    /// The records of lines that the kernel is given, in order, whatever they say (`line_info`).
+    pub line_info: Vec<LinePlace>,
     /// Slots that could not be relocated for want of the kernel's types or configuration; they are as compiled.
     pub unresolved: Vec<Unresolved>,
     /// Why libbpf would not hand this program to the kernel at all; its slots are then not relocated.
@@ -212,6 +216,24 @@ pub struct Function {
     pub type_id: TypeId,
     /// Is it global, so that the verifier checks it on its own?
     pub global: bool,
+}
+
+/// Which function starts at a slot (`struct bpf_func_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FuncInfo {
+    /// The slot; of a broken object it may lie anywhere.
+    pub insn: u32,
+    /// What should be a [`Type::Function`](crate::btf::Type::Function) in the object's BTF.
+    pub type_id: TypeId,
+}
+
+/// What the kernel checks of a record of a line (`struct bpf_line_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinePlace {
+    /// The slot; of a broken object it may lie anywhere.
+    pub insn: u32,
+    /// Do file and text lie in the string section?
+    pub has_texts: bool,
 }
 
 /// The source line that a slot came from; it holds until the next entry.

@@ -21,6 +21,9 @@ impl Verifier<'_> {
         if starts.contains(&start) {
             return Ok(());
         }
+        if start >= self.insns.len() {
+            return reject(Rule::CallOutOfProgram);
+        }
         if starts.len() >= SUBPROGRAMS {
             return reject(Rule::TooManySubprograms);
         }
@@ -30,7 +33,7 @@ impl Verifier<'_> {
     }
 
     fn exception_callback_start(&self) -> Check<Option<usize>> {
-        let (Some(btf), Some(entry)) = (&self.btf, self.program.functions.first()) else { return Ok(None) };
+        let (Some(btf), Some(entry)) = (&self.btf, self.program.func_info.first()) else { return Ok(None) };
         let mut names = btf.iter().filter_map(|(_, ty)| match ty {
             Type::DeclTag { name, target, component: None } if *target == entry.type_id => name.strip_prefix(TAG),
             _ => None,
@@ -45,10 +48,10 @@ impl Verifier<'_> {
         if !matches!(btf.ty(id), Type::Function { linkage: Linkage::Global, .. }) {
             return reject(Rule::ExceptionCallbackNotGlobal { name: name.to_owned() });
         }
-        match self.program.functions.iter().rev().find(|function| function.type_id == id) {
+        match self.program.func_info.iter().rev().find(|record| record.type_id == id) {
             None => reject(Rule::ExceptionCallbackNotFunction),
-            Some(function) if function.start == 0 => reject(Rule::ExceptionCallbackAtStart),
-            Some(function) => Ok(Some(function.start)),
+            Some(record) if record.insn == 0 => reject(Rule::ExceptionCallbackAtStart),
+            Some(record) => Ok(Some(record.insn as usize)),
         }
     }
 

@@ -429,7 +429,7 @@ impl Verifier<'_> {
     fn allocated_type(&mut self, told: &Told, percpu: bool) -> Check<TypeRef> {
         let Some(number) = told.constant else { return unsupported("an allocation without a type id") };
         let Ok(id) = u32::try_from(number) else { return reject(Rule::TypeIdOutOfRange) };
-        let Some(btf) = self.btf.clone() else { return reject(Rule::AllocationNeedsBtf) };
+        let Some(btf) = self.program_types().cloned() else { return reject(Rule::AllocationNeedsBtf) };
         let id = TypeId(id);
         let Some(Type::Struct(composite)) = btf.get(id) else { return reject(Rule::AllocationOfNoStruct) };
         let ty = TypeRef { space: TypeSpace::Program, id };

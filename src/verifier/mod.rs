@@ -56,6 +56,7 @@ pub mod path;
 pub mod percpu;
 pub mod pointer_arithmetic;
 pub mod precision;
+pub mod program_info;
 pub mod prune;
 pub mod recorder;
 pub mod references;

@@ -214,6 +214,13 @@ rules! {
     TooManySubprograms "too-many-subprograms" TooBig "too many subprograms";
     InfiniteLoop { insn: usize } "infinite-loop" Invalid "infinite loop detected at insn {insn}";
     InvalidMayGoto { offset: i16, imm: i32 } "invalid-may-goto" Invalid "invalid may_goto off {offset} imm {imm}";
+    FirstFunctionRecordNotAtStart { insn: u32 } "first-function-record-not-at-start" Invalid "nonzero insn_off {insn} for the first func info record";
+    FunctionRecordsNotAscending { insn: u32, before: u32 } "function-records-not-ascending" Invalid "same or smaller insn offset ({insn}) than previous func info record ({before})";
+    FunctionRecordOfNoFunction { id: i32 } "function-record-of-no-function" Invalid "invalid type id {id} in func info";
+    FunctionRecordCount "function-record-count" Invalid "number of funcs in func_info doesn't match number of subprogs";
+    FunctionRecordElsewhere "function-record-elsewhere" Invalid "func_info BTF section doesn't match subprog layout in BPF program";
+    LineOutOfPlace { line: usize, insn: u32, before: u32, len: usize } "line-out-of-place" Invalid "Invalid line_info[{line}].insn_off:{insn} (prev_offset:{before} prog->len:{len})";
+    LineWithoutText { line: usize } "line-without-text" Invalid "Invalid line_info[{line}].line_off or .file_name_off";
     LineAtNoInsn { line: usize } "line-at-no-insn" Invalid "Invalid insn code at line_info[{line}].insn_off";
     FunctionWithoutLine { index: usize } "function-without-line" Invalid "missing bpf_line_info for func#{index}";
     FunctionsWithoutLine { count: usize, index: usize } "functions-without-line" Invalid "missing bpf_line_info for {count} funcs starting from func#{index}";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::env::{Check, InsnFacts, Stop, Subprogram, Verifier, reject, unsupported};
+use super::env::{Check, InsnFacts, Stop, Subprogram, Verifier, unsupported};
 use super::explored::Explored;
 use super::log::Log;
 use super::map_fields::KernelSide;
@@ -187,9 +187,11 @@ impl Verifier<'_> {
     /// All of a program's verification (`bpf_check`).
     fn run(&mut self) -> Check {
         self.check_loadable()?;
+        self.check_function_records()?;
         self.check_device_kfuncs()?;
         self.set_up_subprograms()?;
         self.check_jumps_stay_inside()?;
+        self.check_functions_have_records()?;
         self.check_abnormal_returns()?;
         self.check_lines()?;
         self.check_references()?;
@@ -272,29 +274,6 @@ impl Verifier<'_> {
         self.note_exception_callback();
         self.log_subprograms();
         Ok(())
-    }
-
-    /// Each function starts with a line, and each line with an instruction (`check_btf_line`).
-    fn check_lines(&mut self) -> Check {
-        let lines = &self.program.lines;
-        if lines.is_empty() || self.btf.is_none() {
-            return Ok(());
-        }
-        let mut next = 0;
-        for (number, line) in lines.iter().enumerate() {
-            if self.raw(line.insn).opcode == 0 {
-                return reject(Rule::LineAtNoInsn { line: number });
-            }
-            match self.subprograms.get(next) {
-                Some(subprogram) if subprogram.start == line.insn => next += 1,
-                Some(subprogram) if subprogram.start < line.insn => {
-                    return reject(Rule::FunctionWithoutLine { index: next });
-                }
-                _ => {}
-            }
-        }
-        let count = self.subprograms.len() - next;
-        if count > 0 { reject(Rule::FunctionsWithoutLine { count, index: next }) } else { Ok(()) }
     }
 
     fn explore_function(&mut self, index: usize) -> Check {

@@ -189,6 +189,8 @@ pub fn object(programs: &[(&str, bool, Vec<RawInsn>)]) -> Object {
                     column: 1,
                 })
                 .collect(),
+            func_info: Vec::new(),
+            line_info: Vec::new(),
             unresolved: Vec::new(),
             refused: None,
         })

@@ -112,7 +112,11 @@ impl Relocator<'_> {
     fn apply(&mut self, record: &CoreRecord, first: RawInsn, second: Option<RawInsn>) -> Result<Outcome, String> {
         let kind = Kind::from_number(record.kind)
             .ok_or_else(|| format!("CO-RE relocation kind {} is unknown", record.kind))?;
-        let local = Spec::parse(self.btf, record.type_id, &record.access, kind)
+        if self.btf.get(record.type_id).is_none() {
+            return Err(format!("type {} of a CO-RE relocation does not exist", record.type_id));
+        }
+        let access = record.access.as_ref().ok_or("the access of a CO-RE relocation is behind the string section")?;
+        let local = Spec::parse(self.btf, record.type_id, access, kind)
             .map_err(|what| format!("CO-RE relocation {}: {what}", describe(self.btf, record, kind)))?;
         let resolved = match self.kernel {
             _ if kind == Kind::TypeIdLocal => Some(value::Relocated::local_type_id(record.type_id)),
@@ -202,5 +206,5 @@ fn describe(btf: &Btf, record: &CoreRecord, kind: Kind) -> String {
         _ => "",
     };
     let name = if ty.name().is_empty() { "<anon>" } else { ty.name() };
-    format!("<{}> {keyword}{name} ({})", kind.name(), record.access)
+    format!("<{}> {keyword}{name} ({})", kind.name(), record.access.as_deref().unwrap_or_default())
 }
