@@ -25,7 +25,7 @@ impl Btf {
     /// when it is first asked for.
     ///
     /// # Errors
-    /// [`BtfError::Malformed`] with the byte at which the data is broken; [`BtfError::DanglingType`] if a type names
+    /// [`BtfError::Malformed`] with the byte at which the data is broken, [`BtfError::Unsupported`] for what others take; [`BtfError::DanglingType`] if a type names
     /// one that does not exist.
     pub fn parse(bytes: &[u8]) -> Result<Btf, BtfError> {
         let sections = Sections::split(bytes)?;
@@ -72,6 +72,10 @@ fn malformed(offset: usize, what: impl Into<String>) -> BtfError {
     BtfError::Malformed { offset, what: what.into() }
 }
 
+fn unsupported(offset: usize, what: impl Into<String>) -> BtfError {
+    BtfError::Unsupported { what: format!("byte {offset} of the types: {}", what.into()) }
+}
+
 /// The two parts of BTF.
 pub(super) struct Sections<'data> {
     pub(super) types: &'data [u8],
@@ -94,17 +98,20 @@ impl<'data> Sections<'data> {
             magic => return Err(malformed(0, format!("the magic number is {magic:#06x}, not {MAGIC:#06x}"))),
         }
         if header[2] != 1 {
-            return Err(malformed(2, format!("version {} is unknown", header[2])));
+            return Err(unsupported(2, format!("version {}", header[2])));
         }
         if header[3] != 0 {
-            return Err(malformed(3, format!("flags {:#x} are unknown", header[3])));
+            return Err(unsupported(3, format!("flags {:#x}", header[3])));
         }
         let header_length = word(4);
-        if header_length < HEADER_SIZE || header_length > bytes.len() {
+        if header_length > bytes.len() {
             return Err(malformed(4, format!("header length {header_length} is impossible")));
         }
+        if header_length < HEADER_SIZE {
+            return Err(unsupported(4, format!("a header of {header_length} bytes")));
+        }
         if bytes[HEADER_SIZE..header_length].iter().any(|&byte| byte != 0) {
-            return Err(malformed(HEADER_SIZE, "the header has fields from a later version"));
+            return Err(unsupported(HEADER_SIZE, "a header with fields from a later version"));
         }
         let (types_offset, types_length, strings_offset, strings_length) = (word(8), word(12), word(16), word(20));
         if !types_offset.is_multiple_of(4) {
@@ -187,7 +194,8 @@ impl<S: Strings> Reader<'_, S> {
         let at = self.at;
         let offset = self.word()?;
         self.names.get(offset).map_err(|fault: StringFault| match fault {
-            StringFault::NotText => BtfError::NotText { offset: self.base + at },
+            // The kernel takes letters of Latin-1 in names.
+            StringFault::NotText | StringFault::TooMuch => unsupported(self.base + at, fault.describe()),
             _ => malformed(self.base + at, fault.describe()),
         })
     }
@@ -319,7 +327,8 @@ impl<S: Strings> Reader<'_, S> {
             0 => Ok(Linkage::Static),
             1 => Ok(Linkage::Global),
             2 => Ok(Linkage::Extern),
-            _ => Err(self.broken(format!("type {} has unknown linkage {number}", self.id))),
+            // libbpf takes it, and the kernel refuses the types.
+            _ => Err(unsupported(self.base + self.at, format!("type {} with linkage {number}", self.id))),
         }
     }
 }

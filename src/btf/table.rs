@@ -21,11 +21,11 @@ pub enum BtfError {
         /// What is wrong there.
         what: String,
     },
-    /// A name in another encoding; the kernel takes letters of Latin-1 in names.
-    #[error("unsupported: the name at byte {offset} of the types is not UTF-8")]
-    NotText {
-        /// Byte offset into the BTF of what refers to it.
-        offset: usize,
+    /// What others take and this crate does not.
+    #[error("unsupported: {what}")]
+    Unsupported {
+        /// What it is, and where.
+        what: String,
     },
     /// A type refers to one that does not exist.
     #[error("BTF type {from} refers to type {to}, which does not exist")]
@@ -33,6 +33,14 @@ pub enum BtfError {
         /// The referring type.
         from: TypeId,
         /// The missing one.
+        to: TypeId,
+    },
+    /// A function's type is none of a function.
+    #[error("BTF type {from} is a function whose type {to} is not that of one")]
+    NotAPrototype {
+        /// The function.
+        from: TypeId,
+        /// What it refers to.
         to: TypeId,
     },
     /// A chain of modifiers and typedefs is a circle, or longer than the kernel follows.
@@ -304,13 +312,28 @@ impl BtfBuilder {
     /// The finished table.
     ///
     /// # Errors
-    /// [`BtfError::DanglingType`] if a type refers to an id that was never pushed, [`BtfError::TooDeep`] if modifiers
+    /// [`BtfError::DanglingType`] if a type refers to an id that was never pushed, [`BtfError::NotAPrototype`] if a function's type is
+    /// none of a function, [`BtfError::TooDeep`] if modifiers
     /// and typedefs form a circle or a chain of more than 32.
     pub fn finish(self) -> Result<Btf, BtfError> {
         let btf = self.btf;
+        let is_missing = |id: TypeId| id.index() >= btf.types.len();
         for (from, ty) in btf.iter() {
-            if let Some(to) = first_reference(ty, |to| to.index() >= btf.types.len()) {
+            // The one reference that libbpf does not look at; the kernel then refuses the types.
+            if let Type::FunctionPrototype { returns, .. } = ty
+                && is_missing(*returns)
+            {
+                return Err(BtfError::Unsupported {
+                    what: format!("a result of type {returns}, which does not exist"),
+                });
+            }
+            if let Some(to) = first_reference(ty, is_missing) {
                 return Err(BtfError::DanglingType { from, to });
+            }
+            if let Type::Function { prototype, .. } = ty
+                && !matches!(btf.ty(*prototype), Type::FunctionPrototype { .. })
+            {
+                return Err(BtfError::NotAPrototype { from, to: *prototype });
             }
             if ty.modified().is_some() && btf.ty(btf.resolve(from)).modified().is_some() {
                 return Err(BtfError::TooDeep(from));

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::btf::Type;
 use crate::isa::{CallTarget, ImmediateSource};
 use crate::kernel::Tables;
-use crate::object::ExternKind;
+use crate::object::{Extern, ExternKind, types_are_compatible};
 
 use super::code::{CallSite, Resolve};
 use super::models;
@@ -28,10 +29,7 @@ impl Resolve for Machine {
                 };
                 if variable.kind == ExternKind::Kfunc {
                     // Only a test whether the kernel has it takes a kfunc's address.
-                    let name = bare_name(&variable.name);
-                    let exists = Tables::embedded().kfunc(name).is_some()
-                        || self.kernel_types().is_some_and(|types| types.find_function(name).is_some());
-                    if !exists {
+                    if !self.has_kfunc(variable) {
                         return Ok(0);
                     }
                 }
@@ -71,6 +69,21 @@ impl Resolve for Machine {
 }
 
 impl Machine {
+    /// Has the kernel that function, with the prototype that the object declares (`bpf_object__resolve_ksym_func_btf_id`)?
+    fn has_kfunc(&self, declared: &Extern) -> bool {
+        let name = bare_name(&declared.name);
+        let Some((kernel, id)) = self.kernel_types().and_then(|types| Some((types, types.find_function(name)?))) else {
+            return Tables::embedded().kfunc(name).is_some();
+        };
+        let Some(local) = &self.object.btf else { return true };
+        match (local.ty(declared.type_id), kernel.ty(id)) {
+            (Type::Function { prototype: wanted, .. }, Type::Function { prototype, .. }) => {
+                types_are_compatible(local, *wanted, kernel, *prototype).unwrap_or(false)
+            }
+            _ => false,
+        }
+    }
+
     /// Where a variable of the kernel is among those of which each CPU has a copy.
     fn per_cpu_place(&self, name: &str) -> Option<u32> {
         types::per_cpu_variables(self.kernel_types()?).find(|one| one.name == name).map(|one| one.offset)

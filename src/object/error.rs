@@ -81,7 +81,10 @@ impl ObjectError {
     /// Is it only this loader that does not take the object?
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        matches!(self, ObjectError::Unsupported { .. } | ObjectError::Btf(BtfError::NotText { .. }))
+        matches!(
+            self,
+            ObjectError::Unsupported { .. } | ObjectError::Btf(BtfError::Unsupported { .. } | BtfError::TooDeep(_))
+        )
     }
 
     pub(super) fn elf(what: impl Into<String>) -> Self {

@@ -52,8 +52,12 @@ impl Object {
     pub fn parse(name: &str, bytes: &[u8], options: &LoadOptions<'_>) -> Result<Object, ObjectError> {
         let elf = Elf::parse(bytes)?;
         let mut code = Code::collect(&elf)?;
+        // What is broken libbpf goes on without, where nothing needs it (`bpf_object__init_btf`).
         let mut btf = match elf.section_named(".BTF") {
-            Some((_, section)) => Some(Btf::parse(section.data)?),
+            Some((_, section)) => match Btf::parse(section.data).map_err(ObjectError::from) {
+                Err(error) if !error.is_unsupported() && !needs_types(&elf) => None,
+                read => Some(read?),
+            },
             None => None,
         };
         let externs = Externs::collect(&elf, btf.as_ref())?;
@@ -63,7 +67,6 @@ impl Object {
         }
         let ext = match (&btf, elf.section_named(".BTF.ext")) {
             (Some(btf), Some((_, section))) => match Ext::parse(section.data, btf) {
-                // As libbpf, which goes on without it where nothing needs it (`bpf_object__init_btf`).
                 Err(error) if !error.is_unsupported() && !needs_types(&elf) => Ext::default(),
                 read => read?,
             },

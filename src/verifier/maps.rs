@@ -179,6 +179,8 @@ pub struct MapInfo {
     pub flags: u32,
     /// Does the kernel know its types?
     pub has_btf: bool,
+    /// Has it a type for its key, too?
+    pub has_key_type: bool,
     /// Special fields of its value.
     pub fields: Option<Fields>,
     /// What a lookup gives.
@@ -295,6 +297,7 @@ fn map_info(index: u32, name: &str, definition: &MapDefinition, btf: Option<&Arc
         max_entries: definition.max_entries,
         flags: definition.flags,
         has_btf: found.is_some(),
+        has_key_type: found.is_some() && definition.key_type != TypeId::VOID,
         fields,
         looked_up,
         mapped: false,

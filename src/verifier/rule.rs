@@ -225,6 +225,7 @@ rules! {
     FunctionWithoutLine { index: usize } "function-without-line" Invalid "missing bpf_line_info for func#{index}";
     FunctionsWithoutLine { count: usize, index: usize } "functions-without-line" Invalid "missing bpf_line_info for {count} funcs starting from func#{index}";
     MappedSpecialField { map: String } "mapped-special-field" NotSupported "map '{map}': failed to re-mmap() contents: -ENOTSUPP";
+    StorageWithoutTypes { map: String } "storage-without-types" Invalid "map '{map}': failed to create: -EINVAL";
     MapIndexWithoutTable "map-index-without-table" Protocol "fd_idx without fd_array is invalid";
     NotAMap { descriptor: i32, errno: Errno } "not-a-map" Invalid "fd {descriptor} is not pointing to valid bpf_map";
     DirectValueOffset { offset: u32 } "direct-value-offset" Invalid "direct value offset of {offset} is not allowed";

@@ -6,6 +6,7 @@
 //! privileged rule does, and ask [`Verifier::may`].
 
 use super::env::{Check, InsnFacts, Verifier, reject, unsupported};
+use super::maps::MapInfo;
 use super::memory::{Access, Mode};
 use super::rule::Rule;
 use super::value::Value;
@@ -26,6 +27,7 @@ impl Verifier<'_> {
     /// What the kernel refuses before it looks at an instruction.
     pub fn check_may_load(&self) -> Check {
         self.check_globals_can_be_mapped()?;
+        self.check_storages_have_types()?;
         let capabilities = self.options.capabilities;
         if capabilities == Capabilities::all() {
             return Ok(());
@@ -57,6 +59,18 @@ impl Verifier<'_> {
     fn check_globals_can_be_mapped(&self) -> Check {
         match self.maps.iter().find(|map| map.mapped && map.fields.is_some()) {
             Some(map) => reject(Rule::MappedSpecialField { map: map.name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Storage that is attached to an object of the kernel is shown to others by its types (`bpf_local_storage_map_alloc_check`).
+    fn check_storages_have_types(&self) -> Check {
+        let is_storage = |map: &&MapInfo| {
+            use MapType as M;
+            matches!(map.map_type, M::SkStorage | M::InodeStorage | M::TaskStorage | M::CgrpStorage)
+        };
+        match self.maps.iter().filter(is_storage).find(|map| !map.has_key_type) {
+            Some(map) => reject(Rule::StorageWithoutTypes { map: map.name.clone() }),
             None => Ok(()),
         }
     }

@@ -140,6 +140,8 @@ pub fn machine_program(section: &str, insns: Vec<RawInsn>) -> object::Program {
         insns,
         functions: vec![entry],
         lines: Vec::new(),
+        func_info: Vec::new(),
+        line_info: Vec::new(),
         unresolved: Vec::new(),
         refused: None,
     }

@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 use super::trace::{Entered, Trace};
 use super::within::{Concrete, MapName, Mismatch};
 use crate::explore::watch::Watch;
-use crate::machine::{Machine, Moment, Place, Step};
+use crate::machine::{Machine, Moment, Place, RegionId, Step};
 
 /// Items that a run may be at, at most; of more, those that come first in the log are kept.
 const MAX_ITEMS: usize = 4096;
@@ -89,6 +89,14 @@ struct Section {
     floor: u32,
     /// It took the place of the frame in which the section below was.
     replaces: bool,
+    /// What callers held when it began, of which a function that is verified on its own knows nothing.
+    of_callers: Arc<[RegionId]>,
+}
+
+impl Section {
+    fn new(program: u32, base: usize) -> Section {
+        Section { program, base, items: Vec::new(), floor: 0, replaces: false, of_callers: Arc::default() }
+    }
 }
 
 /// The instruction executed before.
@@ -181,8 +189,7 @@ impl Follower {
                     self.counts.without_trace += 1;
                     if thread.sections.last().is_none_or(|section| section.program != program) {
                         thread.sections.retain(|section| section.base < depth);
-                        let items = Vec::new();
-                        thread.sections.push(Section { program, base: depth, items, floor: 0, replaces: true });
+                        thread.sections.push(Section { replaces: true, ..Section::new(program, depth) });
                     }
                     Ok(())
                 }
@@ -255,7 +262,13 @@ impl View<'_> {
         };
         if let Some(entries) = entries {
             let replaces = calls || last.is_some_and(|last| last.program != program);
-            let mut section = Section { program, base: depth, items: entries.to_vec(), floor: 0, replaces };
+            let of_callers = if replaces { &[] } else { self.machine.ledger().held_by(self.task) };
+            let mut section = Section {
+                items: entries.to_vec(),
+                replaces,
+                of_callers: of_callers.into(),
+                ..Section::new(program, depth)
+            };
             let result = self.keep(&mut section, entries.iter().copied().collect(), entries.is_empty(), counts);
             sections.push(section);
             return result;
@@ -336,9 +349,10 @@ impl View<'_> {
         }
     }
 
-    fn concrete(&self, section: &Section) -> Option<Concrete<'_>> {
+    fn concrete<'s>(&'s self, base: usize, of_callers: &'s [RegionId]) -> Option<Concrete<'s>> {
         let running = self.machine.running(self.task)?;
-        Some(Concrete { machine: self.machine, task: self.task, running, base: section.base, maps: &self.maps })
+        let (machine, task) = (self.machine, self.task);
+        Some(Concrete { machine, task, running, base, of_callers, maps: &self.maps })
     }
 
     /// Of the items that the run came to, those that contain it.
@@ -349,7 +363,8 @@ impl View<'_> {
         cut: bool,
         counts: &mut Counts,
     ) -> Result<(), Box<Violation>> {
-        let Some(concrete) = self.concrete(section) else { return Ok(()) };
+        let of_callers = Arc::clone(&section.of_callers);
+        let Some(concrete) = self.concrete(section.base, &of_callers) else { return Ok(()) };
         let frame = self.frame(section);
         let outside = section.floor > frame;
         section.floor = section.floor.min(frame);
@@ -389,7 +404,8 @@ impl View<'_> {
 
     /// A run that is lost: is its state inside one that stands for itself?
     fn find(&self, section: &mut Section, counts: &mut Counts) {
-        let Some(concrete) = self.concrete(section) else { return };
+        let of_callers = Arc::clone(&section.of_callers);
+        let Some(concrete) = self.concrete(section.base, &of_callers) else { return };
         let frame = self.frame(section);
         let states = self.trace.at(self.now.insn).iter().filter_map(|&index| {
             let state = self.trace.item(index)?.state.as_ref()?;

@@ -494,6 +494,7 @@ static TABLE: &[(Class, &[&str])] = &[
         &[
             "map-needs-capability",
             "mapped-special-field",
+            "storage-without-types",
             "program-type-needs-capability",
             "functions-need-capability",
             "structure-needs-capability",

@@ -40,6 +40,9 @@ const ENDLESS_STEPS: usize = 30_000;
 /// Instructions and steps of the one long run that is tried where runs were cut.
 const LONG_INSNS: u64 = 12_000_000;
 const LONG_STEPS: usize = 2_100_000;
+/// Instructions that all runs may execute together, but for the one long run and those of which all are tried: a loop that goes on and on
+/// is no reason to look for hours.
+const MOST_INSNS: u64 = 20_000_000;
 /// Inputs that are tried before companions are, and after.
 const INPUTS: (u64, u64) = (64, 256);
 /// Rules whose harm the machine does not look for wherever it may be: what lies behind a context is not modelled.
@@ -89,6 +92,8 @@ pub(super) struct Hunt<'a> {
     unsupported: BTreeSet<String>,
     /// Was a run cut for its length?
     cut: bool,
+    /// Instructions that runs executed.
+    executed: u64,
     tried: Tried,
 }
 
@@ -122,6 +127,7 @@ impl<'a> Hunt<'a> {
             others: BTreeSet::new(),
             unsupported: BTreeSet::new(),
             cut: false,
+            executed: 0,
             tried: Tried::default(),
         }
     }
@@ -218,6 +224,7 @@ impl<'a> Hunt<'a> {
     fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
             || self.tried.runs >= self.bounds.runs
+            || self.executed >= MOST_INSNS
             || self.bounds.time.is_some_and(|time| self.begun.elapsed() >= time)
     }
 
@@ -323,34 +330,34 @@ impl<'a> Hunt<'a> {
     fn probe(&mut self, start: &Start) -> Option<(bool, bool, bool)> {
         let scenario = scenario(self.subject, Shape::Alone(1), start);
         let mut simulation = self.simulate(&scenario)?;
-        let mut executed = self.executed(&simulation)?;
-        let (_, mut failed) = walk(&mut simulation, self.max_steps, &mut executed, Way::First);
-        self.tried.runs += 1;
+        let mut executed = self.nothing(&simulation)?;
+        let (_, mut failed) = self.go(&mut simulation, &mut executed, Way::First);
         let mut interesting = self.cover(&executed);
         let reached = self.subject.insn.is_some_and(|insn| executed.slots.get(insn) == Some(&true));
         // What finds nothing, is shared or fails may need just this input to show.
         if !failed && start.stocked {
-            failed = walk(&mut simulation, self.max_steps, &mut executed, Way::Last).1;
-            self.tried.runs += 1;
+            failed = self.go(&mut simulation, &mut executed, Way::Last).1;
             interesting |= self.cover(&executed);
         }
         Some((interesting, failed, reached))
     }
 
     /// One run, in which whoever comes first goes on: how many steps it has, and whether it failed.
-    fn walk(&self, simulation: &mut Simulation) -> Option<(usize, bool)> {
-        let mut executed = self.executed(simulation)?;
-        Some(walk(simulation, self.max_steps, &mut executed, Way::First))
+    fn go(&mut self, simulation: &mut Simulation, executed: &mut Executed, way: Way) -> (usize, bool) {
+        let came = walk(simulation, self.max_steps, executed, way);
+        self.tried.runs += 1;
+        self.executed += simulation.machine().steps();
+        came
     }
 
     /// Nothing executed yet, in a machine with the program.
-    fn executed(&self, simulation: &Simulation) -> Option<Executed> {
+    fn nothing(&self, simulation: &Simulation) -> Option<Executed> {
         Some(Executed::of(self.number_in(simulation)?, &self.jumps))
     }
 
     /// What a run executes.
     fn trace(&self, simulation: &mut Simulation, choices: &[Choice]) -> Option<Executed> {
-        let mut executed = self.executed(simulation)?;
+        let mut executed = self.nothing(simulation)?;
         simulation.reset();
         for &choice in choices {
             if simulation.perform_watched(choice, &mut executed).is_err() {
@@ -399,9 +406,11 @@ impl<'a> Hunt<'a> {
         let steps = if is_long {
             LONG_STEPS
         } else {
-            self.tried.runs += 1;
-            self.walk(&mut simulation)?.0.max(simulation.machine().steps() as usize / INSNS_OF_A_STEP)
+            let mut executed = self.nothing(&simulation)?;
+            let steps = self.go(&mut simulation, &mut executed, Way::First).0;
+            steps.max(simulation.machine().steps() as usize / INSNS_OF_A_STEP)
         };
+        let insns = if is_long { 0 } else { simulation.machine().steps() };
         let (strategy, schedules) = match steps {
             // An end is what is looked for; the schedule hardly matters.
             _ if self.harms.contains(&Harm::Endless) || is_long => (Strategy::RoundRobin, 1),
@@ -421,7 +430,9 @@ impl<'a> Hunt<'a> {
         };
         let control = Control { stop: self.stop, progress: &|_| () };
         let result = search(&|| simulation.clone(), &options, control).ok()?;
-        self.tried.runs += result.coverage.explored + result.coverage.random_runs;
+        let runs = result.coverage.explored + result.coverage.random_runs;
+        self.tried.runs += runs;
+        self.executed += insns * runs;
         self.cut |= result.coverage.cut > 0;
         self.best(&scenario, &result, &mut simulation)
     }

@@ -7,7 +7,7 @@ use super::super::Witness;
 use super::super::inputs::Start;
 use super::super::operands::{Executed, turning_points};
 use super::super::plans::{Shape, scenario};
-use super::{Hunt, Way, walk};
+use super::{Hunt, Way};
 
 /// Runs at most to see what each number of an input does to comparisons.
 const TURNS: u64 = 1000;
@@ -55,10 +55,9 @@ impl Hunt<'_> {
     fn look(&mut self, start: &Start) -> Option<Executed> {
         let scenario = scenario(self.subject, Shape::Alone(1), start);
         let mut simulation = self.simulate(&scenario)?;
-        let mut executed = self.executed(&simulation)?;
-        walk(&mut simulation, self.max_steps, &mut executed, Way::First);
+        let mut executed = self.nothing(&simulation)?;
+        self.go(&mut simulation, &mut executed, Way::First);
         self.turns += 1;
-        self.tried.runs += 1;
         Some(executed)
     }
 
