@@ -65,7 +65,16 @@ impl Outline {
         }
         let count = outline.starts.len();
         let inside = count <= MAX_TYPES && (greatest.id as usize) < count && (greatest.name as usize) < strings.len();
-        (inside && outline.chains_end(words)).then_some(outline)
+        (inside && outline.chains_end(words) && outline.functions_have_prototypes(words)).then_some(outline)
+    }
+
+    /// Is the type of each function that of one?
+    fn functions_have_prototypes(&self, words: Words<'_>) -> bool {
+        let kind = |start: u32| info(word(words, start as usize + 1)).0;
+        self.starts.iter().skip(1).filter(|&&start| kind(start) == 12).all(|&start| {
+            let target = word(words, start as usize + 2) as usize;
+            target > 0 && self.starts.get(target).is_some_and(|&start| kind(start) == 13)
+        })
     }
 
     /// Are all chains of modifiers and typedefs short enough?
@@ -165,9 +174,11 @@ mod tests {
         let bytes = types_in("tests/objects").swap_remove(0);
         let start = u32::from_le_bytes(*bytes[4..].first_chunk().expect("a header")) as usize;
         let mut refused = 0;
-        for at in (start..start + 400).step_by(4) {
+        let types = u32::from_le_bytes(*bytes[12..].first_chunk().expect("a header")) as usize;
+        // No type has the first number; the second is that of one, which is not always the right one.
+        for (at, number) in (start..start + types).step_by(4).flat_map(|at| [(at, u32::MAX), (at, 1)]) {
             let mut broken = bytes.clone();
-            broken[at..at + 4].fill(0xff);
+            broken[at..at + 4].copy_from_slice(&number.to_le_bytes());
             let sections = Sections::split(&broken).expect("two sections");
             // Members' offsets and sizes may be anything; for all else the reader of all types finds a fault.
             match (Outline::of(&sections), read_all(&sections)) {

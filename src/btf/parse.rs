@@ -25,8 +25,8 @@ impl Btf {
     /// when it is first asked for.
     ///
     /// # Errors
-    /// [`BtfError::Malformed`] with the byte at which the data is broken, [`BtfError::Unsupported`] for what others take; [`BtfError::DanglingType`] if a type names
-    /// one that does not exist.
+    /// [`BtfError::Malformed`] with the byte at which the data is broken, [`BtfError::Unsupported`] for what others take, and those of
+    /// [`BtfBuilder::finish`].
     pub fn parse(bytes: &[u8]) -> Result<Btf, BtfError> {
         let sections = Sections::split(bytes)?;
         match Outline::of(&sections) {
