@@ -8,6 +8,7 @@ use crate::kernel::Tables;
 use crate::object::{Extern, ExternKind, types_are_compatible};
 
 use super::code::{CallSite, Resolve};
+use super::fault::Trap;
 use super::models;
 use super::region::RegionKind;
 use super::stepper::Machine;
@@ -36,12 +37,7 @@ impl Resolve for Machine {
                 if let Some(place) = self.per_cpu_place(bare_name(&variable.name)) {
                     return Ok(place.into());
                 }
-                if variable.kind == ExternKind::Address {
-                    let kind = RegionKind::KernelVariable { name: variable.name.as_str().into() };
-                    let region = self.memory.symbol(index, kind).map_err(|_| "too much memory".to_owned())?;
-                    return Ok(self.memory.base(region));
-                }
-                self.world.variable(&mut self.memory, &variable.name).map_err(|_| "too much memory".to_owned())
+                self.variable(&variable.name).map_err(|_| "too much memory".to_owned())
             }
             ImmediateSource::Function(_) => Err("a function outside the program".to_owned()),
         }
@@ -82,6 +78,17 @@ impl Machine {
             }
             _ => false,
         }
+    }
+
+    /// The address of a variable or function of the kernel, whose contents are not modelled: that of the symbol, where the object
+    /// refers to it without a type.
+    pub(super) fn variable(&mut self, name: &str) -> Result<u64, Box<Trap>> {
+        let is_it = |one: &Extern| one.kind == ExternKind::Address && one.name == name;
+        let Some(number) = self.object.externs.iter().position(is_it) else {
+            return self.world.variable(&mut self.memory, name);
+        };
+        let region = self.memory.symbol(number as u32, RegionKind::KernelVariable { name: name.into() })?;
+        Ok(self.memory.base(region))
     }
 
     /// Where a variable of the kernel is among those of which each CPU has a copy.

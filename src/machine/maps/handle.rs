@@ -146,7 +146,7 @@ impl Machine {
         if types::field(btf, id, &format!("{prefix}ops")).is_some_and(|(at, _)| place == (at, 8)) {
             let operations = OPERATIONS.iter().find(|(map_type, _)| *map_type == state.map_type);
             let Some((_, name)) = operations else { return Ok(None) };
-            return self.world.variable(&mut self.memory, name).map(Some);
+            return self.variable(name).map(Some);
         }
         let found = find(btf, id, prefix, &OF_ALL, place).or_else(|| find(btf, id, "", own, place));
         let Some((field, value)) = found else { return Ok(None) };

@@ -65,9 +65,8 @@ fn kernel_trace(call: &mut Call<'_>) -> Result<Vec<u64>, Box<Trap>> {
     let places = [at].into_iter().chain(execution.callers());
     let mut addresses: Vec<u64> =
         places.map(|place| LoadedProgram::function_address(place.program, place.insn + 1)).collect();
-    let machine = &mut *call.machine;
     for function in BELOW {
-        addresses.push(machine.world.variable(&mut machine.memory, function)?);
+        addresses.push(call.machine.variable(function)?);
     }
     Ok(addresses)
 }

@@ -52,8 +52,7 @@ fn arguments(call: &mut Call<'_>) -> Result<u32, Box<Trap>> {
 
 fn function_address(call: &mut Call<'_>) -> Modelled {
     let name = target(call)?;
-    let machine = &mut *call.machine;
-    Ok(Answer::Value(machine.world.variable(&mut machine.memory, &name)?))
+    Ok(Answer::Value(call.machine.variable(&name)?))
 }
 
 /// Copies a value of the context, which has arguments and then the result.

@@ -222,9 +222,12 @@ impl<'a> Hunt<'a> {
     }
 
     fn is_over(&self) -> bool {
+        self.is_out_of_bounds() || self.executed >= MOST_INSNS
+    }
+
+    fn is_out_of_bounds(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
             || self.tried.runs >= self.bounds.runs
-            || self.executed >= MOST_INSNS
             || self.bounds.time.is_some_and(|time| self.begun.elapsed() >= time)
     }
 
@@ -294,7 +297,7 @@ impl<'a> Hunt<'a> {
 
     /// One run to its very end, where runs were cut for their length and an end is not what is looked for.
     fn long(&mut self, starts: &[Start]) -> Option<Witness> {
-        if !self.cut || self.harms.contains(&Harm::Endless) || self.is_over() {
+        if !self.cut || self.harms.contains(&Harm::Endless) || self.is_out_of_bounds() {
             return None;
         }
         let usual = (self.options.max_insns, self.max_steps);
