@@ -247,3 +247,74 @@ fn what_is_not_little_endian_bpf_is_named() {
     object[5] = 2;
     assert!(message(&object).contains("big-endian"));
 }
+
+/// Where a section's contents stand in an object's file.
+fn contents(bytes: &[u8], section: &str) -> std::ops::Range<usize> {
+    use object::{Object as _, ObjectSection as _};
+    let file = object::File::parse(bytes).expect("an object");
+    let section = file.sections().find(|found| found.name() == Ok(section)).expect("a section of that name");
+    let (start, length) = section.file_range().expect("contents");
+    start as usize..(start + length) as usize
+}
+
+#[test]
+fn sections_that_loaders_do_not_look_at_may_be_broken() {
+    let whole = bytes("percpu_slot.bpf");
+    let object = Object::parse("slot", &whole, &LoadOptions::default()).expect("the object loads");
+    for section in [".rel.debug_info", ".rel.BTF", ".rel.BTF.ext"] {
+        let mut broken = whole.clone();
+        broken[contents(&whole, section)].fill(0xff);
+        let loaded = Object::parse("slot", &broken, &LoadOptions::default()).expect("the object loads");
+        let programs = object.programs.iter().zip(&loaded.programs);
+        assert!(programs.clone().count() > 1);
+        assert!(programs.clone().all(|(one, other)| one.insns == other.insns && one.lines == other.lines), "{section}");
+    }
+    let mut broken = whole.clone();
+    broken[contents(&whole, ".relfentry/bpf_fentry_test1")].fill(0xff);
+    assert!(Object::parse("slot", &broken, &LoadOptions::default()).is_err(), "code is relocated");
+}
+
+#[test]
+fn a_table_of_entries_of_another_size_is_none() {
+    const SYMBOLS: u32 = 2;
+    const RELOCATIONS: u32 = 9;
+    let whole = bytes("percpu_slot.bpf");
+    let headers = u64::from_le_bytes(*whole[0x28..].first_chunk().expect("an ELF header")) as usize;
+    let kind = |at: usize| u32::from_le_bytes(*whole[at + 4..].first_chunk().expect("a section's header"));
+    for wanted in [SYMBOLS, RELOCATIONS] {
+        let table = (headers..whole.len() - 63).step_by(64).find(|&at| kind(at) == wanted).expect("a table");
+        let mut broken = whole.clone();
+        broken[table + 56] ^= 1;
+        assert!(Object::parse("slot", &broken, &LoadOptions::default()).is_err(), "{wanted}");
+    }
+}
+
+#[test]
+fn records_of_lines_are_handed_on_as_they_stand() {
+    let whole = bytes("percpu_slot.bpf");
+    let ext = contents(&whole, ".BTF.ext").start;
+    let word = |at: usize| u32::from_le_bytes(*whole[at..].first_chunk().expect("a word")) as usize;
+    // Behind the header and the offset of the lines: a record's size, a section's name and count, and the first record.
+    let first = ext + word(ext + 4) + word(ext + 16) + 12;
+    let load = |bytes: &[u8]| Object::parse("slot", bytes, &LoadOptions::default()).expect("the object loads");
+    let hit = |object: &Object| {
+        object.programs.iter().position(|program| program.line_info.first().is_some_and(|line| !line.has_texts))
+    };
+    assert_eq!(hit(&load(&whole)), None);
+    let mut broken = whole.clone();
+    broken[first + 8..first + 12].fill(0xff);
+    let (object, broken) = (load(&whole), load(&broken));
+    let program = hit(&broken).expect("a line has no text");
+    assert_eq!(broken.programs[program].line_info.len(), object.programs[program].line_info.len());
+    assert_eq!(broken.programs[program].lines[..], object.programs[program].lines[1..]);
+}
+
+#[test]
+fn types_that_a_map_needs_are_not_done_without() {
+    for section in [".BTF", ".BTF.ext"] {
+        let mut broken = bytes("percpu_slot.bpf");
+        let start = contents(&broken, section).start;
+        broken[start] = 0;
+        assert!(Object::parse("slot", &broken, &LoadOptions::default()).is_err(), "{section}");
+    }
+}

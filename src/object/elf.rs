@@ -124,6 +124,7 @@ impl<'data> Elf<'data> {
             if is_ignored(section, name) || !self.is_relocated_by(target, name) {
                 continue;
             }
+            check_entries(section, elf::SHT_REL, 16)?;
             let Some((entries, _)) =
                 section.rel(LittleEndian, data).map_err(|error| ObjectError::elf(error.to_string()))?
             else {
@@ -192,6 +193,19 @@ fn check_header(data: &[u8]) -> Result<&FileHeader64<LittleEndian>, ObjectError>
     Ok(header)
 }
 
+/// Entries of another size than the format's are no entries (`bpf_object__elf_collect`).
+fn check_entries(
+    section: &elf::SectionHeader64<LittleEndian>,
+    kind: elf::SectionType,
+    size: u64,
+) -> Result<(), ObjectError> {
+    let said = section.sh_entsize(LittleEndian);
+    if section.sh_type(LittleEndian) != kind || said == size {
+        return Ok(());
+    }
+    Err(ObjectError::elf(format!("a section has entries of {said} bytes, not {size}")))
+}
+
 fn not_text(what: &str) -> ObjectError {
     ObjectError::unsupported(format!("{what} is not UTF-8"))
 }
@@ -233,6 +247,9 @@ fn read_symbols<'data>(
             0 => "it has no symbol table; was it stripped?".to_owned(),
             _ => format!("it has {count} symbol tables"),
         }));
+    }
+    for section in table.iter() {
+        check_entries(section, elf::SHT_SYMTAB, 24)?;
     }
     let symbols = table.symbols(LittleEndian, data, elf::SHT_SYMTAB).map_err(broken)?;
     let strings = symbols.strings();

@@ -6,7 +6,7 @@
 use crate::machine::fault::Trap;
 use crate::machine::maps::errno;
 
-use super::{Answer, Call, Model, Modelled, helper};
+use super::{Answer, Call, Model, Modelled, helper, probe};
 
 pub(super) static MODELS: &[Model] =
     &[helper("bpf_trace_printk", 2, trace_printk), helper("bpf_trace_vprintk", 4, trace_vprintk)];
@@ -107,7 +107,8 @@ pub(super) fn expand(call: &mut Call<'_>, format: &[u8], values: &[u64]) -> Resu
         let Some(value) = values.next() else { return Ok(None) };
         match conversion {
             b's' => {
-                let string = call.read_string(value, MAX_TEXT)?;
+                // Where nothing is to be read the kernel prints nothing (`bpf_trace_copy_string`).
+                let string = probe::read_string_for(call, value, MAX_TEXT)?.unwrap_or_default();
                 text.extend(directive.pad("", &String::from_utf8_lossy(&string)).into_bytes());
             }
             b'c' => text.push(value as u8),

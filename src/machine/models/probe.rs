@@ -75,6 +75,15 @@ pub(super) fn read_for(call: &mut Call<'_>, from: u64, size: u32) -> Result<Resu
     attempt(call.name, read)
 }
 
+/// A string of the kernel of at most `room` bytes, without its end, or the error number for an address without any.
+pub(super) fn read_string_for(call: &mut Call<'_>, from: u64, room: usize) -> Result<Result<Vec<u8>, i64>, Box<Trap>> {
+    if !may_be_kernel(from) {
+        return Ok(Err(errno::ERANGE));
+    }
+    let read = call.read_string(from, room);
+    attempt(call.name, read)
+}
+
 fn read_kernel(call: &mut Call<'_>) -> Modelled {
     let [to, _, from, ..] = call.args;
     let size = call.arg32(1);
@@ -96,11 +105,7 @@ fn read_kernel(call: &mut Call<'_>) -> Modelled {
 fn read_kernel_string(call: &mut Call<'_>) -> Modelled {
     let [to, _, from, ..] = call.args;
     let Some(room) = (call.arg32(1) as usize).checked_sub(1) else { return number(0) };
-    if !may_be_kernel(from) {
-        return fail(call, errno::ERANGE);
-    }
-    let read = call.read_string(from, room);
-    match attempt(call.name, read)? {
+    match read_string_for(call, from, room)? {
         Ok(mut text) => {
             text.push(0);
             call.write(to, &text)?;

@@ -72,6 +72,8 @@ int numbers(void *ctx)
 	EXPECT(!bpf_strncmp(text, sizeof(text), "-3 beef abc|"));
 	EXPECT(bpf_snprintf(text, 4, "%d %x %s|", values, sizeof(values)) == 13);
 	EXPECT(!bpf_strncmp(text, sizeof(text), "-3 "));
+	values[2] = 0; // there is no string
+	EXPECT(bpf_snprintf(text, sizeof(text), "%d %x %s|", values, sizeof(values)) == 10);
 	EXPECT(bpf_strncmp(word, 2, "abz") == 0);
 	EXPECT(bpf_strncmp(word, 8, "abz") < 0);
 	return 0;
