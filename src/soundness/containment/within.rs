@@ -322,7 +322,13 @@ impl Concrete<'_> {
         {
             return Err("an object of another type");
         }
-        if life == Life::Freed { Err("the object was freed") } else { Ok(()) }
+        match life {
+            Life::Live => Ok(()),
+            Life::Waiting(waiting) if self.machine.rcu().reader(self.task).protects(waiting) => Ok(()),
+            // Nothing but a number is left of it, which no read of this section gave.
+            Life::Waiting(_) => Err("the object was given back before this section began"),
+            Life::Freed => Err("the object was freed"),
+        }
     }
 
     /// Memory of a size: all of it must be inside its region.
