@@ -15,7 +15,7 @@ use super::code::{Code, CodeFunction};
 use super::elf::Elf;
 use super::error::ObjectError;
 use super::ext::{Ext, Placed, SectionRecords};
-use super::model::{Function, LinePlace, Program, Section, Unresolved};
+use super::model::{FuncInfo, Function, LinePlace, Program, Section, Unresolved};
 use super::relocate::{CALL, FunctionRef, FunctionRefs};
 
 /// Most slots of one program: the kernel takes no more (`BPF_COMPLEXITY_LIMIT_INSNS`).
@@ -155,8 +155,9 @@ impl Assembler<'_> {
             growing.keep_functions = false;
         }
         let is_function = |id: &TypeId| self.btf.is_some_and(|btf| matches!(btf.ty(*id), Type::Function { .. }));
-        let own = records.iter().find(|record| record.insn as usize == start);
-        let type_id = own.map(|record| record.type_id).filter(is_function);
+        let own = records.iter().find(|record| record.slot as usize == start);
+        let type_id = own.map(|record| record.what).filter(is_function);
+        let records = records.into_iter().map(|record| FuncInfo { insn: record.slot, type_id: record.what });
         growing.program.func_info.extend(records);
         self.check_count(growing, growing.program.func_info.len(), "functions")?;
         Ok(type_id.unwrap_or(TypeId::VOID))
@@ -172,27 +173,33 @@ impl Assembler<'_> {
             growing.keep_lines = false;
         }
         let program = &mut growing.program;
-        for record in records {
-            program.line_info.push(LinePlace { insn: record.slot(), has_texts: record.has_texts() });
+        for Placed { slot, what: line } in records {
+            program.line_info.push(LinePlace { insn: slot, has_texts: line.has_texts() });
             // What is out of order the kernel refuses; until it is asked, the others are shown.
-            let ascends = program.lines.last().is_none_or(|last| last.insn < record.slot() as usize);
-            program.lines.extend(record.shown().filter(|line| ascends && line.insn < start + function.count));
+            let ascends = program.lines.last().is_none_or(|last| last.insn < slot as usize);
+            program.lines.extend(line.shown(slot).filter(|line| ascends && line.insn < start + function.count));
         }
         self.check_count(growing, growing.program.line_info.len(), "lines")
     }
 
     /// The records that a loader takes for a function, for the places to which it moves: from the first that is inside to the
     /// last before one that is behind its end, and all between them (`adjust_prog_btf_ext_info`).
-    fn moved<T: Placed>(&self, parts: &[SectionRecords<T>], function: &CodeFunction<'_>, start: usize) -> Vec<T> {
+    fn moved<T: Clone>(
+        &self,
+        parts: &[SectionRecords<Placed<T>>],
+        function: &CodeFunction<'_>,
+        start: usize,
+    ) -> Vec<Placed<T>> {
         let records = self.records_of(parts, function.section).map_or(&[][..], |part| &part.records);
         let end = function.start + function.count;
-        let before_end = records.iter().position(|record| record.slot() as usize >= end).unwrap_or(records.len());
-        let is_inside = |record: &T| record.slot() as usize >= function.start;
+        let before_end = records.iter().position(|record| record.slot as usize >= end).unwrap_or(records.len());
+        let is_inside = |record: &Placed<T>| record.slot as usize >= function.start;
         let records = &records[..before_end];
         let (first, last) = (records.iter().position(is_inside), records.iter().rposition(is_inside));
         let (Some(first), Some(last)) = (first, last) else { return Vec::new() };
         let by = (start as u32).wrapping_sub(function.start as u32);
-        records[first..=last].iter().map(|record| record.clone().moved_to(record.slot().wrapping_add(by))).collect()
+        let moved = |record: &Placed<T>| Placed { slot: record.slot.wrapping_add(by), what: record.what.clone() };
+        records[first..=last].iter().map(moved).collect()
     }
 
     /// No more records than slots can be right, and a broken object must not fill the memory with them.

@@ -5,6 +5,7 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, Rel, SectionHeader, Sym};
 
 use super::error::ObjectError;
+use super::maps::STRUCT_OPS_SECTIONS;
 
 /// More zero-initialised bytes than this in one object are refused, since they cost memory and no file size.
 const MAX_BSS: u64 = 64 << 20;
@@ -153,9 +154,11 @@ impl<'data> Elf<'data> {
 
     /// Does the loader apply what a section of that name has for another one: for code, and for what describes maps?
     fn is_relocated_by(&self, target: usize, name: &[u8]) -> bool {
-        const OF_MAPS: [&[u8]; 5] =
-            [b".rel.maps", b".rel.struct_ops", b".rel.struct_ops.link", b".rel?.struct_ops", b".rel?.struct_ops.link"];
-        OF_MAPS.contains(&name) || self.sections.get(target).is_none_or(|target| target.executable)
+        let described = name.strip_prefix(b".rel");
+        let of_maps = described.is_some_and(|described| {
+            described == b".maps" || STRUCT_OPS_SECTIONS.iter().any(|section| section.as_bytes() == described)
+        });
+        of_maps || self.sections.get(target).is_none_or(|target| target.executable)
     }
 
     /// The first section of that name, with its index.

@@ -10,7 +10,7 @@ use crate::btf::{Btf, TypeId};
 use crate::isa::RawInsn;
 
 use super::error::ObjectError;
-use super::model::{FuncInfo, LineInfo};
+use super::model::LineInfo;
 
 const SECTION: &str = ".BTF.ext";
 
@@ -21,55 +21,32 @@ pub(super) struct SectionRecords<T> {
     pub(super) records: Vec<T>,
 }
 
-/// A record that stands for a place of its section.
-pub(super) trait Placed: Clone {
-    /// The slot, of the section or of a program.
-    fn slot(&self) -> u32;
-
-    /// The same record for another slot.
-    fn moved_to(self, slot: u32) -> Self;
-}
-
-impl Placed for FuncInfo {
-    fn slot(&self) -> u32 {
-        self.insn
-    }
-
-    fn moved_to(self, insn: u32) -> FuncInfo {
-        FuncInfo { insn, ..self }
-    }
+/// What stands for a slot, of a section or of a program.
+#[derive(Clone, Debug)]
+pub(super) struct Placed<T> {
+    pub(super) slot: u32,
+    pub(super) what: T,
 }
 
 /// A line, without its texts if one of them lies outside of the string section.
 #[derive(Clone, Debug)]
-pub(super) struct LineRecord {
-    slot: u32,
+pub(super) struct Line {
     /// File and line.
     texts: Option<(Arc<str>, Arc<str>)>,
     line: u32,
     column: u32,
 }
 
-impl LineRecord {
+impl Line {
     /// Has it both texts?
     pub(super) fn has_texts(&self) -> bool {
         self.texts.is_some()
     }
 
-    /// What to show for it.
-    pub(super) fn shown(&self) -> Option<LineInfo> {
-        let (file, text) = self.texts.clone()?;
-        Some(LineInfo { insn: self.slot as usize, file, text, line: self.line, column: self.column })
-    }
-}
-
-impl Placed for LineRecord {
-    fn slot(&self) -> u32 {
-        self.slot
-    }
-
-    fn moved_to(self, slot: u32) -> LineRecord {
-        LineRecord { slot, ..self }
+    /// What to show for it at a slot.
+    pub(super) fn shown(self, slot: u32) -> Option<LineInfo> {
+        let (file, text) = self.texts?;
+        Some(LineInfo { insn: slot as usize, file, text, line: self.line, column: self.column })
     }
 }
 
@@ -88,8 +65,8 @@ pub(super) struct CoreRecord {
 /// Everything in the section.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ext {
-    pub(super) functions: Vec<SectionRecords<FuncInfo>>,
-    pub(super) lines: Vec<SectionRecords<LineRecord>>,
+    pub(super) functions: Vec<SectionRecords<Placed<TypeId>>>,
+    pub(super) lines: Vec<SectionRecords<Placed<Line>>>,
     pub(super) core: Vec<SectionRecords<CoreRecord>>,
 }
 
@@ -125,11 +102,11 @@ impl Ext {
         let (functions, lines, core) = (part(8)?, part(16)?, part(24)?);
         Ok(Ext {
             functions: read_part(functions, 2, &mut strings, |[offset, id, _, _], _| {
-                Ok(FuncInfo { insn: slot(offset), type_id: TypeId(id) })
+                Ok(Placed { slot: slot(offset), what: TypeId(id) })
             })?,
             lines: read_part(lines, 4, &mut strings, |[offset, file, text, place], strings| {
                 let texts = string(strings, file)?.zip(string(strings, text)?);
-                Ok(LineRecord { slot: slot(offset), texts, line: place >> 10, column: place & 0x3ff })
+                Ok(Placed { slot: slot(offset), what: Line { texts, line: place >> 10, column: place & 0x3ff } })
             })?,
             core: read_part(core, 4, &mut strings, |[offset, id, access, kind], strings| {
                 Ok(CoreRecord { offset, type_id: TypeId(id), access: string(strings, access)?, kind })

@@ -12,7 +12,7 @@ use super::elf::Elf;
 use super::error::ObjectError;
 use super::ext::Ext;
 use super::externs::Externs;
-use super::maps::Maps;
+use super::maps::{Maps, STRUCT_OPS_SECTIONS};
 use super::model::{AttachKind, Object};
 use super::{co_re, datasec, kconfig, relocate};
 
@@ -144,9 +144,8 @@ impl Object {
 
 /// Has the object maps or implementations of the kernel's structures (`libbpf_needs_btf`)?
 fn needs_types(elf: &Elf<'_>) -> bool {
-    const STRUCT_OPS: [&str; 4] = [".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"];
     let implements = |name| elf.section_named(name).is_some_and(|(_, section)| section.size > 0);
-    elf.section_named(".maps").is_some() || STRUCT_OPS.into_iter().any(implements)
+    elf.section_named(".maps").is_some() || STRUCT_OPS_SECTIONS.into_iter().any(implements)
 }
 
 fn license(elf: &Elf<'_>) -> String {

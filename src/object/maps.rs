@@ -23,7 +23,8 @@ const MAPPABLE: u32 = 1 << 10;
 /// `BPF_F_LINK`.
 const LINK: u32 = 1 << 13;
 /// Sections of variables that describe `struct_ops`.
-const STRUCT_OPS_SECTIONS: [&str; 4] = [".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"];
+pub(super) const STRUCT_OPS_SECTIONS: [&str; 4] =
+    [".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"];
 
 /// Where a variable of a section lies.
 #[derive(Clone, Copy, Debug)]

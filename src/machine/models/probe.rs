@@ -68,20 +68,24 @@ fn attempt(name: &str, read: Result<Vec<u8>, Box<Trap>>) -> Result<Result<Vec<u8
 
 /// Bytes of the kernel, or the error number for an address without any.
 pub(super) fn read_for(call: &mut Call<'_>, from: u64, size: u32) -> Result<Result<Vec<u8>, i64>, Box<Trap>> {
-    if !may_be_kernel(from) {
-        return Ok(Err(errno::ERANGE));
-    }
-    let read = call.read(from, size.into());
-    attempt(call.name, read)
+    read_by(call, from, |call| call.read(from, size.into()))
 }
 
 /// A string of the kernel of at most `room` bytes, without its end, or the error number for an address without any.
 pub(super) fn read_string_for(call: &mut Call<'_>, from: u64, room: usize) -> Result<Result<Vec<u8>, i64>, Box<Trap>> {
+    read_by(call, from, |call| call.read_string(from, room))
+}
+
+fn read_by(
+    call: &mut Call<'_>,
+    from: u64,
+    read: impl FnOnce(&mut Call<'_>) -> Result<Vec<u8>, Box<Trap>>,
+) -> Result<Result<Vec<u8>, i64>, Box<Trap>> {
     if !may_be_kernel(from) {
         return Ok(Err(errno::ERANGE));
     }
-    let read = call.read_string(from, room);
-    attempt(call.name, read)
+    let bytes = read(call);
+    attempt(call.name, bytes)
 }
 
 fn read_kernel(call: &mut Call<'_>) -> Modelled {

@@ -10,6 +10,7 @@
 use super::trace::{Frame, State};
 use super::value::{Abstract, Marks, Pointer, Range, Slot, Target, Value};
 use crate::btf::Btf;
+use crate::kernel::ProgramType;
 use crate::kernel::limits::VARIABLE_OFFSET;
 use crate::machine::{Life, Machine, MapFamily, RegionId, RegionKind, Running};
 use crate::object::{Map, Object};
@@ -373,21 +374,26 @@ impl Concrete<'_> {
     /// A run for testing does not compute the packet's end for programs of every type (`bpf_prog_test_run_skb`, `net/bpf/test_run.c`);
     /// all bytes then lie behind it.
     fn lacks_packet_end(&self) -> bool {
-        const CGROUP_SKB: u32 = 8;
-        const LWT_SEG6LOCAL: u32 = 19;
-        [CGROUP_SKB, LWT_SEG6LOCAL].contains(&self.running.program().source().section.program_type)
+        matches!(self.program_type(), Some(ProgramType::CgroupSkb | ProgramType::LwtSeg6local))
     }
 
     /// A `syscall` program that is given no context has a null pointer for one.
     fn context_may_be_null(&self) -> Answer {
-        const SYSCALL: u32 = 31;
-        if self.running.program().source().section.program_type == SYSCALL { Ok(()) } else { Err("it is null") }
+        if self.program_type() == Some(ProgramType::Syscall) { Ok(()) } else { Err("it is null") }
+    }
+
+    fn program_type(&self) -> Option<ProgramType> {
+        ProgramType::from_number(self.running.program().source().section.program_type)
     }
 
     /// Each reference that the program holds is counted: those whose object a value with that number points to, and of the rest no more
     /// than there are other numbers.
     fn references_are_in(&self, state: &State, tied: &Tied) -> Result<(), Box<Mismatch>> {
-        let mut held = self.machine.ledger().held_by(self.task).to_vec();
+        let held = self.machine.ledger().held_by(self.task);
+        if held.is_empty() {
+            return Ok(());
+        }
+        let mut held = held.to_vec();
         for region in self.of_callers {
             if let Some(index) = held.iter().position(|other| other == region) {
                 held.remove(index);
